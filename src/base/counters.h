@@ -1,0 +1,66 @@
+/*
+ * counters.h: what the proxy counts, one row a counter.
+ *
+ * A row makes the field of the per-thread struct, the line of the Prometheus
+ * text and the row of docs/metrics.md. Each thread adds to its own struct
+ * without a lock; a reader sums over the threads.
+ */
+#ifndef BASCULE_BASE_COUNTERS_H
+#define BASCULE_BASE_COUNTERS_H
+
+#include "base/defs.h"
+
+/* X(name, kind, help): kind is counter (only grows) or gauge; help tells an operator what to make of it. */
+#define COUNTER_ROWS(X)                                                                                              \
+	X(connections_accepted, counter, "Client connections accepted.")                                             \
+	X(connections_refused, counter,                                                                              \
+	    "Client connections closed at once, or told 503: out of descriptors, memory or \"connections\". Raise the limit, " \
+	    "or find out who opens them.")                                                                           \
+	X(connections_open, gauge, "Client connections open now.")                                                   \
+	X(handshakes_full, counter, "TLS handshakes completed with a certificate shown.")                            \
+	X(handshakes_resumed, counter, "TLS handshakes completed from a ticket.")                                    \
+	X(handshakes_failed, counter,                                                                                \
+	    "TLS handshakes that failed. Scanners cause some all day; a rise after a certificate change is not them.") \
+	X(handshakes_unrecognized, counter, "TLS handshakes refused because no site serves the name.")               \
+	X(requests, counter, "Requests whose head was read whole.")                                                  \
+	X(requests_in_flight, gauge, "Requests being answered now.")                                                 \
+	X(requests_refused, counter, "Requests answered with an error of the proxy's own.")                          \
+	X(requests_malformed, counter, "Requests refused with 400 as malformed or ambiguous.")                       \
+	X(requests_misdirected, counter,                                                                             \
+	    "Requests answered 421: their Host needs another client-certificate policy than their connection has.")  \
+	X(origin_connections_opened, counter, "Connections opened to origins.")                                      \
+	X(origin_connections_reused, counter, "Requests sent on an origin connection that was open already.")        \
+	X(origin_connections_idle, gauge, "Origin connections open and waiting for use.")                            \
+	X(origin_failures, counter, "Origin connections refused, reset, timed out, or whose answer was malformed.")  \
+	X(origin_retries, counter, "Requests that went to another server because nothing had reached the first.")    \
+	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \
+	X(bytes_to_clients, counter, "Bytes of response bodies sent.")                                               \
+	X(tunnels_open, gauge, "Upgraded connections (WebSocket) open now.")
+
+/* Written by one thread only, with counter_add; read by any with counter_read. */
+struct counters {
+#define X(name, kind, help) uint64_t name;
+	COUNTER_ROWS(X)
+#undef X
+};
+
+static inline void
+counter_add(uint64_t *c, uint64_t n)
+{
+	/* One writer: a plain add, made of two relaxed accesses so that readers see no torn value. */
+	__atomic_store_n(c, __atomic_load_n(c, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+static inline void
+counter_sub(uint64_t *c, uint64_t n)
+{
+	counter_add(c, (uint64_t)0 - n);
+}
+
+static inline uint64_t
+counter_read(const uint64_t *c)
+{
+	return __atomic_load_n(c, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,221 @@
+#include "base/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_STEP = 16384 };
+
+/* "PATH: reason"; keeps errno. strerrordesc_np() needs no buffer, so any thread may come here. */
+static bool
+fail(struct err *err, const char *path)
+{
+	int e = errno;
+	const char *text = strerrordesc_np(e);
+
+	err_set(err, "%s: %s", path, text != NULL ? text : "unknown error");
+	errno = e;
+	return false;
+}
+
+static int64_t
+nanoseconds(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static struct file_stamp
+stamp_of(const struct stat *st)
+{
+	return (struct file_stamp){
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = st->st_size,
+		.mtime_ns = nanoseconds(&st->st_mtim),
+		.ctime_ns = nanoseconds(&st->st_ctim),
+	};
+}
+
+bool
+file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+	    a->ctime_ns == b->ctime_ns;
+}
+
+bool
+file_stamp_of_fd(int fd, struct file_stamp *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	*out = stamp_of(&st);
+	return true;
+}
+
+static int
+direct_open_read(struct files *f, const char *path, struct err *err)
+{
+	struct stat st;
+
+	(void)f;
+	/* Not to hang on a FIFO that somebody put there; regular files and directories do not mind the flag. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0) {
+		fail(err, path);
+		return -1;
+	}
+	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	err_set(err, "%s: neither a regular file nor a directory", path);
+	return -1;
+}
+
+static int
+direct_open_append(struct files *f, const char *path, struct err *err)
+{
+	(void)f;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (fd < 0)
+		fail(err, path);
+	return fd;
+}
+
+static bool
+direct_stamp(struct files *f, const char *path, struct file_stamp *out, struct err *err)
+{
+	struct stat st;
+
+	(void)f;
+	if (stat(path, &st) != 0)
+		return fail(err, path);
+	*out = stamp_of(&st);
+	return true;
+}
+
+/* One name into the vector. An entry that is gone by now, or a link that leads nowhere, is left out. */
+static bool
+add_entry(int dir, const char *name, struct file_entry **v, size_t *n, size_t *capacity)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, 0) != 0)
+		return true;
+	if (*n == *capacity) {
+		size_t more = *capacity == 0 ? 16 : *capacity * 2;
+		struct file_entry *grown = reallocarray(*v, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		*v = grown;
+		*capacity = more;
+	}
+	struct file_entry *e = &(*v)[*n];
+	e->is_directory = S_ISDIR(st.st_mode);
+	e->stamp = stamp_of(&st);
+	*n += sv_copy(sv_cstr(name), e->name, sizeof(e->name));
+	return true;
+}
+
+static bool
+direct_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+{
+	struct file_entry *v = NULL;
+	size_t capacity = 0;
+	struct dirent *d;
+
+	(void)f;
+	*n = 0;
+	DIR *dir = opendir(path);
+	if (dir == NULL)
+		return fail(err, path);
+	while (errno = 0, (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] != '.' && !add_entry(dirfd(dir), d->d_name, &v, n, &capacity))
+			break;
+	}
+	int e = d != NULL ? ENOMEM : errno;
+	closedir(dir);
+	if (e != 0) {
+		free(v);
+		errno = e;
+		return fail(err, path);
+	}
+	*out = v;
+	return true;
+}
+
+struct files *
+files_direct(void)
+{
+	static struct files direct = {direct_open_read, direct_open_append, direct_stamp, direct_list};
+
+	return &direct;
+}
+
+/*
+ * Until the end, wherever that is: the file may have grown since its size was asked for. Room for the expected size
+ * and one more is made at once, so that a key is not left behind in memory that realloc gave up.
+ */
+static bool
+read_to_end(int fd, size_t expected, struct buf *out, const char *path, struct err *err)
+{
+	size_t step = expected + 1;
+
+	for (;;) {
+		size_t room = MIN_OF(step, out->max - buf_len(out));
+		char past_max, *to = room > 0 ? buf_room(out, room) : &past_max;
+		if (to == NULL)
+			return err_no_memory(err);
+		ssize_t n = read(fd, to, MAX_OF(room, (size_t)1));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail(err, path);
+		if (n == 0)
+			return true;
+		if (room == 0)
+			return err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
+		buf_added(out, (size_t)n);
+		size_t spare = out->capacity - out->tail;
+		step = spare > 0 ? spare : READ_STEP;
+	}
+}
+
+bool
+files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err)
+{
+	struct stat st;
+	bool ok;
+
+	int fd = f->open_read(f, path, err);
+	if (fd < 0)
+		return false;
+	/* The stamp is taken before the bytes: a write in between makes it stale, and the file is read again next time. */
+	if (fstat(fd, &st) != 0)
+		ok = fail(err, path);
+	else if (S_ISDIR(st.st_mode))
+		ok = err_set(err, "%s: is a directory, not a file", path);
+	else if ((uint64_t)st.st_size > out->max)
+		ok = err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
+	else
+		ok = read_to_end(fd, (size_t)st.st_size, out, path, err);
+	close(fd);
+	if (ok && stamp != NULL)
+		*stamp = stamp_of(&st);
+	return ok;
+}
+
+void
+secret_wipe(void *p, size_t n)
+{
+	if (p == NULL)
+		return;
+	explicit_bzero(p, n);
+	free(p);
+}

@@ -1,0 +1,62 @@
+/*
+ * files.h: how the loader reaches files, directly or through the supervisor.
+ *
+ * The worker runs unprivileged, yet keys may be readable by root only. So all
+ * that loads goes through a `struct files`: one implementation opens files
+ * itself (files_direct(): tests, `bascule check`, the supervisor), the other
+ * asks the supervisor's broker, which opens only what the config names
+ * (app/broker). One thread at a time.
+ */
+#ifndef BASCULE_BASE_FILES_H
+#define BASCULE_BASE_FILES_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What tells that a file is not the one that was read before. All zero: never read. */
+struct file_stamp {
+	uint64_t device, inode;
+	int64_t size;     /* bytes */
+	int64_t mtime_ns; /* of the epoch */
+	int64_t ctime_ns;
+};
+
+/* One entry of a directory, with the stamp of what it points to (links followed). */
+struct file_entry {
+	char name[256];
+	bool is_directory;
+	struct file_stamp stamp;
+};
+
+struct files {
+	/* An open descriptor to read from, of a regular file or a directory; -1 with `err` set, errno kept. */
+	int (*open_read)(struct files *f, const char *path, struct err *err);
+	/* A descriptor that appends, the file made with mode 0640 when it is not there; -1 with `err` set. */
+	int (*open_append)(struct files *f, const char *path, struct err *err);
+	/* The stamp of the file (links followed); false with `err` set, errno kept. */
+	bool (*stamp)(struct files *f, const char *path, struct file_stamp *out, struct err *err);
+	/*
+	 * The entries of a directory without those whose name begins with a dot, in no
+	 * order; *out is malloc'ed, to be freed by the caller. False with `err` set.
+	 */
+	bool (*list)(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err);
+};
+
+/* Opens with the rights of this process. Never freed. */
+struct files *files_direct(void);
+
+/*
+ * Read all of a file into `out` (initialised by the caller; out->max bounds the size) and its stamp, taken from
+ * the same descriptor, into `stamp` (may be NULL). False with "PATH: reason" in `err`.
+ */
+MUST_CHECK bool files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
+
+bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
+bool file_stamp_of_fd(int fd, struct file_stamp *out);
+
+/* Overwrite, then free, what held a secret. The compiler does not remove it. */
+void secret_wipe(void *p, size_t n);
+
+#endif

@@ -1,0 +1,89 @@
+/* Lines go to a pipe, so nothing is left on the disk. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sv.h"
+
+static int pipe_fds[2];
+static char text[8192];
+
+static void
+to_pipe(void)
+{
+	cr_assert_eq(pipe(pipe_fds), 0);
+	log_init("unit", LOG_INFO);
+	log_set_fd(pipe_fds[1]);
+}
+
+/* What was logged since the start of the test. */
+static struct sv
+logged(void)
+{
+	log_set_fd(STDERR_FILENO); /* closes the pipe's end */
+	size_t n = 0;
+	for (ssize_t got = 1; got > 0; n += (size_t)got)
+		got = read(pipe_fds[0], text + n, sizeof(text) - n);
+	close(pipe_fds[0]);
+	return sv_of(text, n);
+}
+
+/* What stands behind "TIME LEVEL program[PID]: ". */
+static struct sv
+message(struct sv line, const char *level)
+{
+	char wanted[64];
+	struct sv time = sv_cut(&line, ' ');
+	size_t n = (size_t)snprintf(wanted, sizeof(wanted), "%s unit[%d]: ", level, (int)getpid());
+
+	cr_assert_eq(time.n, strlen("2026-11-21T10:20:30.123Z"));
+	cr_assert(sv_starts(line, sv_of(wanted, n)), "%.*s", SV_FMT(line));
+	return sv_of(line.p + n, line.n - n);
+}
+
+Test(log, a_line, .init = to_pipe)
+{
+	log_warning("%s is %d", "answer", 42);
+	struct sv all = logged();
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "warning"), SV("answer is 42")));
+	cr_expect_eq(all.n, 0);
+}
+
+Test(log, a_peer_can_not_forge_a_line_or_command_a_terminal, .init = to_pipe)
+{
+	log_error("%s", "GET /\r\n2026-01-01T00:00:00.000Z error unit[1]: forged\x1b[2J\x7f\t\xc3\xa9");
+	struct sv all = logged();
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"),
+	    SV("GET /\\x0d\\x0a2026-01-01T00:00:00.000Z error unit[1]: forged\\x1b[2J\\x7f\\x09\xc3\xa9")));
+	cr_expect_eq(all.n, 0);
+}
+
+Test(log, a_line_that_is_too_long_is_cut_and_still_ends, .init = to_pipe)
+{
+	char flood[5000];
+
+	memset(flood, '\x01', sizeof(flood) - 1);
+	flood[sizeof(flood) - 1] = '\0';
+	log_error("%s", flood);
+	log_error("behind");
+	struct sv all = logged();
+	struct sv line = sv_cut(&all, '\n');
+	cr_expect_leq(line.n, 2048);
+	cr_expect(sv_ends(line, SV("\\x01")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("behind")));
+}
+
+Test(log, levels_are_filtered, .init = to_pipe)
+{
+	log_debug("no");
+	log_info("yes");
+	log_set_level(LOG_ERROR);
+	log_warning("no");
+	cr_expect(log_enabled(LOG_ERROR));
+	cr_expect_not(log_enabled(LOG_WARNING));
+	struct sv all = logged();
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "info"), SV("yes")));
+	cr_expect_eq(all.n, 0);
+	cr_expect_str_eq(log_level_text(LOG_NOTICE), "notice");
+}
