@@ -1,0 +1,86 @@
+/*
+ * check_bundles.c: a bundle has one form, and the whole of it.
+ */
+#include "conf/check.h"
+
+/* The keys of one form; the first two are needed. */
+static const struct form {
+	const char *name;
+	const char *keys[3];
+	size_t offsets[3];
+	unsigned needed, n;
+} forms[] = {
+	{"a certificate and a key", {"certificate", "key", "chain"},
+	    {offsetof(struct conf_bundle, certificate), offsetof(struct conf_bundle, key),
+	        offsetof(struct conf_bundle, chain)}, 2, 3},
+	{"one combined file", {"combined"}, {offsetof(struct conf_bundle, combined)}, 1, 1},
+	{"a PKCS#12 file", {"pkcs12", "password_file"},
+	    {offsetof(struct conf_bundle, pkcs12), offsetof(struct conf_bundle, password_file)}, 1, 2},
+	{"a directory", {"directory"}, {offsetof(struct conf_bundle, directory)}, 1, 1},
+};
+
+static const void *
+field_of(const struct conf_bundle *b, size_t offset)
+{
+	return (const char *)b + offset;
+}
+
+/* The first key of the form that the bundle has; -1: none. */
+static int
+first_given(const struct checker *c, const struct conf_bundle *b, const struct form *f)
+{
+	for (unsigned i = 0; i < f->n; i++)
+		if (check_given(c, field_of(b, f->offsets[i])))
+			return (int)i;
+	return -1;
+}
+
+static void
+check_whole(struct checker *c, const struct conf_bundle *b, const struct form *f, const char *given)
+{
+	for (unsigned i = 0; i < f->needed; i++) {
+		if (check_given(c, field_of(b, f->offsets[i])))
+			continue;
+		check_error(c, &b->at, "has \"%s\", but \"%s\" is missing%s", given, f->keys[i],
+		    i == 1 ? "; a file with both goes into \"combined\"" : "");
+		return;
+	}
+}
+
+static void
+check_form(struct checker *c, const struct conf_bundle *b)
+{
+	const struct form *form = NULL;
+	const char *given = NULL;
+
+	for (size_t i = 0; i < COUNTOF(forms); i++) {
+		int k = first_given(c, b, &forms[i]);
+		if (k < 0)
+			continue;
+		if (form != NULL) {
+			check_error(c, &b->at, "has both \"%s\" and \"%s\"; a bundle is %s or %s", given,
+			    forms[i].keys[k], form->name, forms[i].name);
+			return;
+		}
+		form = &forms[i];
+		given = form->keys[k];
+	}
+	if (form == NULL)
+		check_error(c, &b->at,
+		    "names no file; give \"certificate\" and \"key\", \"combined\", \"pkcs12\" or \"directory\"");
+	else
+		check_whole(c, b, form, given);
+}
+
+void
+check_bundles(struct checker *c)
+{
+	for (size_t i = 0; i < c->conf->n_bundles; i++) {
+		const struct conf_bundle *b = &c->conf->bundles[i];
+		check_unique(c, &c->bundles, b->name, &b->at, "a bundle");
+		if (check_sound(c, &b->at))
+			check_form(c, b);
+		if (b->directory != NULL)
+			c->has_directory = true;
+	}
+}

@@ -1,0 +1,265 @@
+/*
+ * config.h: the configuration as plain data.
+ *
+ * conf_load() fills these structs from the JSON files by way of the key rows
+ * in conf/keys.c; nothing here has been opened, compiled or resolved yet.
+ * Everything lives in conf->arena and is immutable once loaded. Durations are
+ * in milliseconds, sizes in bytes. A string is NULL when the key is absent.
+ */
+#ifndef BASCULE_CONF_CONFIG_H
+#define BASCULE_CONF_CONFIG_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/files.h"
+#include "base/log.h"
+
+/* The value of a number that the file does not give and that inherits (limits, timeouts). */
+#define CONF_UNSET UINT64_MAX
+
+/* Where an object begins, for messages of those who use it later. */
+struct conf_where {
+	const char *file;
+	unsigned line, column; /* from 1 */
+};
+
+struct conf_strings {
+	const char **v;
+	size_t n;
+};
+
+/* Inheritable: route, then site, then the top level, then the default. Resolved when conf_load() returns. */
+struct conf_limits {
+	uint64_t head_bytes;              /* of a request's head, and of a response's */
+	uint64_t fields;                  /* in one head */
+	uint64_t body_bytes;              /* of a request; 0: any */
+	uint64_t requests_per_connection; /* then the connection is closed; 0: any */
+};
+
+struct conf_timeouts {
+	uint64_t handshake;      /* from accept to the end of the TLS handshake */
+	uint64_t head;           /* from the first byte of a request to the end of its head */
+	uint64_t body;           /* between two reads of a request's body */
+	uint64_t idle;           /* a client connection between two requests */
+	uint64_t send;           /* while a client takes nothing of what waits for it */
+	uint64_t connect;        /* to an origin, with its TLS handshake */
+	uint64_t response;       /* from the request's end to the response's head */
+	uint64_t response_body;  /* between two reads of a response's body */
+	uint64_t tunnel;         /* an upgraded connection with nothing going either way */
+};
+
+enum conf_redirect { CONF_REDIRECT_NONE, CONF_REDIRECT_HTTPS };
+
+struct conf_listener {
+	struct conf_where at;
+	const char *address; /* "*:443", "[::]:443", "127.0.0.1:8443"; "*" listens on IPv4 and IPv6 */
+	bool tls;
+	enum conf_redirect redirect; /* answer every request with 301 to https */
+	uint64_t redirect_port;      /* in that answer's Location; 443 leaves it out */
+	uint64_t backlog;
+};
+
+/* A named bundle: exactly one of certificate+key, combined, pkcs12, directory. */
+struct conf_bundle {
+	struct conf_where at;
+	const char *name;
+	const char *certificate;   /* PEM: the leaf and its intermediates */
+	const char *key;           /* PEM */
+	const char *chain;         /* PEM: more intermediates; optional */
+	const char *combined;      /* one PEM file with the key, the leaf and its intermediates */
+	const char *pkcs12;
+	const char *password_file; /* for pkcs12 */
+	const char *directory;     /* each NAME/ or NAME.pem or NAME.p12 (+ NAME.pass) in it is a bundle called NAME */
+};
+
+struct conf_pin {
+	struct conf_where at;
+	const char *ca; /* PEM; each certificate in it is trusted, and nothing else */
+};
+
+enum conf_client_certificate_mode { CONF_CLIENT_NONE, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
+enum conf_crl_check { CONF_CRL_LEAF, CONF_CRL_CHAIN };
+
+struct conf_client_certificate {
+	struct conf_where at;
+	enum conf_client_certificate_mode mode;
+	struct conf_pin *pins;
+	size_t n_pins;
+	struct conf_strings crls; /* PEM or DER files */
+	enum conf_crl_check crl_check;
+	uint64_t depth; /* intermediates allowed between the leaf and the pin */
+};
+
+/* Fields set and removed on the way; `value` may hold ${host}, ${client_address}, ${scheme} and the like. */
+struct conf_field {
+	const char *name, *value;
+};
+
+struct conf_fields {
+	struct conf_field *set;
+	size_t n_set;
+	struct conf_strings remove;
+};
+
+/* A condition on one request field: PCRE2 pattern that must match its value. */
+struct conf_match {
+	const char *name, *pattern;
+};
+
+struct conf_route {
+	struct conf_where at;
+	const char *path;            /* PCRE2 on the path without the query; NULL: any */
+	const char *host;            /* PCRE2 on the host without the port; NULL: any */
+	struct conf_strings methods; /* none: any */
+	struct conf_match *headers;
+	size_t n_headers;
+	const char *upstream;        /* NULL: the site's */
+	const char *rewrite;         /* replacement for what `path` matched: $1, ${name}; NULL: as it is */
+	struct conf_fields request_headers, response_headers;
+	struct conf_limits limits;
+	struct conf_timeouts timeouts;
+};
+
+struct conf_site {
+	struct conf_where at;
+	struct conf_strings names; /* exact, or "*.suffix" for any depth below; lower case */
+	bool is_default;           /* serves what no site names */
+	struct conf_strings bundles; /* none: by name among the bundles of the directories */
+	struct conf_client_certificate client;
+	struct conf_route *routes; /* the first that matches wins */
+	size_t n_routes;
+	const char *upstream;      /* when no route matches; NULL: 404 then */
+	struct conf_fields request_headers, response_headers;
+	struct conf_limits limits;
+	struct conf_timeouts timeouts;
+};
+
+struct conf_server {
+	struct conf_where at;
+	const char *address; /* host:port */
+	uint64_t weight;
+};
+
+/* TLS to the servers of an upstream; present is false for plain TCP. */
+struct conf_upstream_tls {
+	bool present;
+	struct conf_where at;
+	const char *ca;           /* PEM; NULL: the system's store */
+	struct conf_strings pins; /* "sha256/BASE64" of a server certificate's public key (RFC 7469, 2.4) */
+	bool verify;
+	const char *name; /* verified and sent as SNI; NULL: the host of the server's address */
+	const char *bundle; /* client certificate to show; NULL: none */
+};
+
+enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_REQUESTS };
+
+struct conf_sticky {
+	bool present;
+	const char *cookie; /* its name */
+	const char *path;
+};
+
+struct conf_eject {
+	uint64_t failures; /* in a row until a server is left out; 0: never */
+	uint64_t time;     /* that long, then it is tried again */
+};
+
+enum conf_host_header { CONF_HOST_PASS, CONF_HOST_SERVER };
+
+struct conf_upstream {
+	struct conf_where at;
+	const char *name;
+	struct conf_server *servers;
+	size_t n_servers;
+	struct conf_upstream_tls tls;
+	enum conf_balance balance;
+	struct conf_sticky sticky;
+	struct conf_eject eject;
+	enum conf_host_header host; /* the client's Host, or the server's address */
+	uint64_t idle_connections;  /* kept per thread */
+	uint64_t idle_time;         /* kept that long */
+	uint64_t tries;             /* servers tried for one request */
+};
+
+struct conf_tls {
+	const char *min_version; /* "1.2" or "1.3" */
+	const char *ciphers, *ciphersuites, *groups; /* NULL: the defaults of tls/ */
+	uint64_t ticket_lifetime;
+};
+
+enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };
+
+struct conf_log {
+	const char *error;  /* path; NULL: standard error */
+	enum log_level level;
+	const char *access; /* path; NULL: none */
+	enum conf_access_format format;
+};
+
+enum conf_reload_policy { CONF_RELOAD_EACH, CONF_RELOAD_ALL_OR_NOTHING };
+
+struct conf_reload {
+	bool watch;         /* directories of certificates, without a signal */
+	uint64_t poll;      /* as the fallback for file systems that send no events; 0: never */
+	enum conf_reload_policy policy;
+};
+
+/* Keys marked "restart" in the reference take effect only when the supervisor starts anew. */
+struct conf {
+	struct arena arena;
+	struct conf_strings files;    /* every file that was read, absolute */
+	const char *user, *group;     /* of the worker; NULL: nobody when started as root, else unchanged */
+	uint64_t threads;             /* 0: one per processor */
+	uint64_t connections;         /* client connections at once; 0: what the descriptor limit allows */
+	const char *pid_file;
+	const char *secret_file;      /* NULL: a random secret that ends with the supervisor */
+	const char *admin_socket;     /* NULL: no admin API */
+	uint64_t drain;               /* how long SIGQUIT waits for what is in flight */
+	struct conf_strings trusted_proxies; /* CIDR: whose X-Forwarded-* are believed */
+	struct conf_log log;
+	struct conf_reload reload;
+	struct conf_tls tls;
+	struct conf_limits limits;
+	struct conf_timeouts timeouts;
+	struct conf_listener *listeners;
+	size_t n_listeners;
+	struct conf_bundle *bundles;
+	size_t n_bundles;
+	struct conf_site *sites;
+	size_t n_sites;
+	struct conf_upstream *upstreams;
+	size_t n_upstreams;
+};
+
+/* What is wrong with a config, all of it at once, a line each: "FILE:LINE:COLUMN: KEY: what; what to do". */
+struct conf_problems {
+	struct buf text;   /* the lines */
+	unsigned errors;   /* any: the config is refused */
+	unsigned warnings; /* lines that begin with "warning: " after the place */
+};
+
+void conf_problems_init(struct conf_problems *p);
+void conf_problems_free(struct conf_problems *p);
+
+/* Add one; for those who find a fault in the config later (a pattern that does not compile). */
+void conf_error(struct conf_problems *p, const struct conf_where *at, const char *key, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void conf_warning(struct conf_problems *p, const struct conf_where *at, const char *key, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/*
+ * Read `path`, a file or a directory of *.json files, with its includes, through `files`. Paths in it are taken
+ * relative to the file that names them. NULL when there are errors, all of which are in `problems`; references
+ * (a site's bundle, a route's upstream) are checked here too. The caller frees with conf_free().
+ */
+struct conf *conf_load(struct files *files, const char *path, struct conf_problems *problems);
+void conf_free(struct conf *c); /* NULL is fine */
+
+/* The keys that take effect only at a restart and differ, as "threads, admin.socket"; empty when there are none. */
+void conf_needs_restart(const struct conf *running, const struct conf *loaded, char *out, size_t size);
+
+/* NULL: there is none of that name. */
+const struct conf_upstream *conf_upstream(const struct conf *c, const char *name);
+const struct conf_bundle *conf_bundle(const struct conf *c, const char *name);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * keys_sites.c: the rows of bundles, sites and routes.
+ */
+#include "conf/keys.h"
+
+static const struct key bundle_keys[] = {
+	ROW_PATH("certificate", conf_bundle, certificate, "PEM: the certificate, then its intermediates. Needs `key`.",
+	    .example = "\"shop/fullchain.pem\""),
+	ROW_PATH("key", conf_bundle, key,
+	    "PEM: the private key. May be readable by root only.", .example = "\"shop/key.pem\""),
+	ROW_PATH("chain", conf_bundle, chain, "PEM: intermediates, when they are not in the file of `certificate`.",
+	    .example = "\"shop/chain.pem\""),
+	ROW_PATH("combined", conf_bundle, combined, "One PEM file with the key, the certificate and its intermediates.",
+	    .example = "\"shop.pem\""),
+	ROW_PATH("pkcs12", conf_bundle, pkcs12, "A PKCS#12 file (.p12, .pfx).", .example = "\"shop.p12\""),
+	ROW_PATH("password_file", conf_bundle, password_file,
+	    "A file with the password of `pkcs12` in one line. Without it: the empty "
+	    "password.", .example = "\"shop.pass\""),
+	ROW_PATH("directory", conf_bundle, directory,
+	    "Each `NAME.pem` (alone or with `NAME.key`), `NAME.crt` with `NAME.key`, `NAME.p12` (with `NAME.pass`) "
+	    "and `NAME/` as certbot or Kubernetes lay it out is a bundle called NAME. Thousands are fine: a key is "
+	    "made ready when it is first used.",
+	    .example = "\"bundles/\""),
+};
+
+const struct key_object keys_bundle = {
+	.name = "bundle",
+	.intro = "A certificate with its chain and key, in exactly one of four forms: `certificate` with `key`; "
+		 "`combined`; `pkcs12`; or `directory`, which stands for all bundles in it.",
+	.example = "{ \"certificate\": \"shop/fullchain.pem\", \"key\": \"shop/key.pem\" }",
+	.keys = bundle_keys,
+	.n_keys = COUNTOF(bundle_keys),
+	.size = sizeof(struct conf_bundle),
+	.at = offsetof(struct conf_bundle, at),
+	.name_at = offsetof(struct conf_bundle, name),
+	.present = KEY_NO_FIELD,
+};
+
+static const struct key pin_keys[] = {
+	ROW_PATH("ca", conf_pin, ca, "PEM: the CA, or several. Only these are trusted, never the system's store.",
+	    .flags = KEY_REQUIRED, .example = "\"devices-ca.pem\""),
+};
+
+static const struct key_object keys_pin = {
+	.name = "pin",
+	.intro = "A CA whose client certificates are accepted.",
+	.example = "{ \"ca\": \"devices-ca.pem\" }",
+	.keys = pin_keys,
+	.n_keys = COUNTOF(pin_keys),
+	.size = sizeof(struct conf_pin),
+	.at = offsetof(struct conf_pin, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
+static const struct key client_certificate_keys[] = {
+	ROW_WORD("mode", conf_client_certificate, mode, conf_client_certificate_mode,
+	    "`required`: no handshake without a valid one. `optional`: asked for, and refused when it is not valid.",
+	    .preset = CONF_CLIENT_NONE, WORDS("none", "optional", "required"), .example = "\"required\""),
+	ROW_LIST("pins", conf_client_certificate, pins, conf_pin, keys_pin,
+	    "The CAs that are trusted. Two at a time let clients move from one to the other.",
+	    .example = "[ { \"ca\": \"devices-2025.pem\" }, { \"ca\": \"devices-2026.pem\" } ]"),
+	ROW_PATHS("crls", conf_client_certificate, crls,
+	    "Files with revocation lists, PEM or DER, read again at each reload.", .example = "\"devices.crl\""),
+	ROW_WORD("crl_check", conf_client_certificate, crl_check, conf_crl_check,
+	    "`leaf`: the client's certificate must be covered by a list. `chain`: each certificate up to the pin.",
+	    .preset = CONF_CRL_LEAF, WORDS("leaf", "chain")),
+	ROW_NUMBER("depth", conf_client_certificate, depth,
+	    "Intermediate CAs allowed between the client's certificate and the pin.", .min = 0, .max = 9, .preset = 2),
+};
+
+static const struct key_object keys_client_certificate = {
+	.name = "client_certificate",
+	.intro = "What a site demands of its clients. The origin gets result, subject, issuer, serial and "
+		 "fingerprint as request fields. A request for a site with other demands than those of the handshake "
+		 "is answered 421.",
+	.example = "{ \"mode\": \"required\", \"pins\": [ { \"ca\": \"devices-ca.pem\" } ], \"crls\": "
+		 "\"devices.crl\" }",
+	.keys = client_certificate_keys,
+	.n_keys = COUNTOF(client_certificate_keys),
+	.size = sizeof(struct conf_client_certificate),
+	.at = offsetof(struct conf_client_certificate, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
+/* KEY_PAIRS writes a name and a value at these places. */
+_Static_assert(sizeof(struct conf_field) == 2 * sizeof(char *), "a pair of strings");
+_Static_assert(sizeof(struct conf_match) == 2 * sizeof(char *), "a pair of strings");
+
+static const struct key fields_keys[] = {
+	ROW_PAIRS("set", conf_fields, set, conf_field,
+	    "Fields to set, in place of those of the same name. A value may hold `${client_address}`, "
+	    "`${client_port}`, `${host}`, `${scheme}`, `${method}`, `${path}`, `${request_id}`, `${server_name}` and "
+	    "`${tls_version}`; a dollar sign is written `$$`.",
+	    .example = "{ \"X-Real-Port\": \"${client_port}\" }", .check = check_editable_field),
+	ROW_STRINGS("remove", conf_fields, remove,
+	    "Names of fields to remove.", .example = "[ \"Server\", \"X-Powered-By\" ]", .check = check_editable_field),
+};
+
+static const struct key_object keys_fields = {
+	.name = "fields",
+	.intro = "Header fields changed on the way. Those of the site are applied first, then those of the route.",
+	.example = "{ \"set\": { \"Strict-Transport-Security\": \"max-age=31536000\" }, \"remove\": [ \"Server\" ] }",
+	.keys = fields_keys,
+	.n_keys = COUNTOF(fields_keys),
+	.size = sizeof(struct conf_fields),
+	.at = KEY_NO_FIELD,
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
+static const struct key route_keys[] = {
+	ROW_STRING("path", conf_route, path,
+	    "PCRE2 pattern for the path without its query. It matches anywhere unless it is anchored with `^` and "
+	    "`$`. A backslash is written twice in JSON.",
+	    .example = "\"^/api/v\\\\d+/\""),
+	ROW_STRING("host", conf_route, host, "PCRE2 pattern for the host in lower case, without the port.",
+	    .example = "\"^(www\\\\.)?shop\\\\.example$\""),
+	ROW_STRINGS("methods", conf_route, methods, "The methods, in capitals. Without it: any.",
+	    .example = "[ \"GET\", \"HEAD\" ]", .check = check_token),
+	ROW_PAIRS("headers", conf_route, headers, conf_match,
+	    "PCRE2 patterns by the name of a request field. Each must match; a field that is absent matches none.",
+	    .example = "{ \"User-Agent\": \"^Mobile/\" }", .check = check_field_name),
+	ROW_STRING("upstream", conf_route, upstream,
+	    "Where requests go. Without it: to the site's.", .example = "\"api\""),
+	ROW_STRING("rewrite", conf_route, rewrite,
+	    "What takes the place of the part that `path` matched, with `$1` or `${name}` for its groups. The query "
+	    "stays.",
+	    .example = "\"/v2/$1\""),
+	ROW_OBJECT("request_headers", conf_route, request_headers, conf_fields, keys_fields,
+	    "Fields to change on the way to the origin."),
+	ROW_OBJECT("response_headers", conf_route, response_headers, conf_fields, keys_fields,
+	    "Fields to change on the way to the client."),
+	ROW_OBJECT("limits", conf_route, limits, conf_limits, keys_limits, "Other limits than the site's."),
+	ROW_OBJECT("timeouts", conf_route, timeouts, conf_timeouts, keys_timeouts, "Other timeouts than the site's."),
+};
+
+static const struct key_object keys_route = {
+	.name = "route",
+	.intro = "Conditions, and what becomes of requests that meet all of them. Routes are tried in their order; "
+		 "the first that matches is taken.",
+	.example = "{ \"path\": \"^/api/(.*)\", \"methods\": [ \"GET\", \"POST\" ], \"upstream\": \"api\", "
+		 "\"rewrite\": \"/$1\" }",
+	.keys = route_keys,
+	.n_keys = COUNTOF(route_keys),
+	.size = sizeof(struct conf_route),
+	.at = offsetof(struct conf_route, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
+static const struct key site_keys[] = {
+	ROW_STRINGS("names", conf_site, names,
+	    "Host names, exact or as `*.suffix`, which covers any depth below (`a.b.c` and `x.a.b.c` for `*.b.c`), "
+	    "not the suffix itself. The most specific wins, over all sites.",
+	    .flags = KEY_LOWER, .example = "[ \"shop.example\", \"*.shop.example\" ]", .check = check_site_name),
+	ROW_BOOL("default", conf_site, is_default,
+	    "This site serves names that no site has. Without one, such handshakes fail with "
+	    "unrecognized_name.", .preset = false,
+	    .example = "true"),
+	ROW_STRINGS("bundle", conf_site, bundles,
+	    "Names of bundles; with several, RSA and ECDSA say, the client gets what it can use. Without it: the "
+	    "bundle of a `directory` whose certificate covers the name.",
+	    .example = "[ \"shop-ecdsa\", \"shop-rsa\" ]"),
+	ROW_OBJECT("client_certificate", conf_site, client, conf_client_certificate, keys_client_certificate,
+	    "What is demanded of client certificates."),
+	ROW_LIST("routes", conf_site, routes, conf_route, keys_route,
+	    "Tried in their order; the first that matches is taken.",
+	    .example = "[ { \"path\": \"^/api/\", \"upstream\": \"api\" } ]"),
+	ROW_STRING("upstream", conf_site, upstream,
+	    "Where requests go that no route takes. Without it they are answered 404.", .example = "\"nodes\""),
+	ROW_OBJECT("request_headers", conf_site, request_headers, conf_fields, keys_fields,
+	    "Fields to change on the way to the origin."),
+	ROW_OBJECT("response_headers", conf_site, response_headers, conf_fields, keys_fields,
+	    "Fields to change on the way to the client."),
+	ROW_OBJECT("limits", conf_site, limits, conf_limits, keys_limits, "Other limits than those of the top."),
+	ROW_OBJECT("timeouts", conf_site, timeouts, conf_timeouts, keys_timeouts,
+	    "Other timeouts than those of the top."),
+};
+
+const struct key_object keys_site = {
+	.name = "site",
+	.intro = "What is served under some names.",
+	.example = "{\n"
+		   "  \"names\": [ \"shop.example\", \"*.shop.example\" ],\n"
+		   "  \"bundle\": \"shop\",\n"
+		   "  \"routes\": [ { \"path\": \"^/api/\", \"upstream\": \"api\" } ],\n"
+		   "  \"upstream\": \"nodes\"\n"
+		   "}",
+	.keys = site_keys,
+	.n_keys = COUNTOF(site_keys),
+	.size = sizeof(struct conf_site),
+	.at = offsetof(struct conf_site, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};

@@ -1,0 +1,151 @@
+#include "conf/value.h"
+
+#include <stdio.h>
+
+static const struct unit {
+	const char *suffix;
+	uint64_t factor;
+} duration_units[] = {{"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", 1}},
+  size_units[] = {{"g", GIB}, {"m", MIB}, {"k", KIB}};
+
+static bool
+parse_units(struct sv s, const struct unit *units, size_t n_units, uint64_t *out)
+{
+	struct sv digits = {s.p, 0};
+	uint64_t v;
+
+	while (digits.n < s.n && s.p[digits.n] >= '0' && s.p[digits.n] <= '9')
+		digits.n++;
+	struct sv suffix = sv_of(s.p + digits.n, s.n - digits.n);
+	if (!sv_u64(digits, &v))
+		return false;
+	for (size_t i = 0; i < n_units; i++)
+		if (sv_eq(suffix, sv_cstr(units[i].suffix)))
+			return !__builtin_mul_overflow(v, units[i].factor, out);
+	return false;
+}
+
+bool
+value_number(const struct key *k, const json_t *v, uint64_t *out)
+{
+	struct sv s = sv_of(json_string_value(v), json_string_length(v));
+
+	if (json_is_integer(v) && json_integer_value(v) >= 0 && (k->type != KEY_DURATION || json_integer_value(v) == 0))
+		*out = (uint64_t)json_integer_value(v);
+	else if (k->type == KEY_DURATION && json_is_string(v)) {
+		if (!parse_units(s, duration_units, COUNTOF(duration_units), out))
+			return false;
+	} else if (k->type == KEY_SIZE && json_is_string(v)) {
+		if (!parse_units(s, size_units, COUNTOF(size_units), out))
+			return false;
+	} else {
+		return false;
+	}
+	return (*out == 0 && k->zero != NULL) || (*out >= k->min && *out <= k->max);
+}
+
+void
+value_number_text(enum key_type type, uint64_t v, char out[VALUE_NUMBER_TEXT])
+{
+	const struct unit *units = type == KEY_DURATION ? duration_units : size_units;
+	size_t n = type == KEY_DURATION ? COUNTOF(duration_units) : type == KEY_SIZE ? COUNTOF(size_units) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v > 0 && v % units[i].factor == 0) {
+			(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%llu%s\"", (unsigned long long)(v / units[i].factor),
+			    units[i].suffix);
+			return;
+		}
+	}
+	(void)snprintf(out, VALUE_NUMBER_TEXT, "%llu", (unsigned long long)v);
+}
+
+int
+value_word(const struct key *k, const char *word)
+{
+	for (int i = 0; k->words[i] != NULL; i++)
+		if (strcmp(k->words[i], word) == 0)
+			return i;
+	return -1;
+}
+
+void
+value_preset(const struct key *k, char out[VALUE_NUMBER_TEXT])
+{
+	out[0] = '\0';
+	if (k->type == KEY_BOOL)
+		(void)snprintf(out, VALUE_NUMBER_TEXT, "%s", k->preset != 0 ? "true" : "false");
+	else if (k->type == KEY_NUMBER || k->type == KEY_DURATION || k->type == KEY_SIZE)
+		value_number_text(k->type, k->preset, out);
+	else if (k->type == KEY_WORD)
+		(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%s\"", k->words[k->preset]);
+	else if (k->text != NULL)
+		(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%s\"", k->text);
+}
+
+static size_t
+put(char *out, size_t at, const char *prefix, const char *text, const char *suffix)
+{
+	if (at >= VALUE_EXPECTED_TEXT)
+		return at;
+	return at + (size_t)snprintf(out + at, VALUE_EXPECTED_TEXT - at, "%s%s%s", prefix, text, suffix);
+}
+
+static void
+expected_words(const struct key *k, char *out)
+{
+	size_t n = put(out, 0, "", k->words[1] != NULL ? "one of " : "", "");
+
+	for (size_t i = 0; k->words[i] != NULL; i++)
+		n = put(out, n, i > 0 ? ", \"" : "\"", k->words[i], "\"");
+}
+
+static void
+expected_number(const struct key *k, char *out)
+{
+	char min[VALUE_NUMBER_TEXT], max[VALUE_NUMBER_TEXT];
+	const char *kind = k->type == KEY_NUMBER ? "a whole number" : k->type == KEY_SIZE ? "a size" : "a duration";
+	size_t n = put(out, 0, kind, "", "");
+
+	value_number_text(k->type, k->min, min);
+	value_number_text(k->type, k->max, max);
+	if (k->max < KEY_NO_MAX) {
+		n = put(out, n, " from ", min, "");
+		n = put(out, n, " to ", max, "");
+	}
+	if (k->zero != NULL)
+		put(out, n, ", or 0 (", k->zero, ")");
+}
+
+void
+value_expected(const struct key *k, char out[VALUE_EXPECTED_TEXT])
+{
+	static const char *const kinds[] = {
+		[KEY_BOOL] = "true or false",
+		[KEY_STRING] = "a string",
+		[KEY_PATH] = "a path",
+		[KEY_STRINGS] = "a string or a list of strings",
+		[KEY_PATHS] = "a path or a list of paths",
+		[KEY_PAIRS] = "an object of strings",
+		[KEY_OBJECT] = "an object",
+		[KEY_LIST] = "a list of objects",
+		[KEY_MAP] = "an object of objects",
+	};
+
+	if (k->words != NULL)
+		expected_words(k, out);
+	else if (k->type == KEY_NUMBER || k->type == KEY_DURATION || k->type == KEY_SIZE)
+		expected_number(k, out);
+	else
+		(void)snprintf(out, VALUE_EXPECTED_TEXT, "%s", kinds[k->type]);
+}
+
+void
+value_example(const struct key *k, char out[VALUE_EXPECTED_TEXT])
+{
+	char preset[VALUE_NUMBER_TEXT];
+
+	value_preset(k, preset);
+	bool obvious = k->words != NULL || k->type == KEY_BOOL || k->type == KEY_NUMBER;
+	(void)snprintf(out, VALUE_EXPECTED_TEXT, "%s", obvious ? "" : k->example != NULL ? k->example : preset);
+}

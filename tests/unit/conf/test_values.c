@@ -1,0 +1,261 @@
+/* Single values: what a row takes and what it says to the rest. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "conf/value.h"
+#include "try.h"
+
+static struct try t;
+
+static void
+begin(void)
+{
+	try_begin(&t);
+}
+
+static void
+end(void)
+{
+	try_end(&t);
+}
+
+TestSuite(conf_values, .init = begin, .fini = end, .timeout = 60);
+
+/* The number that a value gives; UINT64_MAX: none. */
+static uint64_t
+number(enum key_type type, const char *json)
+{
+	const struct key k = {.type = type, .max = KEY_NO_MAX};
+	uint64_t v = 7;
+	json_t *j = json_loads(json, JSON_DECODE_ANY, NULL);
+
+	bool ok = value_number(&k, j, &v);
+	json_decref(j);
+	return ok ? v : UINT64_MAX;
+}
+
+Test(conf_values, durations)
+{
+	cr_expect_eq(number(KEY_DURATION, "\"250ms\""), 250);
+	cr_expect_eq(number(KEY_DURATION, "\"90s\""), 90 * SECOND);
+	cr_expect_eq(number(KEY_DURATION, "\"10m\""), 10 * MINUTE);
+	cr_expect_eq(number(KEY_DURATION, "\"12h\""), 12 * HOUR);
+	cr_expect_eq(number(KEY_DURATION, "\"7d\""), 7 * DAY);
+	cr_expect_eq(number(KEY_DURATION, "\"0s\""), 0);
+	cr_expect_eq(number(KEY_DURATION, "0"), 0);
+	cr_expect_eq(number(KEY_DURATION, "\"213503982334d\""), UINT64_C(213503982334) * DAY);
+	const char *const bad[] = {"1", "\"1\"", "\"\"", "\"s\"", "\"1 s\"", "\" 1s\"", "\"1s \"", "\"-1s\"", "\"+1s\"", "\"1.5s\"", "\"1S\"",
+	    "\"1sec\"", "\"1h30m\"", "\"0x10s\"", "1.0", "true", "null", "[]", "\"213503982335d\"", "\"18446744073709551616ms\""};
+	for (size_t i = 0; i < COUNTOF(bad); i++)
+		cr_expect_eq(number(KEY_DURATION, bad[i]), UINT64_MAX, "%s", bad[i]);
+}
+
+Test(conf_values, sizes)
+{
+	cr_expect_eq(number(KEY_SIZE, "0"), 0);
+	cr_expect_eq(number(KEY_SIZE, "1500"), 1500);
+	cr_expect_eq(number(KEY_SIZE, "\"64k\""), 64 * KIB);
+	cr_expect_eq(number(KEY_SIZE, "\"10m\""), 10 * MIB);
+	cr_expect_eq(number(KEY_SIZE, "\"2g\""), 2 * GIB);
+	const char *const bad[] = {"-1", "1.5", "\"64\"", "\"64K\"", "\"64kb\"", "\"k\"", "\"17179869184g\"", "true"};
+	for (size_t i = 0; i < COUNTOF(bad); i++)
+		cr_expect_eq(number(KEY_SIZE, bad[i]), UINT64_MAX, "%s", bad[i]);
+}
+
+Test(conf_values, numbers_take_no_units)
+{
+	cr_expect_eq(number(KEY_NUMBER, "12"), 12);
+	cr_expect_eq(number(KEY_NUMBER, "\"12\""), UINT64_MAX);
+	cr_expect_eq(number(KEY_NUMBER, "\"12k\""), UINT64_MAX);
+	cr_expect_eq(number(KEY_NUMBER, "-1"), UINT64_MAX);
+	cr_expect_eq(number(KEY_NUMBER, "1.0"), UINT64_MAX);
+}
+
+Test(conf_values, numbers_as_text)
+{
+	char text[VALUE_NUMBER_TEXT];
+
+	value_number_text(KEY_DURATION, 90 * SECOND, text);
+	cr_expect_str_eq(text, "\"90s\"");
+	value_number_text(KEY_DURATION, 2 * HOUR, text);
+	cr_expect_str_eq(text, "\"2h\"");
+	value_number_text(KEY_DURATION, 1, text);
+	cr_expect_str_eq(text, "\"1ms\"");
+	value_number_text(KEY_SIZE, 32 * KIB, text);
+	cr_expect_str_eq(text, "\"32k\"");
+	value_number_text(KEY_SIZE, 1001, text);
+	cr_expect_str_eq(text, "1001");
+	value_number_text(KEY_DURATION, 0, text);
+	cr_expect_str_eq(text, "0");
+}
+
+Test(conf_values, nearest)
+{
+	const char *const words[] = {"address", "backlog", "tls", "redirect", "redirect_port", "at", "u"};
+
+#define NEAREST(w) value_nearest(w, words, COUNTOF(words))
+	cr_expect_str_eq(NEAREST("adress"), "address");
+	cr_expect_str_eq(NEAREST("Address"), "address");
+	cr_expect_str_eq(NEAREST("tsl"), "tls");
+	cr_expect_str_eq(NEAREST("redirct_port"), "redirect_port");
+	cr_expect_str_eq(NEAREST("back"), "backlog");
+	cr_expect_null(NEAREST("name"));
+	cr_expect_null(NEAREST(""));
+	cr_expect_null(NEAREST("x"));
+	cr_expect_null(NEAREST("a_name_that_is_much_longer_than_any_key_is"));
+}
+
+static const struct {
+	const char *config, *says;
+} faults[] = {
+	{"\"lissteners\": []", "c.json:2:1: lissteners: unknown key; did you mean \"listeners\"?\n"},
+	{"\"watch\": true", "c.json:2:1: watch: unknown key here; it belongs into \"reload\"\n"},
+	{"\"admin\": { \"path\": 1 }", "c.json:2:12: admin.path: unknown key; known here are: socket\n"},
+	{"\"threads\": \"4\"", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not \"4\"\n"},
+	{"\"threads\": -1", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not -1\n"},
+	{"\"threads\": 1.5", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not 1.5\n"},
+	{"\"threads\": 64", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not 64\n"},
+	{"\"drain_timeout\": 30",
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not 30; write \"30s\"\n"},
+	{"\"drain_timeout\": \"25h\"",
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"25h\"; write \"30s\"\n"},
+	{"\"limits\": { \"head_bytes\": \"64kb\" }",
+	    "c.json:2:27: limits.head_bytes: expected a size from \"1k\" to \"1m\", not \"64kb\"; write \"32k\"\n"},
+	{"\"limits\": { \"head_bytes\": 1023 }",
+	    "c.json:2:27: limits.head_bytes: expected a size from \"1k\" to \"1m\", not 1023; write \"32k\"\n"},
+	{"\"timeouts\": { \"idle\": 0 }",
+	    "c.json:2:23: timeouts.idle: expected a duration from \"100ms\" to \"1d\", not 0; write \"75s\"\n"},
+	{"\"limits\": []", "c.json:2:11: limits: expected an object, not a list\n"},
+	{"\"sites\": {}", "c.json:2:10: sites: expected a list of objects, not an object\n"},
+	{"\"upstreams\": []",
+	    "c.json:2:14: upstreams: expected an object of objects, not a list; write { \"nodes\": { \"servers\": [ \"10.0.0.1:8080\" ] } }\n"},
+	{"\"log\": { \"level\": \"warn\" }",
+	    "c.json:2:19: log.level: expected one of \"error\", \"warning\", \"notice\", \"info\", \"debug\", not \"warn\"; "
+	    "did you mean \"warning\"?\n"},
+	{"\"log\": { \"access\": 3 }", "c.json:2:20: log.access: expected a path, not 3; write \"/var/log/bascule/access.log\"\n"},
+	{"\"reload\": { \"watch\": \"yes\" }", "c.json:2:22: reload.watch: expected true or false, not \"yes\"\n"},
+	{"\"tls\": { \"min_version\": \"1.1\" }", "c.json:2:25: tls.min_version: expected one of \"1.2\", \"1.3\", not \"1.1\"; did you mean \"1.2\"?\n"},
+	{"\"user\": null", "c.json:2:9: user: expected a string, not null; write \"bascule\"\n"},
+	{"\"user\": \"\"", "c.json:2:9: user: is empty\n"},
+	{"\"user\": \"a\\nb\"", "c.json:2:9: user: \"a\\nb\" has a control character in it\n"},
+	{"\"user\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaüüü\\u0001\"",
+	    "c.json:2:9: user: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa… has a control character in it\n"},
+	{"\"$schema\": 1", "c.json:2:12: $schema: expected a string, not 1; write \"schema.json\"\n"},
+	{"\"include\": 5", "c.json:2:12: include: expected a string or a list of strings, not 5; write \"sites/*.json\"\n"},
+	{"\"include\": [ 5 ]", "c.json:2:14: include[0]: expected a string, not 5\n"},
+	{"\"trusted_proxies\": [ \"10.0.0.0/33\" ]", "c.json:2:22: trusted_proxies[0]: \"10.0.0.0/33\" needs a number from 0 to 32 after its slash\n"},
+	{"\"trusted_proxies\": \"::1/129\"", "c.json:2:20: trusted_proxies: \"::1/129\" needs a number from 0 to 128 after its slash\n"},
+	{"\"trusted_proxies\": \"lan\"",
+	    "c.json:2:20: trusted_proxies: \"lan\" is no network; write \"10.0.0.0/8\", \"2001:db8::/32\" or one address\n"},
+	{"\"trusted_proxies\": [ \"10.0.0.1\", 4 ]", "c.json:2:34: trusted_proxies[1]: expected a string, not 4\n"},
+	{"\"bundles\": { \"\": { \"combined\": \"x\" } }", "c.json:2:14: bundles.: a name that is empty or has a control character in it\n"},
+	{"\"bundles\": { \"a\": \"x\" }", "c.json:2:19: bundles.a: expected an object, not \"x\"\n"},
+	{"\"upstreams\": { \"a\": { \"servers\": [ 5 ] } }",
+	    "c.json:2:36: upstreams.a.servers[0]: expected an object, not 5; write { \"address\": \"10.0.0.1:8443\", \"weight\": 2 }\n"},
+	{"\"upstreams\": { \"a\": {} }",
+	    "c.json:2:21: upstreams.a: \"servers\" is missing; write \"servers\": [ \"10.0.0.1:8080\", { \"address\": \"10.0.0.2:8080\", "
+	    "\"weight\": 2 } ]\n"},
+};
+
+Test(conf_values, faults)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < COUNTOF(faults); i++) {
+		(void)snprintf(text, sizeof(text), TRY_BEGIN "%s }", faults[i].config);
+		try_text(&t, text);
+		cr_expect_str_eq(t.text, faults[i].says, "%s\nsays\n%snot\n%s", faults[i].config, t.text, faults[i].says);
+	}
+}
+
+/* What stands in `head` and `tail` around a string value, the values that are fine there, and those that are not. */
+static void
+expect_values(const char *head, const char *tail, const char *const *good, size_t n_good, const char *const *bad, size_t n_bad)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < n_good + n_bad; i++) {
+		const char *value = i < n_good ? good[i] : bad[i - n_good];
+		(void)snprintf(text, sizeof(text), TRY_BEGIN "%s\"%s\"%s }", head, value, tail);
+		try_text(&t, text);
+		cr_expect_eq(t.problems.errors, i < n_good ? 0 : 1, "%s: %s", value, t.text);
+		char shown[40] = ""; /* a long one is not named whole */
+		(void)snprintf(shown, sizeof(shown), "\"%s", value);
+		cr_expect(i < n_good || strstr(t.text, shown) != NULL, "%s is not named in %s", value, t.text);
+	}
+}
+
+Test(conf_values, site_names)
+{
+	const char *const good[] = {"localhost", "a.b.c", "*.b.c", "xn--bcher-kva.example", "a_b.internal", "1.2.3.4", "[::1]", "*.com",
+	    "a123456789a123456789a123456789a123456789a123456789a123456789abc.de"};
+	const char *const bad[] = {"*", "*.", "**.a", "a.*.c", "*a.b", "a*", "x y", "-a.b", "a-.b", "ü.de", "a.b.", "http://x", "x:443", "x/y",
+	    "a..b", ".a", "a123456789a123456789a123456789a123456789a123456789a123456789abcd.de", "a;b"};
+
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] } }, \"sites\": [ { \"upstream\": \"u\", \"names\": [ \"ok\", ", " ] } ]",
+	    good, COUNTOF(good), bad, COUNTOF(bad));
+}
+
+Test(conf_values, listen_addresses)
+{
+	const char *const good[] = {"*:443", "127.0.0.1:8443", "[::]:443", "[2001:db8::1]:1", "0.0.0.0:65535", "unix:/run/x"};
+	const char *const bad[] = {"443", ":443", "*", "*:0", "*:65536", "*:", "*:https", "::1:443", "[::1]", "[::1]443", "[1]:443", "localhost:443",
+	    "256.0.0.1:1", "1.2.3:1", "01.2.3.4:1", "https://1.2.3.4:443", "unix:x", "unix:", "*:+1", "*:4 4"};
+
+	for (size_t i = 0; i < COUNTOF(good) + COUNTOF(bad); i++) {
+		char text[256];
+		const char *value = i < COUNTOF(good) ? good[i] : bad[i - COUNTOF(good)];
+		(void)snprintf(text, sizeof(text), "{ \"listeners\": [ { \"address\": \"%s\" } ] }", value);
+		try_text(&t, text);
+		cr_expect_eq(t.problems.errors, i < COUNTOF(good) ? 0 : 1, "%s: %s", value, t.text);
+		cr_expect(i < COUNTOF(good) || strncmp(t.text, "c.json:1:31: listeners[0].address: \"", 36) == 0, "%s", t.text);
+	}
+}
+
+Test(conf_values, server_addresses)
+{
+	const char *const good[] = {"node1:8443", "node1.internal:1", "10.0.0.1:65535", "[::1]:443", "a_b:1", "3com:80"};
+	const char *const bad[] = {"x", "x:0", "x:65536", "https://x:1", "1:2:3", "[::1]", "10.0.0.300:1", "10.0.0:1", ":1", "a b:1", "x:1/y",
+	    "unix:/run/x"};
+
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ ", " ] } }", good, COUNTOF(good), bad, COUNTOF(bad));
+}
+
+Test(conf_values, key_pins)
+{
+	const char *const good[] = {"sha256/r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E="};
+	const char *const bad[] = {"r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E=", "sha256/", "sha256/r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4",
+	    "sha1/r/mIkG3eEpVdm+u/ko/cwxzOMo1b"};
+
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"tls\": { \"pin\": ", " } } }", good, COUNTOF(good), bad,
+	    COUNTOF(bad));
+	/* Too long to be named whole; the last digit has bits that no 32 bytes give. */
+	try_text(&t, TRY_BEGIN "\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"tls\": { \"pin\": "
+			       "\"sha256/r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5F=\" } } } }");
+	cr_expect_eq(t.problems.errors, 1);
+	try_text(&t, TRY_BEGIN "\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"tls\": { \"pin\": "
+			       "\"sha256/r_mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E=\" } } } }");
+	cr_expect_eq(t.problems.errors, 1);
+}
+
+Test(conf_values, cookies)
+{
+	const char *const good[] = {"BASCULE", "__Host-node"}, *const bad[] = {"a b", "a=b", "a;b", "ü", "a,b"};
+	const char *const good_paths[] = {"/", "/app"}, *const bad_paths[] = {"app", "/a;b"};
+
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"sticky\": { \"cookie\": ", " } } }", good, COUNTOF(good), bad,
+	    COUNTOF(bad));
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"sticky\": { \"path\": ", " } } }", good_paths, COUNTOF(good_paths),
+	    bad_paths, COUNTOF(bad_paths));
+}
+
+Test(conf_values, fields)
+{
+	const char *const good[] = {"X-Y", "Server", "Strict-Transport-Security"};
+	const char *const bad[] = {"a b", "Host", "content-length", "Connection", "TRANSFER-ENCODING", "X:", "(x)"};
+
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] } }, \"sites\": [ { \"names\": \"a\", \"upstream\": \"u\", "
+		      "\"response_headers\": { \"remove\": ", " } } ]", good, COUNTOF(good), bad, COUNTOF(bad));
+	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] } }, \"sites\": [ { \"names\": \"a\", \"upstream\": \"u\", "
+		      "\"request_headers\": { \"set\": { ", ": \"\" } } } ]", good, COUNTOF(good), bad, COUNTOF(bad));
+}

@@ -1,0 +1,35 @@
+/*
+ * try.h: configs for tests, in a directory of their own.
+ */
+#ifndef TESTS_CONF_TRY_H
+#define TESTS_CONF_TRY_H
+
+#include "conf/config.h"
+
+struct try {
+	char directory[64];
+	struct conf *conf; /* of try_load() */
+	struct conf_problems problems;
+	char text[32768];  /* the problems, without "DIRECTORY/" */
+};
+
+void try_begin(struct try *t);
+void try_end(struct try *t);
+
+/* Write a file; directories in its name are made. */
+void try_write(struct try *t, const char *name, const char *content);
+void try_write_bytes(struct try *t, const char *name, const char *bytes, size_t n);
+
+/* The absolute path, until the next call. */
+const char *try_path(struct try *t, const char *name);
+
+/* Load it; what came before is freed. */
+void try_load(struct try *t, const char *name);
+
+/* Write it as c.json and load that. */
+void try_text(struct try *t, const char *content);
+
+/* A config that is right up to here; what follows begins at line 2, column 1. */
+#define TRY_BEGIN "{ \"listeners\": [ { \"address\": \"*:80\", \"redirect\": \"https\" } ],\n"
+
+#endif
