@@ -1,0 +1,90 @@
+#include "tls/bio.h"
+
+#include <openssl/bio.h>
+#include <pthread.h>
+
+static BIO_METHOD *method;
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+
+/* The buffer is the thread's: emptied, it keeps its memory. */
+static void
+empty(struct buf *b)
+{
+	buf_reset(b);
+}
+
+int
+tls_bio_flush(struct net_stream *s)
+{
+	struct buf *cipher = net_loop_cipher(s->loop);
+	struct sv all = buf_view(cipher);
+
+	if (all.n == 0)
+		return 0;
+	int r = net_raw_write(s, &(struct iovec){.iov_base = (void *)all.p, .iov_len = all.n}, 1);
+	empty(cipher);
+	return r;
+}
+
+static int
+bio_write(BIO *bio, const char *p, size_t n, size_t *written)
+{
+	struct net_stream *s = BIO_get_data(bio);
+
+	BIO_clear_retry_flags(bio);
+	*written = n;
+	if (LIKELY(buf_append(net_loop_cipher(s->loop), p, n)))
+		return 1;
+	/* Full, or memory is out: what it holds goes first, then this without a copy. */
+	return tls_bio_flush(s) == 0 &&
+	    net_raw_write(s, &(struct iovec){.iov_base = (void *)p, .iov_len = n}, 1) == 0;
+}
+
+static int
+bio_read(BIO *bio, char *p, size_t n, size_t *got)
+{
+	struct net_stream *s = BIO_get_data(bio);
+	ssize_t r = net_raw_read(s, p, n);
+
+	BIO_clear_retry_flags(bio);
+	*got = r > 0 ? (size_t)r : 0;
+	if (r == NET_AGAIN)
+		BIO_set_retry_read(bio);
+	return r > 0;
+}
+
+static long
+bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	/*
+	 * Flushing is tls_bio_flush's, once for all that a step has written. BIO_CTRL_EOF is left unanswered on
+	 * purpose: OpenSSL would send an alert to a peer that has gone; the end of the stream is known from s->eof.
+	 */
+	return command == BIO_CTRL_FLUSH;
+}
+
+static void
+make_method(void)
+{
+	int type = BIO_get_new_index();
+
+	method = type != -1 ? BIO_meth_new(type | BIO_TYPE_SOURCE_SINK, "net_stream") : NULL;
+	if (method == NULL)
+		return;
+	BIO_meth_set_read_ex(method, bio_read);
+	BIO_meth_set_write_ex(method, bio_write);
+	BIO_meth_set_ctrl(method, bio_ctrl);
+}
+
+BIO *
+tls_bio_new(struct net_stream *s)
+{
+	(void)pthread_once(&method_once, make_method);
+	BIO *bio = method != NULL ? BIO_new(method) : NULL;
+	if (bio != NULL) {
+		BIO_set_data(bio, s);
+		BIO_set_init(bio, 1);
+	}
+	return bio;
+}

@@ -1,0 +1,130 @@
+#include "tls/load.h"
+
+#include <openssl/evp.h>
+
+#include "base/log.h"
+#include "tls/materials.h"
+
+/* SHA-256 over those of leaf and chain. */
+static bool
+fingerprint(const struct chain *c, const struct tls_thread *t, unsigned char out[32])
+{
+	unsigned char all[TLS_CHAIN_MAX * 32];
+
+	for (unsigned i = 0; i < c->n; i++)
+		memcpy(all + i * 32, c->order[i]->der->sha256, 32);
+	return EVP_Digest(all, c->n * 32, out, NULL, t->sha256, NULL) == 1;
+}
+
+/*
+ * A renewal writes two files, one after the other, and a reload may come in between. So a pair that does not match is
+ * no alarm as long as there is something to serve.
+ */
+static bool
+refuse_mismatch(const struct source *s, const struct pieces *p, const struct tls_bundle *previous, struct err *err)
+{
+	const char *certs = p->certs[0].path;
+
+	if (p->key_path == certs)
+		return err_set(err, "%s: %scertificate and key do not match%s; put the certificate's own key there",
+		    certs, previous != NULL ? "pending: " : "", previous != NULL ? " yet" : "");
+	if (previous != NULL)
+		return err_set(err,
+		    "%s: pending: certificate and key do not match yet; the pair is tried again when a file of it "
+		    "changes: put the key of this certificate in %s",
+		    certs, p->key_path);
+	return err_set(err,
+	    "%s: the private key in %s belongs to none of its certificates; put there the key that bundle \"%s\" "
+	    "was certified with",
+	    certs, p->key_path, s->name);
+}
+
+static struct tls_bundle *
+prove(struct loader *l, struct tls_bundle *b, struct err *err)
+{
+	struct tls_materials *m = materials_make(b, l->thread, err);
+	bool ok = m != NULL && materials_prove(m, l->thread, err) && materials_check_links(m, err);
+
+	materials_free(m);
+	if (ok) {
+		b->private->proved = true;
+		return b;
+	}
+	err_prefix(err, "%s", b->where);
+	tls_bundle_unref(b);
+	return NULL;
+}
+
+/* The key counts too: a damaged one may have been replaced. */
+static bool
+is_same(const struct tls_bundle *b, const unsigned char print[32], const struct pieces *p)
+{
+	return memcmp(b->fingerprint, print, 32) == 0 && b->private->key_size == p->key_size &&
+	    memcmp(b->private->key, p->key, p->key_size) == 0 &&
+	    !__atomic_load_n(&b->private->unusable, __ATOMIC_RELAXED);
+}
+
+/* All is well with it: the bundle in service when it has the same content, else a new one. */
+static struct tls_bundle *
+accept(struct loader *l, const struct source *s, struct pieces *p, const struct chain *c, struct tls_bundle *previous,
+    struct err *err)
+{
+	unsigned char print[32], files[32];
+
+	if (!fingerprint(c, l->thread, print) || !source_digest(s, l->thread, files)) {
+		err_no_memory(err);
+		return NULL;
+	}
+	if (previous != NULL && is_same(previous, print, p)) {
+		memcpy(previous->private->files, files, sizeof(files));
+		return tls_bundle_ref(previous);
+	}
+	struct tls_bundle *b = bundle_new(s, c, p, &l->shared);
+	if (b == NULL) {
+		err_no_memory(err);
+		return NULL;
+	}
+	b->generation = previous != NULL ? previous->generation + 1 : 1;
+	memcpy(b->fingerprint, print, sizeof(print));
+	memcpy(b->private->files, files, sizeof(files));
+	return l->prove ? prove(l, b, err) : b;
+}
+
+static struct tls_bundle *
+judge(struct loader *l, const struct source *s, struct pieces *p, struct tls_bundle *previous, struct err *err)
+{
+	struct chain c;
+
+	switch (chain_make(&c, p, l->thread, err)) {
+	case CHAIN_OK:
+		break;
+	case CHAIN_REFUSED:
+		return NULL;
+	case CHAIN_NOT_MATCHING:
+		refuse_mismatch(s, p, previous, err);
+		return NULL;
+	}
+	if (!chain_check(&c, l->now, err))
+		return NULL;
+	if (c.reordered)
+		log_warning(
+		    "bundle \"%s\": %s: the certificates are not in order; they are served in order: put the leaf "
+		    "first, then the issuer of each",
+		    s->name, c.order[0]->path);
+	return accept(l, s, p, &c, previous, err);
+}
+
+struct tls_bundle *
+load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, struct err *err)
+{
+	struct pieces p;
+
+	if (s->problem != NULL) {
+		err_set(err, "%s", s->problem);
+		return NULL;
+	}
+	bool ok = pieces_read(&p, s, l->files, l->thread, err);
+	struct tls_bundle *b = ok ? judge(l, s, &p, previous, err) : NULL;
+	pieces_free(&p);
+	return b;
+}

@@ -1,0 +1,29 @@
+/*
+ * load.h: from a source to a bundle.
+ */
+#ifndef BASCULE_TLS_LOAD_H
+#define BASCULE_TLS_LOAD_H
+
+#include "tls/chain.h"
+#include "tls/der.h"
+#include "tls/private.h"
+
+struct loader {
+	struct files *files;
+	const struct tls_thread *thread;
+	struct der_table shared; /* intermediates */
+	int64_t now;             /* seconds of the epoch */
+	bool prove;              /* build the objects and check the key by a signature, now and not at first use */
+};
+
+/*
+ * Read and judge it. `previous` is the generation in service, or NULL; it is returned, referenced, when the content is
+ * the same. NULL with "FILE: reason; what to do".
+ */
+struct tls_bundle *load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, struct err *err);
+
+/* A new bundle, with one reference. Takes over the pieces' key and shares the certificates. */
+struct tls_bundle *
+bundle_new(const struct source *s, const struct chain *c, struct pieces *p, struct der_table *shared);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * outcomes.h: writing struct tls_outcomes.
+ */
+#ifndef BASCULE_TLS_OUTCOMES_H
+#define BASCULE_TLS_OUTCOMES_H
+
+#include "tls/store.h"
+
+/* Both copy what they are given. False when memory is out. */
+MUST_CHECK bool outcomes_add(
+    struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bundle, const char *fmt, ...) PRINTF_LIKE(4, 5);
+MUST_CHECK bool outcomes_add_loaded(struct tls_outcomes *o, const struct tls_bundle *b);
+
+#endif

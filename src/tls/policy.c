@@ -1,0 +1,259 @@
+#include "tls/policy.h"
+
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+
+#include "tls/private.h"
+#include "tls/trust.h"
+
+struct tls_policy_private {
+	unsigned char files[32]; /* the background thread's: SHA-256 over settings, paths and stamps */
+
+	/* Constant. */
+	struct der_list pins, crls;
+	int depth;
+	enum conf_crl_check crl_check;
+
+	/* Each thread's own, made on first use. */
+	X509_STORE *stores[TLS_THREADS_MAX];
+	STACK_OF(X509_NAME) *names[TLS_THREADS_MAX];
+};
+
+struct tls_policy *
+tls_policy_ref(struct tls_policy *p)
+{
+	__atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
+	return p;
+}
+
+void
+tls_policy_unref(struct tls_policy *p)
+{
+	if (p == NULL || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	struct tls_policy_private *own = p->private;
+	for (unsigned i = 0; i < TLS_THREADS_MAX; i++) {
+		X509_STORE_free(own->stores[i]);
+		sk_X509_NAME_pop_free(own->names[i], X509_NAME_free);
+	}
+	der_list_free(&own->pins);
+	der_list_free(&own->crls);
+	free(own);
+	free(p);
+}
+
+/* --- loading --- */
+
+static bool
+hash_file(EVP_MD_CTX *ctx, const char *path, struct files *files, struct err *err)
+{
+	struct file_stamp stamp;
+
+	if (!files->stamp(files, path, &stamp, err))
+		return err_prefix(err, "client_certificate");
+	return (EVP_DigestUpdate(ctx, path, strlen(path) + 1) == 1 &&
+	           EVP_DigestUpdate(ctx, &stamp, sizeof(stamp)) == 1) ||
+	    err_no_memory(err);
+}
+
+/* What a policy does besides whom it trusts. */
+static bool
+hash_settings(EVP_MD_CTX *ctx, const struct conf_client_certificate *c, const struct tls_thread *t)
+{
+	const uint64_t settings[] = {c->mode, c->crl_check, c->depth, c->n_pins, c->crls.n};
+
+	return ctx != NULL && EVP_DigestInit_ex2(ctx, t->sha256, NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, settings, c->mode == CONF_CLIENT_NONE ? sizeof(settings[0]) : sizeof(settings)) == 1;
+}
+
+/* What tells, without reading, that nothing has changed. */
+static bool
+hash_files(const struct conf_client_certificate *c, struct files *files, const struct tls_thread *t,
+    unsigned char out[32], struct err *err)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = hash_settings(ctx, c, t) || err_no_memory(err);
+
+	if (c->mode != CONF_CLIENT_NONE) {
+		for (size_t i = 0; ok && i < c->n_pins; i++)
+			ok = hash_file(ctx, c->pins[i].ca, files, err);
+		for (size_t i = 0; ok && i < c->crls.n; i++)
+			ok = hash_file(ctx, c->crls.v[i], files, err);
+	}
+	ok = ok && (EVP_DigestFinal_ex(ctx, out, NULL) == 1 || err_no_memory(err));
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+static bool
+hash_list(EVP_MD_CTX *ctx, const struct der_list *l)
+{
+	const uint64_t n = l->n;
+	bool ok = EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1;
+
+	for (size_t i = 0; ok && i < l->n; i++)
+		ok = EVP_DigestUpdate(ctx, l->v[i]->sha256, sizeof(l->v[i]->sha256)) == 1;
+	return ok;
+}
+
+/* By content: how many files it came from, and in what order, does not matter. */
+static bool
+make_identity(struct tls_policy *p, const struct tls_thread *t)
+{
+	const struct tls_policy_private *own = p->private;
+	const uint64_t settings[] = {p->mode, own->crl_check, (uint64_t)own->depth};
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, t->sha256, NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, settings, p->mode == CONF_CLIENT_NONE ? sizeof(settings[0]) : sizeof(settings)) ==
+	        1 &&
+	    hash_list(ctx, &own->pins) && hash_list(ctx, &own->crls) && EVP_DigestFinal_ex(ctx, p->identity, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+static struct tls_policy *
+new_policy(const struct conf_client_certificate *c)
+{
+	struct tls_policy *p = calloc(1, sizeof(*p));
+
+	if (p == NULL || (p->private = calloc(1, sizeof(*p->private))) == NULL) {
+		free(p);
+		return NULL;
+	}
+	p->refs = 1;
+	p->mode = c->mode;
+	p->private->depth = (int)MIN_OF(c->depth, (uint64_t)INT_MAX);
+	p->private->crl_check = c->crl_check;
+	return p;
+}
+
+static bool
+read_trust(struct tls_policy *p, const struct conf_client_certificate *c, struct files *files,
+    const struct tls_thread *t, struct err *err)
+{
+	struct tls_policy_private *own = p->private;
+
+	if (c->mode == CONF_CLIENT_NONE)
+		return true;
+	if (c->n_pins == 0)
+		return err_set(err,
+		    "client_certificate without pins would trust nobody; add the CA that issues the clients' "
+		    "certificates to \"pins\"");
+	return trust_read_pins(&own->pins, c, files, t, err) && trust_read_crls(&own->crls, c, files, t, err) &&
+	    trust_check(&own->pins, &own->crls, c->crl_check, err);
+}
+
+struct tls_policy *
+tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *previous, struct files *files,
+    struct tls_thread *thread, struct err *err)
+{
+	unsigned char now[32];
+
+	/* Stamps before content: what is written in between makes them stale, and is read next time. */
+	if (!hash_files(c, files, thread, now, err))
+		return NULL;
+	if (previous != NULL && memcmp(previous->private->files, now, sizeof(now)) == 0)
+		return tls_policy_ref(previous);
+	struct tls_policy *p = new_policy(c);
+	if (p == NULL) {
+		err_no_memory(err);
+		return NULL;
+	}
+	if (!read_trust(p, c, files, thread, err) || !(make_identity(p, thread) || err_no_memory(err))) {
+		tls_policy_unref(p);
+		return NULL;
+	}
+	if (previous != NULL && tls_policy_same(previous, p)) {
+		tls_policy_unref(p);
+		p = tls_policy_ref(previous);
+	}
+	memcpy(p->private->files, now, sizeof(now));
+	return p;
+}
+
+/* --- per thread --- */
+
+static bool
+add_pins(X509_STORE *store, STACK_OF(X509_NAME) *names, const struct der_list *pins, const struct tls_thread *t)
+{
+	for (size_t i = 0; i < pins->n; i++) {
+		const unsigned char *der = pins->v[i]->bytes;
+		X509 *x = X509_new_ex(t->lib, NULL);
+		bool ok = x != NULL && d2i_X509(&x, &der, (long)pins->v[i]->size) != NULL &&
+		    X509_STORE_add_cert(store, x) == 1;
+		X509_NAME *name = ok ? X509_NAME_dup(X509_get_subject_name(x)) : NULL;
+		X509_free(x);
+		if (name == NULL || sk_X509_NAME_push(names, name) <= 0) {
+			X509_NAME_free(name);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+add_crls(X509_STORE *store, const struct der_list *crls, const struct tls_thread *t)
+{
+	for (size_t i = 0; i < crls->n; i++) {
+		const unsigned char *der = crls->v[i]->bytes;
+		X509_CRL *crl = X509_CRL_new_ex(t->lib, NULL);
+		bool ok = crl != NULL && d2i_X509_CRL(&crl, &der, (long)crls->v[i]->size) != NULL &&
+		    X509_STORE_add_crl(store, crl) == 1;
+		X509_CRL_free(crl);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* Whatever is pinned ends the chain, also an intermediate (PARTIAL_CHAIN); a CRL, once given, must cover. */
+static bool
+set_rules(X509_STORE *store, const struct tls_policy_private *own)
+{
+	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+
+	if (own->crls.n > 0)
+		flags |= X509_V_FLAG_CRL_CHECK | (own->crl_check == CONF_CRL_CHAIN ? X509_V_FLAG_CRL_CHECK_ALL : 0);
+	return X509_STORE_set_flags(store, flags) == 1 && X509_STORE_set_depth(store, own->depth) == 1;
+}
+
+static bool
+make_thread_objects(struct tls_policy_private *own, const struct tls_thread *t)
+{
+	X509_STORE *store = X509_STORE_new();
+	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+
+	if (store != NULL && names != NULL && add_pins(store, names, &own->pins, t) && add_crls(store, &own->crls, t) &&
+	    set_rules(store, own)) {
+		own->stores[t->slot] = store;
+		own->names[t->slot] = names;
+		return true;
+	}
+	ERR_clear_error();
+	X509_STORE_free(store);
+	sk_X509_NAME_pop_free(names, X509_NAME_free);
+	return false;
+}
+
+static bool
+ready(struct tls_policy *p, const struct tls_thread *t)
+{
+	return p->mode != CONF_CLIENT_NONE &&
+	    (p->private->stores[t->slot] != NULL || make_thread_objects(p->private, t));
+}
+
+X509_STORE *
+tls_policy_store(struct tls_policy *p, struct tls_thread *t)
+{
+	return ready(p, t) ? p->private->stores[t->slot] : NULL;
+}
+
+STACK_OF(X509_NAME) *
+tls_policy_names(struct tls_policy *p, struct tls_thread *t)
+{
+	return ready(p, t) ? p->private->names[t->slot] : NULL;
+}

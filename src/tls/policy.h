@@ -1,0 +1,39 @@
+/*
+ * policy.h: what a site demands of client certificates.
+ *
+ * Immutable and shared by threads; reference-counted. Its identity covers
+ * mode, pins, CRLs and depth: two sites with the same identity may share a
+ * connection or a ticket, others never do. It is the session id context, so
+ * that a ticket issued under another policy does not resume.
+ */
+#ifndef BASCULE_TLS_POLICY_H
+#define BASCULE_TLS_POLICY_H
+
+#include "conf/config.h"
+#include "tls/thread.h"
+
+enum { TLS_POLICY_ID = 32 };
+
+struct tls_policy {
+	int refs; /* atomic */
+	enum conf_client_certificate_mode mode;
+	unsigned char identity[TLS_POLICY_ID];
+	struct tls_policy_private *private;
+};
+
+/*
+ * Read pins and CRLs. NULL with err set: the file, the reason, what to do (a pin that is no CA, an expired CRL is only
+ * warned about through log_warning). `previous` (may be NULL) is returned, referenced, when nothing has changed.
+ */
+struct tls_policy *tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *previous,
+    struct files *files, struct tls_thread *thread, struct err *err);
+struct tls_policy *tls_policy_ref(struct tls_policy *p);
+void tls_policy_unref(struct tls_policy *p);
+
+static inline bool
+tls_policy_same(const struct tls_policy *a, const struct tls_policy *b)
+{
+	return a == b || __builtin_memcmp(a->identity, b->identity, TLS_POLICY_ID) == 0;
+}
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * server.h: TLS towards clients, as a transform over a net_stream.
+ *
+ * One SSL_CTX a thread. At the ClientHello the owner is asked once which
+ * bundles and which client-certificate policy the server name needs; the
+ * certificate itself is set only when the handshake is a full one. The
+ * session cache is off; tickets are keyed from the shared secret.
+ */
+#ifndef BASCULE_TLS_SERVER_H
+#define BASCULE_TLS_SERVER_H
+
+#include "conf/config.h"
+#include "net/stream.h"
+#include "tls/bundle.h"
+#include "tls/policy.h"
+#include "tls/secret.h"
+
+/* The per-thread server context: SSL_CTX and ticket keys. Reference-counted. */
+struct tls_server;
+
+struct tls_choice {
+	struct tls_bundle *bundles[4]; /* borrowed until the handshake ends: the owner keeps the snapshot */
+	unsigned n_bundles;
+	struct tls_policy *policy; /* borrowed for the life of the connection */
+	uint16_t min_version;      /* 0: the server's */
+};
+
+/*
+ * Which site? `name` is the SNI in lower case without a trailing dot, or empty when the client sent none or sent what
+ * is no host name. `user` is the stream's owner given to tls_server_accept. False: unrecognized_name.
+ */
+typedef bool (*tls_choose_fn)(struct net_stream *s, struct sv name, struct tls_choice *out);
+
+/* NULL with err set (a cipher list that does not parse names its key). `secret` is copied into derived keys only. */
+struct tls_server *tls_server_new(struct tls_thread *thread, const struct conf_tls *conf, const struct secret *secret,
+    tls_choose_fn choose, struct err *err);
+struct tls_server *tls_server_ref(struct tls_server *s); /* its own thread only, as unref */
+void tls_server_unref(struct tls_server *s); /* NULL is fine; connections keep it alive */
+bool tls_server_fits(const struct tls_server *s, const struct conf_tls *conf); /* made from an equal config? */
+
+/* Put TLS over a stream that was accepted. False when memory is out. */
+MUST_CHECK bool tls_server_accept(struct tls_server *server, struct net_stream *s);
+
+/* --- after on_open --- */
+
+struct tls_session_facts {
+	const char *version; /* "TLSv1.3" */
+	const char *cipher;
+	bool resumed;
+};
+void tls_stream_facts(const struct net_stream *s, struct tls_session_facts *out);
+
+/* The name the client asked for, as given to choose. */
+struct sv tls_stream_server_name(const struct net_stream *s);
+
+/* The verified client certificate; false: none was shown. Also after a resumption. */
+struct tls_peer {
+	char subject[512], issuer[512]; /* RFC 2253, printable ASCII only; empty when it does not fit: never cut off */
+	char serial[64];                /* upper-case hex */
+	char fingerprint[65];           /* SHA-256 of the DER, lower-case hex */
+};
+bool tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, struct tls_peer *out);
+
+/*
+ * Why the handshake failed, or reading or writing did, for the log: in on_failed or after NET_ERROR, until the stream
+ * is closed. Streams of clients (tls/client.h) as well; empty for a plain one.
+ */
+struct tls_failure {
+	char text[160];
+	unsigned peer_alert;    /* the alert that the peer sent, + 1; 0: none */
+	bool unrecognized_name; /* choose refused */
+};
+void tls_stream_failure(const struct net_stream *s, struct tls_failure *out);
+
+#endif

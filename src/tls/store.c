@@ -1,0 +1,317 @@
+#include "tls/store.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "tls/load.h"
+#include "tls/names.h"
+#include "tls/outcomes.h"
+#include "tls/watch.h"
+
+/*
+ * Up to so many changed bundles are proved at load (a signature each); beyond, as in a start with thousands, at first
+ * use: what costs half a millisecond must not be done ten thousand times before the first client is served.
+ */
+enum { PROVE_MAX = 64 };
+
+struct entry {
+	struct tls_bundle *bundle; /* one reference */
+	const char *origin;        /* name of the config's bundle; in the store's arena */
+	bool listed;               /* of a directory: found by the names in its certificate */
+};
+
+struct tls_store {
+	int refs; /* atomic */
+	struct arena arena;
+	struct entry *v; /* in order of the bundles' names */
+	size_t n;
+	struct names_index names;
+	const char **directories;
+	size_t n_directories;
+};
+
+/* What a load works on. */
+struct job {
+	struct tls_store *store;          /* being made; v has room for all */
+	const struct tls_store *previous; /* may be NULL */
+	struct sources sources;
+	bool *unchanged; /* for each source */
+	struct loader loader;
+	struct tls_outcomes *outcomes;
+};
+
+static int
+by_bundle_name(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return strcmp(x->bundle->name, y->bundle->name);
+}
+
+static const struct entry *
+find(const struct tls_store *s, const char *name)
+{
+	struct tls_bundle key = {.name = name};
+	struct entry wanted = {.bundle = &key};
+
+	return s != NULL && s->n > 0 ? bsearch(&wanted, s->v, s->n, sizeof(*s->v), by_bundle_name) : NULL;
+}
+
+/* --- loading --- */
+
+static bool
+is_unchanged(const struct job *job, const struct source *s)
+{
+	const struct entry *before = find(job->previous, s->name);
+	unsigned char files[32];
+
+	return s->problem == NULL && before != NULL && source_digest(s, job->loader.thread, files) &&
+	    memcmp(files, before->bundle->private->files, sizeof(files)) == 0 &&
+	    !__atomic_load_n(&before->bundle->private->unusable, __ATOMIC_RELAXED);
+}
+
+/* References the bundle. The room is there: one for each source and each entry of before. */
+static bool
+add_entry(struct job *job, struct tls_bundle *b, const char *origin, bool listed)
+{
+	struct tls_store *s = job->store;
+	const char *kept = s->n > 0 && strcmp(s->v[s->n - 1].origin, origin) == 0
+	    ? s->v[s->n - 1].origin /* one for many */
+	    : arena_copy(&s->arena, sv_cstr(origin));
+
+	if (kept == NULL)
+		return false;
+	s->v[s->n++] = (struct entry){tls_bundle_ref(b), kept, listed};
+	return true;
+}
+
+/* A directory that can not be listed now: nothing of it is lost. */
+static bool
+hold_directory(struct job *job, const struct source *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct entry *e = &job->previous->v[i];
+		if (!e->listed || strcmp(e->origin, s->origin) != 0 ||
+		    sources_named(&job->sources, e->bundle->name) != NULL)
+			continue;
+		if (!add_entry(job, e->bundle, s->origin, true))
+			return false;
+		any = true;
+	}
+	return outcomes_add(job->outcomes, any ? TLS_HELD : TLS_MISSING, s->name, "%s", s->problem);
+}
+
+static bool
+load_one(struct job *job, struct source *s, bool unchanged)
+{
+	const struct entry *before = s->doubled ? NULL : find(job->previous, s->name);
+	struct tls_bundle *old = before != NULL ? before->bundle : NULL, *new;
+	struct err err;
+
+	if (s->unlisted)
+		return hold_directory(job, s);
+	if (unchanged)
+		return add_entry(job, old, s->origin, s->listed);
+	new = load_bundle(&job->loader, s, old, &err);
+	if (new == NULL) {
+		enum tls_outcome_kind kind = old != NULL ? TLS_HELD : TLS_MISSING;
+		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
+		    (old == NULL || add_entry(job, old, s->origin, s->listed));
+	}
+	bool ok = add_entry(job, new, s->origin, s->listed) && (new == old || outcomes_add_loaded(job->outcomes, new));
+	tls_bundle_unref(new);
+	return ok;
+}
+
+/* Intermediates in service are shared with what is loaded now. */
+static void
+share_previous(struct job *job)
+{
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct tls_bundle *b = job->previous->v[i].bundle;
+		for (unsigned k = 1; k < b->n_chain; k++)
+			tls_der_unref(der_intern(&job->loader.shared, tls_der_ref(b->chain[k])));
+	}
+}
+
+static bool
+load_all(struct job *job)
+{
+	size_t changed = 0;
+
+	for (size_t i = 0; i < job->sources.n; i++) {
+		job->unchanged[i] = is_unchanged(job, &job->sources.v[i]);
+		changed += !job->unchanged[i] && job->sources.v[i].problem == NULL;
+	}
+	job->loader.prove = changed <= PROVE_MAX;
+	if (changed > 0)
+		share_previous(job);
+	for (size_t i = 0; i < job->sources.n; i++)
+		if (!load_one(job, &job->sources.v[i], job->unchanged[i]))
+			return false;
+	return true;
+}
+
+/* --- what is made of it --- */
+
+static bool
+note_gone(const struct job *job)
+{
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct entry *e = &job->previous->v[i];
+		if (find(job->store, e->bundle->name) == NULL &&
+		    !outcomes_add(job->outcomes, TLS_GONE, e->bundle->name, "%s: %s", e->bundle->where,
+			e->listed ? "the directory no longer has it" : "no longer configured"))
+			return false;
+	}
+	return true;
+}
+
+static bool
+index_names(struct tls_store *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
+			return false;
+	return true;
+}
+
+static bool
+watch_configured(struct watch *w, const struct conf_bundle *c)
+{
+	const char *const paths[] = {c->certificate, c->key, c->chain, c->combined, c->pkcs12, c->password_file};
+
+	if (c->directory != NULL)
+		return watch_directory(w, c->directory);
+	for (size_t i = 0; i < COUNTOF(paths); i++)
+		if (paths[i] != NULL && !watch_file(w, paths[i]))
+			return false;
+	return true;
+}
+
+static bool
+watch_listed(struct watch *w, const struct source *s)
+{
+	if (s->problem != NULL && !watch_directory(w, s->where))
+		return false;
+	for (unsigned i = 0; i < s->n_files; i++)
+		if (!watch_file(w, s->files[i].path))
+			return false;
+	return true;
+}
+
+static bool
+find_directories(struct tls_store *s, const struct conf *conf, const struct sources *sources)
+{
+	struct watch w = {.arena = &s->arena};
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < conf->n_bundles; i++)
+		ok = watch_configured(&w, &conf->bundles[i]);
+	for (size_t i = 0; ok && i < sources->n; i++)
+		ok = !sources->v[i].listed || watch_listed(&w, &sources->v[i]);
+	watch_finish(&w);
+	s->directories = w.v;
+	s->n_directories = w.n;
+	return ok;
+}
+
+static bool
+make(struct job *job, const struct conf *conf)
+{
+	struct tls_store *s = job->store;
+	size_t room = job->sources.n + (job->previous != NULL ? job->previous->n : 0);
+
+	s->v = calloc(MAX_OF(room, (size_t)1), sizeof(*s->v));
+	job->unchanged = calloc(MAX_OF(job->sources.n, (size_t)1), sizeof(*job->unchanged));
+	if (s->v == NULL || job->unchanged == NULL || !load_all(job))
+		return false;
+	if (s->n > 0)
+		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
+	return note_gone(job) && index_names(s) && find_directories(s, conf, &job->sources);
+}
+
+struct tls_store *
+tls_store_load(const struct conf *conf, struct tls_store *previous, struct files *files, struct tls_thread *thread,
+    struct tls_outcomes *outcomes, struct err *err)
+{
+	struct job job = {
+		.store = calloc(1, sizeof(struct tls_store)),
+		.previous = previous,
+		.loader = {.files = files, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
+		.outcomes = outcomes,
+	};
+
+	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	if (job.store == NULL) {
+		err_no_memory(err);
+		return NULL;
+	}
+	job.store->refs = 1;
+	bool ok = sources_find(&job.sources, conf, files, err) && (make(&job, conf) || err_no_memory(err));
+	der_table_free(&job.loader.shared);
+	sources_free(&job.sources);
+	free(job.unchanged);
+	if (ok)
+		return job.store;
+	tls_store_unref(job.store);
+	return NULL;
+}
+
+/* --- looking up --- */
+
+struct tls_store *
+tls_store_ref(struct tls_store *s)
+{
+	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+tls_store_unref(struct tls_store *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	names_free(&s->names);
+	for (size_t i = 0; i < s->n; i++)
+		tls_bundle_unref(s->v[i].bundle);
+	free(s->v);
+	free(s->directories);
+	arena_free(&s->arena);
+	free(s);
+}
+
+struct tls_bundle *
+tls_store_bundle(const struct tls_store *s, const char *name)
+{
+	const struct entry *e = find(s, name);
+
+	return e != NULL ? e->bundle : NULL;
+}
+
+size_t
+tls_store_count(const struct tls_store *s)
+{
+	return s->n;
+}
+
+struct tls_bundle *
+tls_store_at(const struct tls_store *s, size_t i)
+{
+	return s->v[i].bundle;
+}
+
+size_t
+tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2])
+{
+	return names_find(&s->names, host, out);
+}
+
+size_t
+tls_store_directories(const struct tls_store *s, const char *const **out)
+{
+	*out = s->directories;
+	return s->n_directories;
+}

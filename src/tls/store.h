@@ -1,0 +1,66 @@
+/*
+ * store.h: all bundles of a snapshot, immutable, and how they are loaded.
+ *
+ * Loading reuses from the previous store every bundle whose files have not
+ * changed, and keeps the previous generation in service for one whose new
+ * content is refused. Background thread only, but for tls_store_find_name().
+ */
+#ifndef BASCULE_TLS_STORE_H
+#define BASCULE_TLS_STORE_H
+
+#include "conf/config.h"
+#include "tls/bundle.h"
+
+struct tls_store; /* reference-counted */
+
+enum tls_outcome_kind {
+	TLS_UNCHANGED, /* not in the list of outcomes */
+	TLS_LOADED,    /* new content in service */
+	TLS_GONE,      /* a directory no longer has it */
+	TLS_HELD,      /* refused or half-written; the last good generation stays in service */
+	TLS_MISSING,   /* refused, and there is no earlier generation: names of this bundle can not be served */
+};
+
+struct tls_outcome {
+	enum tls_outcome_kind kind;
+	const char *bundle;
+	const char *text; /* for TLS_HELD and TLS_MISSING: "FILE: reason; what to do". Else what is new, for people */
+};
+
+struct tls_outcomes {
+	struct arena arena;
+	struct tls_outcome *v;
+	size_t n, capacity;
+	unsigned failed; /* TLS_HELD and TLS_MISSING */
+};
+
+void tls_outcomes_free(struct tls_outcomes *o);
+const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … for JSON and people */
+
+/*
+ * Load what the config names. `previous` may be NULL. NULL only when memory is out; what is wrong with single
+ * bundles is in `outcomes` (initialised by the call).
+ */
+struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, struct files *files,
+    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
+
+struct tls_store *tls_store_ref(struct tls_store *s);
+void tls_store_unref(struct tls_store *s);
+
+/* By the name in the config, or NAME of a directory's. NULL: not there. Borrowed. */
+struct tls_bundle *tls_store_bundle(const struct tls_store *s, const char *name);
+
+/* For people and the admin API: walk all, in order of name. */
+size_t tls_store_count(const struct tls_store *s);
+struct tls_bundle *tls_store_at(const struct tls_store *s, size_t i);
+
+/*
+ * Bundles of directories by the names in their certificates: an exact name first, then the wildcard that covers it.
+ * At most one RSA and one EC; the one valid longest wins. Lower case, no trailing dot. Returns how many; borrowed.
+ */
+size_t tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2]);
+
+/* The directories to watch for changes, of all files that were read; links resolved at both ends. */
+size_t tls_store_directories(const struct tls_store *s, const char *const **out);
+
+#endif

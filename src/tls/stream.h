@@ -1,0 +1,56 @@
+/*
+ * stream.h: what server and client have in common: a transform that runs an
+ * SSL over a net_stream.
+ *
+ * The SSL's BIO reads with net_raw_read() and writes into the thread's cipher
+ * buffer, which is sent once per step. So the records of a step leave in one
+ * system call, no read is made for a record's header alone, and an idle
+ * connection owns no buffer.
+ *
+ * Loop thread of the stream only. No other layer includes this.
+ */
+#ifndef BASCULE_TLS_STREAM_H
+#define BASCULE_TLS_STREAM_H
+
+#include <openssl/ssl.h>
+
+#include "net/stream.h"
+#include "tls/thread.h"
+
+/* First in the state of either side, which hangs at net_stream.state. */
+struct tls_stream {
+	SSL *ssl;           /* owned */
+	char *failure;      /* why it broke, malloc'ed; NULL: it did not, or memory was out */
+	int end;            /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
+	int error;          /* errno with NET_ERROR */
+	uint16_t alert;     /* the peer's alert that broke it, + 1; 0: none */
+	bool again;         /* the last read returned NET_AGAIN: what is buffered is no whole record */
+	bool unrecognized;  /* refused because no site serves the name */
+};
+
+/* An SSL of `context` over `s` into t; false when memory is out. The caller sets accept or connect state. */
+MUST_CHECK bool tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct net_stream *s);
+void tls_stream_clear(struct tls_stream *t);
+
+/* The stream under an SSL: for OpenSSL's callbacks. */
+struct net_stream *tls_stream_of(const SSL *ssl);
+
+/* Note why the connection will fail, ahead of OpenSSL's own reason: for OpenSSL's callbacks. The first note stays. */
+void tls_stream_note(struct tls_stream *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* For a verification callback: notes which certificate was refused, and why. `whose` is "client" or "server". */
+void tls_stream_note_refused(struct tls_stream *t, X509_STORE_CTX *x, const char *whose);
+
+/*
+ * RFC 2253, all beyond printable ASCII escaped. A name that does not fit is left out: cut off, it could be taken for
+ * another's.
+ */
+void tls_name_text(const X509_NAME *name, char *out, size_t size);
+
+/* The calls of struct net_transform; each side adds its own free, and the server its own handshake. */
+int tls_stream_handshake(struct net_stream *s);
+ssize_t tls_stream_read(struct net_stream *s, void *p, size_t n);
+int tls_stream_write(struct net_stream *s, const struct iovec *v, int n, bool last);
+bool tls_stream_pending(const struct net_stream *s);
+
+#endif

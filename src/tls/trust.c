@@ -1,0 +1,288 @@
+#include "tls/trust.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "tls/der.h"
+#include "tls/pem.h"
+
+enum { PIN_FILE_MAX = 1024 * 1024, CRL_FILE_MAX = 64 * 1024 * 1024, NAME_TEXT = 160 };
+
+/* --- lists --- */
+
+void
+der_list_free(struct der_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		tls_der_unref(l->v[i]);
+	free(l->v);
+	*l = (struct der_list){NULL, 0, 0};
+}
+
+/* Takes over the reference, also when it fails. */
+static bool
+add(struct der_list *l, struct tls_der *der, const struct tls_thread *t, struct err *err)
+{
+	if (l->n == l->capacity) {
+		size_t more = l->capacity == 0 ? 4 : l->capacity * 2;
+		struct tls_der **grown = reallocarray(l->v, more, sizeof(struct tls_der *));
+		if (grown == NULL) {
+			tls_der_unref(der);
+			return err_no_memory(err);
+		}
+		l->v = grown;
+		l->capacity = more;
+	}
+	l->v[l->n++] = der;
+	return EVP_Digest(der->bytes, der->size, der->sha256, NULL, t->sha256, NULL) == 1 || err_no_memory(err);
+}
+
+static int
+by_sha256(const void *a, const void *b)
+{
+	const struct tls_der *const *x = a, *const *y = b;
+
+	return memcmp((*x)->sha256, (*y)->sha256, sizeof((*x)->sha256));
+}
+
+static void
+sort_and_unite(struct der_list *l)
+{
+	size_t n = 0;
+
+	if (l->n > 0)
+		qsort(l->v, l->n, sizeof(struct tls_der *), by_sha256);
+	for (size_t i = 0; i < l->n; i++) {
+		if (n > 0 && by_sha256(&l->v[n - 1], &l->v[i]) == 0)
+			tls_der_unref(l->v[i]);
+		else
+			l->v[n++] = l->v[i];
+	}
+	l->n = n;
+}
+
+/* Judges one object as it is added. False with `err` set. */
+typedef bool (*judge_fn)(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err);
+
+/* All blocks with this label. */
+static bool
+add_pem(struct der_list *l, const char *path, struct sv text, struct sv label, judge_fn judge,
+    const struct tls_thread *t, struct err *err)
+{
+	struct pem_reader r = {.path = path, .file = text, .rest = text};
+	struct pem_block b;
+	enum pem_result result;
+
+	while ((result = pem_next(&r, &b, err)) == PEM_BLOCK) {
+		if (!sv_eq(b.label, label))
+			continue;
+		struct tls_der *der = tls_der_new(pem_decoded_max(&b));
+		if (der == NULL)
+			return err_no_memory(err);
+		der->size = (uint32_t)pem_decode(&r, &b, der->bytes, err);
+		if (der->size == 0 || !judge(path, der, t, err)) {
+			tls_der_unref(der);
+			return false;
+		}
+		if (!add(l, der, t, err))
+			return false;
+	}
+	return result == PEM_END;
+}
+
+/* --- pins --- */
+
+static bool
+judge_pin(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err)
+{
+	struct cert_view v;
+	char subject[NAME_TEXT];
+
+	(void)t;
+	if (!cert_parse(der->bytes, der->size, &v))
+		return err_set(err, "%s: a certificate in it is damaged; get it again from its issuer", path);
+	cert_name_text(v.subject, subject, sizeof(subject));
+	if (!cert_is_ca(&v))
+		return err_set(err,
+		    "%s is not a CA certificate: \"%s\" may not issue others; pin the CA that issued the clients' "
+		    "certificates",
+		    path, subject);
+	if (v.not_after < (int64_t)(clock_wall_us() / 1000000))
+		log_warning("%s: the pinned CA \"%s\" has expired: clients whose certificates it issued are refused",
+		    path, subject);
+	return true;
+}
+
+static bool
+read_pin(struct der_list *out, const char *path, struct files *files, const struct tls_thread *t, struct err *err)
+{
+	struct buf content;
+	size_t before = out->n;
+
+	buf_init(&content, PIN_FILE_MAX);
+	bool ok = files_read(files, path, &content, NULL, err) &&
+	    add_pem(out, path, buf_view(&content), SV("CERTIFICATE"), judge_pin, t, err);
+	buf_clear(&content);
+	if (ok && out->n == before)
+		return err_set(err, "%s: no certificate in PEM in it; put the CA's certificate there", path);
+	return ok;
+}
+
+bool
+trust_read_pins(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
+    const struct tls_thread *t, struct err *err)
+{
+	for (size_t i = 0; i < c->n_pins; i++)
+		if (!read_pin(out, c->pins[i].ca, files, t, err))
+			return false;
+	sort_and_unite(out);
+	return true;
+}
+
+/* --- CRLs --- */
+
+static X509_CRL *
+decode_crl(const struct tls_der *der, const struct tls_thread *t)
+{
+	const unsigned char *p = der->bytes;
+	X509_CRL *crl = X509_CRL_new_ex(t->lib, NULL);
+
+	if (crl != NULL && d2i_X509_CRL(&crl, &p, (long)der->size) != NULL && p == der->bytes + der->size)
+		return crl;
+	X509_CRL_free(crl);
+	ERR_clear_error();
+	return NULL;
+}
+
+/* The issuer's whole Name (RFC 5280, 5.1). */
+static bool
+crl_issuer(const struct tls_der *der, struct asn1 *out)
+{
+	struct asn1 file = {der->bytes, der->size}, list, tbs, skipped;
+
+	if (!asn1_next(&file, DER_SEQUENCE, &list) || !asn1_next(&list, DER_SEQUENCE, &tbs))
+		return false;
+	(void)asn1_next(&tbs, DER_INTEGER, &skipped); /* the version, absent in v1 */
+	return asn1_next(&tbs, DER_SEQUENCE, &skipped) && asn1_next_whole(&tbs, DER_SEQUENCE, out);
+}
+
+static bool
+judge_crl(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err)
+{
+	X509_CRL *crl = decode_crl(der, t);
+	char issuer[NAME_TEXT];
+	struct asn1 name;
+
+	if (crl == NULL || !crl_issuer(der, &name)) {
+		X509_CRL_free(crl);
+		return err_set(err, "%s: a CRL in it is damaged; get it again from its CA", path);
+	}
+	cert_name_text(name, issuer, sizeof(issuer));
+	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+	if (next != NULL && X509_cmp_time(next, NULL) < 0)
+		log_warning(
+		    "%s: the CRL of \"%s\" is out of date: until there is a new one, clients whose certificates "
+		    "this CA issued are refused",
+		    path, issuer);
+	else if (X509_cmp_time(X509_CRL_get0_lastUpdate(crl), NULL) > 0)
+		log_warning("%s: the CRL of \"%s\" is from the future: until then, clients whose certificates this CA "
+			    "issued are refused; is this machine's clock right?", path, issuer);
+	X509_CRL_free(crl);
+	return true;
+}
+
+static bool
+add_crl_der(struct der_list *out, const char *path, struct sv content, const struct tls_thread *t, struct err *err)
+{
+	struct tls_der *der = tls_der_new(content.n);
+
+	if (der == NULL)
+		return err_no_memory(err);
+	memcpy(der->bytes, content.p, content.n);
+	der->size = (uint32_t)content.n;
+	if (judge_crl(path, der, t, err))
+		return add(out, der, t, err);
+	tls_der_unref(der);
+	return false;
+}
+
+static bool
+read_crl(struct der_list *out, const char *path, struct files *files, const struct tls_thread *t, struct err *err)
+{
+	struct buf content;
+	size_t before = out->n;
+
+	buf_init(&content, CRL_FILE_MAX);
+	bool ok = files_read(files, path, &content, NULL, err);
+	struct sv text = buf_view(&content);
+	if (ok && text.n > 0 && (unsigned char)text.p[0] == DER_SEQUENCE)
+		ok = add_crl_der(out, path, text, t, err);
+	else if (ok)
+		ok = add_pem(out, path, text, SV("X509 CRL"), judge_crl, t, err);
+	buf_clear(&content);
+	if (ok && out->n == before)
+		return err_set(err, "%s: no CRL in it, neither PEM nor DER; put the CA's CRL there", path);
+	return ok;
+}
+
+bool
+trust_read_crls(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
+    const struct tls_thread *t, struct err *err)
+{
+	for (size_t i = 0; i < c->crls.n; i++)
+		if (!read_crl(out, c->crls.v[i], files, t, err))
+			return false;
+	sort_and_unite(out);
+	return true;
+}
+
+/* --- together --- */
+
+static bool
+has_crl_of(const struct der_list *crls, struct asn1 subject)
+{
+	struct asn1 issuer;
+
+	for (size_t i = 0; i < crls->n; i++)
+		if (crl_issuer(crls->v[i], &issuer) && asn1_eq(issuer, subject))
+			return true;
+	return false;
+}
+
+static bool
+issuer_is_pinned(const struct der_list *pins, const struct cert_view *c)
+{
+	struct cert_view other;
+
+	for (size_t i = 0; i < pins->n; i++)
+		if (cert_parse(pins->v[i]->bytes, pins->v[i]->size, &other) && cert_issued_by(c, &other))
+			return true;
+	return false;
+}
+
+bool
+trust_check(const struct der_list *pins, const struct der_list *crls, enum conf_crl_check check, struct err *err)
+{
+	struct cert_view v;
+	char subject[NAME_TEXT];
+
+	for (size_t i = 0; crls->n > 0 && i < pins->n; i++) {
+		if (!cert_parse(pins->v[i]->bytes, pins->v[i]->size, &v))
+			continue;
+		cert_name_text(v.subject, subject, sizeof(subject));
+		if (!has_crl_of(crls, v.subject))
+			log_warning("there are CRLs, but none of the pinned CA \"%s\": clients whose certificates it "
+				    "issued itself are refused; add its CRL", subject);
+		/* OpenSSL looks up each member of the chain, the pin among them, in its issuer's CRL. */
+		if (check == CONF_CRL_CHAIN && !issuer_is_pinned(pins, &v))
+			return err_set(err,
+			    "the pinned CA \"%s\" is an intermediate, whose own revocation can not be checked without "
+			    "its issuer; pin the root instead, or set crl_check to \"leaf\"",
+			    subject);
+	}
+	return true;
+}

@@ -1,0 +1,31 @@
+/*
+ * watch.h: in which directories a change can change what a path leads to.
+ *
+ * A certificate is replaced by a rename in its directory, or by a symbolic
+ * link on the way to it that is made to point elsewhere (Kubernetes swaps
+ * "..data", others "current"). So these are: the file's directory, and each
+ * directory in which a link of the way lies, and where it points to.
+ */
+#ifndef BASCULE_TLS_WATCH_H
+#define BASCULE_TLS_WATCH_H
+
+#include "base/arena.h"
+
+struct watch_path;
+
+struct watch {
+	struct arena *arena;      /* where the strings of v are to be; the caller's */
+	struct arena scratch;
+	struct watch_path *known; /* a hash table of the paths walked so far */
+	const char **v;           /* malloc'ed */
+	size_t n, capacity;
+};
+
+/* The file, or directory, at `path`. What can not be looked at is left out. False when memory is out. */
+MUST_CHECK bool watch_file(struct watch *w, const char *path);
+MUST_CHECK bool watch_directory(struct watch *w, const char *path);
+
+/* Frees all but `v`, which is the caller's from now on. */
+void watch_finish(struct watch *w);
+
+#endif
