@@ -1,0 +1,192 @@
+#include "proxy/access_log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "proxy/client.h"
+
+enum { LINES_MAX = 64 * 1024, LINE_MAX_BYTES = 16 * 1024 };
+
+void
+access_log_init(struct access_log *l)
+{
+	*l = (struct access_log){.fd = -1};
+	buf_init(&l->lines, LINES_MAX + LINE_MAX_BYTES);
+}
+
+void
+access_log_flush(struct access_log *l)
+{
+	struct sv all = buf_view(&l->lines);
+
+	if (all.n == 0)
+		return;
+	ssize_t n = write(l->fd, all.p, all.n);
+	(void)n; /* a full disk must not stop the proxy */
+	buf_reset(&l->lines); /* keeps its memory: it is needed again at once */
+}
+
+void
+access_log_set(struct access_log *l, int fd, enum conf_access_format format)
+{
+	access_log_flush(l);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = fd;
+	l->format = format;
+	if (fd < 0)
+		buf_clear(&l->lines);
+}
+
+/* --- escaping ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Inside quotes: what ends the quotes and every control byte is escaped, in JSON's way, which readers of the combined form
+ * know, too. Bytes above 0x7e are escaped as well: a field value need not be UTF-8, and JSON must be.
+ */
+static void
+put_escaped(struct buf *b, struct sv s)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t max = s.n > LINE_MAX_BYTES / 8 ? LINE_MAX_BYTES / 8 : s.n;
+	char *to = buf_room(b, max * 6);
+	size_t n = 0;
+
+	if (to == NULL)
+		return;
+	for (size_t i = 0; i < max; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '"' || c == '\\') {
+			to[n++] = '\\';
+			to[n++] = (char)c;
+		} else if (c < 0x20 || c > 0x7e) {
+			memcpy(to + n, "\\u00", 4);
+			to[n + 4] = hex[c >> 4];
+			to[n + 5] = hex[c & 15];
+			n += 6;
+		} else {
+			to[n++] = (char)c;
+		}
+	}
+	buf_added(b, n);
+}
+
+static void
+put(struct buf *b, struct sv s)
+{
+	bool fits = buf_append(b, s.p, s.n);
+
+	(void)fits; /* the room for a line has been seen to, and every part of it is bounded */
+}
+
+static void
+put_string(struct buf *b, struct sv key, struct sv value)
+{
+	put(b, SV(",\""));
+	put(b, key);
+	put(b, SV("\":\""));
+	put_escaped(b, value);
+	put(b, SV("\""));
+}
+
+static void
+put_number(struct buf *b, const char *key, uint64_t value)
+{
+	(void)!buf_printf(b, ",\"%s\":%llu", key, (unsigned long long)value);
+}
+
+static struct sv
+field(const struct exchange *x, enum http_field_id id)
+{
+	const struct http_field *f = http_head_get(&x->request, id);
+
+	return f != NULL ? f->value : SV_NONE;
+}
+
+/* --- the two forms ------------------------------------------------------------------------------------------ */
+
+static void
+put_json(struct buf *b, const struct exchange *x)
+{
+	char when[CLOCK_TEXT_SIZE];
+	struct tls_session_facts tls;
+
+	clock_text(x->started_us, when);
+	put(b, SV("{\"time\":\""));
+	put(b, sv_cstr(when));
+	put(b, SV("\""));
+	put_string(b, SV("client"), exchange_client_address(x));
+	put_string(b, SV("method"), x->request.method);
+	put_string(b, SV("host"), x->request.authority);
+	put_string(b, SV("target"), x->request.target);
+	put_number(b, "status", x->status);
+	put_number(b, "bytes_in", x->body_in);
+	put_number(b, "bytes_out", x->body_out);
+	put_number(b, "duration_us", clock_wall_us() - x->started_us);
+	put_number(b, "thread", x->thread->number);
+	put_number(b, "request", x->number);
+	if (x->server >= 0) {
+		put_string(b, SV("upstream"), sv_cstr(upstream_conf(x->upstream->balance)->name));
+		put_string(b, SV("server"), sv_cstr(upstream_at(x->upstream->balance, (unsigned)x->server)->conf->address));
+		put_number(b, "tries", x->tries);
+	}
+	if (x->is_tls && x->client->stream.open) {
+		tls_stream_facts(&x->client->stream, &tls);
+		put_string(b, SV("tls"), sv_cstr(tls.version));
+		put_string(b, SV("server_name"), tls_stream_server_name(&x->client->stream));
+	}
+	if (x->client->peer != NULL)
+		put_string(b, SV("client_subject"), sv_cstr(x->client->peer->subject));
+	put_string(b, SV("user_agent"), field(x, HTTP_USER_AGENT));
+	if (x->failure != NULL)
+		put_string(b, SV("reason"), sv_cstr(x->failure));
+	put(b, SV("}\n"));
+}
+
+static struct sv
+field_or_dash(const struct exchange *x, enum http_field_id id)
+{
+	struct sv value = field(x, id);
+
+	return value.n > 0 ? value : SV("-");
+}
+
+/* Apache's combined form: client - user [time] "request" status bytes "referer" "user agent" */
+static void
+put_combined(struct buf *b, const struct exchange *x)
+{
+	time_t when = (time_t)(x->started_us / 1000000);
+	struct tm tm;
+	char text[40] = "";
+
+	if (gmtime_r(&when, &tm) != NULL)
+		(void)!strftime(text, sizeof(text), "%d/%b/%Y:%H:%M:%S +0000", &tm);
+	put(b, exchange_client_address(x));
+	put(b, SV(" - - ["));
+	put(b, sv_cstr(text));
+	put(b, SV("] \""));
+	put_escaped(b, x->request.method);
+	put(b, SV(" "));
+	put_escaped(b, x->request.target);
+	(void)!buf_printf(b, " HTTP/1.%u\" %u %llu \"", x->request.minor, x->status, (unsigned long long)x->body_out);
+	put_escaped(b, field_or_dash(x, HTTP_REFERER));
+	put(b, SV("\" \""));
+	put_escaped(b, field_or_dash(x, HTTP_USER_AGENT));
+	put(b, SV("\"\n"));
+}
+
+void
+access_log_write(struct access_log *l, const struct exchange *x)
+{
+	if (l->fd < 0)
+		return;
+	if (buf_len(&l->lines) > LINES_MAX - LINE_MAX_BYTES)
+		access_log_flush(l);
+	if (l->format == CONF_ACCESS_JSON)
+		put_json(&l->lines, x);
+	else
+		put_combined(&l->lines, x);
+}

@@ -1,0 +1,30 @@
+/*
+ * access_log.h: one line a request, in JSON or the combined form.
+ *
+ * Lines gather in the thread's buffer and are written with one write(2) that
+ * ends at a line, when the buffer is full and once a second. What came from
+ * a peer is escaped, so a client can not forge a line or a field.
+ */
+#ifndef BASCULE_PROXY_ACCESS_LOG_H
+#define BASCULE_PROXY_ACCESS_LOG_H
+
+#include "base/buf.h"
+#include "conf/config.h"
+
+struct exchange;
+
+struct access_log {
+	int fd; /* -1: none; owned */
+	enum conf_access_format format;
+	struct buf lines;
+};
+
+void access_log_init(struct access_log *l);
+
+/* Write what has gathered, close the old descriptor and take over `fd` (-1: log no more). */
+void access_log_set(struct access_log *l, int fd, enum conf_access_format format);
+
+void access_log_write(struct access_log *l, const struct exchange *x);
+void access_log_flush(struct access_log *l);
+
+#endif

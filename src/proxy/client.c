@@ -1,0 +1,391 @@
+#include "proxy/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+	HALF_CLOSED_MS = 2000, /* how long a client that has ended its side is taken for one that still waits */
+	LINGER_MS = 2000,   /* how long a client may take to notice that we have ended (RFC 9112, 9.6) */
+	OVER_LIMIT_SHARE = 16, /* of the connection limit: so many more are told 503; beyond them none is accepted */
+	IN_MAX = 1024 * 1024,
+};
+
+/* --- the end of a connection -------------------------------------------------------------------------------- */
+
+static void
+log_end(const struct client *c, const char *detail)
+{
+	if (!close_reason_is_error(c->reason))
+		return;
+	log_info("client %.*s: %s%s%s", SV_FMT(c->address), close_reason_text(c->reason), detail[0] != '\0' ? ": " : "", detail);
+}
+
+static void
+free_client(struct client *c)
+{
+	if (c->policy != NULL)
+		tls_policy_unref(c->policy);
+	free(c->trailers);
+	free(c->peer);
+	h1_body_free(&c->body);
+	buf_clear(&c->in);
+	free(c);
+}
+
+/* What was put off to the end of the turn: freeing, or the next pipelined request. */
+static void
+later(struct net_deferred *d)
+{
+	struct client *c = CONTAINER_OF(d, struct client, later);
+
+	if (c->closed)
+		free_client(c);
+	else
+		client_h1_readable(c);
+}
+
+void
+client_later(struct client *c)
+{
+	net_loop_defer(c->thread->loop, &c->later, later);
+}
+
+static void
+close_with(struct client *c, enum close_reason why, const char *detail)
+{
+	struct exchange *x = c->exchange;
+	struct px_thread *t = c->thread;
+
+	if (c->closed)
+		return;
+	c->closed = true;
+	c->reason = (uint8_t)why;
+	c->exchange = NULL;
+	if (x != NULL)
+		exchange_client_gone(x, close_reason_text(why));
+	log_end(c, detail);
+	counter_add(&t->closed[why], 1);
+	counter_sub(&t->counters.connections_open, 1);
+	__atomic_sub_fetch(&t->shared->connections, 1, __ATOMIC_RELAXED);
+	if (c->view != NULL)
+		px_view_unref(c->view);
+	/* Without TLS only a reset tells a client that a response without a length is not whole. */
+	net_stream_close(&c->stream, why == CLOSE_ORIGIN_BROKE && !c->is_tls);
+	LIST_REMOVE(c, link);
+	client_later(c);
+}
+
+void
+client_close(struct client *c, enum close_reason why)
+{
+	close_with(c, why, "");
+}
+
+void
+client_finish(struct client *c, enum close_reason why)
+{
+	if (c->closed)
+		return;
+	c->reason = (uint8_t)why;
+	c->linger = c->phase == CLIENT_BODY || c->phase == CLIENT_HEAD || c->phase == CLIENT_TUNNEL || buf_len(&c->in) > 0;
+	/* The end has mostly gone out with the last response. */
+	if (!c->stream.finish || c->linger)
+		net_stream_finish(&c->stream);
+	if (!c->linger && net_stream_pending(&c->stream) == 0) {
+		client_close(c, why);
+		return;
+	}
+	/* Closing with bytes unread would reset the connection, and the client might never see the response. */
+	c->phase = CLIENT_LINGER;
+	buf_clear(&c->in);
+	client_arm(c);
+	net_stream_resume(&c->stream);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------------- */
+
+static const struct conf_timeouts *
+timeouts_of(const struct client *c)
+{
+	const struct exchange *x = c->exchange;
+
+	return x != NULL && x->action != NULL ? x->action->timeouts : &c->thread->view->snapshot->conf->timeouts;
+}
+
+void
+client_arm(struct client *c)
+{
+	const struct conf_timeouts *t = timeouts_of(c);
+	uint64_t ms = 0;
+
+	if (c->closed)
+		return;
+	switch ((enum client_phase)c->phase) {
+	case CLIENT_HANDSHAKE:
+		ms = t->handshake;
+		break;
+	case CLIENT_IDLE:
+		ms = t->idle;
+		break;
+	case CLIENT_HEAD:
+		ms = t->head;
+		break;
+	case CLIENT_BODY:
+		ms = c->stream.paused ? 0 : t->body; /* it is we who keep it waiting */
+		break;
+	case CLIENT_WAIT:
+		ms = c->half_closed ? HALF_CLOSED_MS : 0; /* a pending answer has its own deadline at the origin */
+		break;
+	case CLIENT_TUNNEL:
+		ms = t->tunnel;
+		break;
+	case CLIENT_LINGER:
+		ms = LINGER_MS;
+		break;
+	}
+	if (net_stream_pending(&c->stream) > 0) {
+		c->sent_mark = c->stream.sent;
+		ms = t->send;
+	}
+	net_stream_deadline(&c->stream, ms);
+}
+
+static void
+on_timeout(struct net_stream *s)
+{
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+
+	if (net_stream_pending(s) > 0) {
+		if (s->sent != c->sent_mark)
+			client_arm(c); /* slow, but it takes some */
+		else
+			client_close(c, CLOSE_SEND_TIMEOUT);
+		return;
+	}
+	switch ((enum client_phase)c->phase) {
+	case CLIENT_HANDSHAKE:
+		client_close(c, CLOSE_HANDSHAKE_TIMEOUT);
+		break;
+	case CLIENT_HEAD:
+		client_h1_refuse(c, 408, "the request head took too long", CLOSE_HEAD_TIMEOUT);
+		break;
+	case CLIENT_BODY:
+		c->reason = CLOSE_BODY_TIMEOUT;
+		if (c->exchange != NULL)
+			exchange_refuse(c->exchange, 408, "the request body took too long");
+		if (c->exchange == NULL && !c->closed && c->phase != CLIENT_LINGER)
+			client_close(c, CLOSE_BODY_TIMEOUT);
+		break;
+	case CLIENT_TUNNEL:
+		client_close(c, CLOSE_TUNNEL_TIMEOUT);
+		break;
+	case CLIENT_LINGER:
+		client_close(c, c->reason);
+		break;
+	case CLIENT_WAIT:
+		/* It ended its side and then took part of an answer: it is there, and the origin's deadlines hold. */
+		if (c->exchange != NULL && c->exchange->response_started)
+			break;
+		client_close(c, CLOSE_CLIENT);
+		break;
+	case CLIENT_IDLE:
+		client_finish(c, CLOSE_IDLE);
+		break;
+	}
+}
+
+/* --- events ------------------------------------------------------------------------------------------------- */
+
+static void
+on_open(struct net_stream *s)
+{
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+	struct tls_session_facts facts;
+
+	if (c->is_tls) {
+		tls_stream_facts(s, &facts);
+		counter_add(facts.resumed ? &c->thread->counters.handshakes_resumed : &c->thread->counters.handshakes_full, 1);
+		px_view_unref(c->view);
+		c->view = NULL;
+	}
+	c->phase = CLIENT_IDLE;
+	client_arm(c);
+}
+
+static void
+on_readable(struct net_stream *s)
+{
+	client_h1_readable(CONTAINER_OF(s, struct client, stream));
+}
+
+static void
+on_drained(struct net_stream *s)
+{
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+
+	if (c->phase == CLIENT_LINGER) {
+		if (c->linger)
+			client_arm(c); /* from now on it is waited for its end only */
+		else
+			client_close(c, c->reason);
+		return;
+	}
+	client_arm(c);
+	if (c->exchange != NULL)
+		exchange_client_drained(c->exchange);
+}
+
+static void
+on_failed(struct net_stream *s, int error)
+{
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+	struct tls_failure f = {.text = ""};
+
+	if (c->phase != CLIENT_HANDSHAKE) {
+		client_close(c, CLOSE_CLIENT_BROKE);
+		return;
+	}
+	(void)error;
+	tls_stream_failure(s, &f);
+	counter_add(f.unrecognized_name ? &c->thread->counters.handshakes_unrecognized : &c->thread->counters.handshakes_failed, 1);
+	close_with(c, CLOSE_HANDSHAKE, f.text);
+}
+
+static const struct net_stream_events events = {
+	.on_open = on_open,
+	.on_readable = on_readable,
+	.on_drained = on_drained,
+	.on_timeout = on_timeout,
+	.on_failed = on_failed,
+};
+
+/* --- the handshake's site ----------------------------------------------------------------------------------- */
+
+bool
+client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
+{
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+	const struct snapshot *snapshot = c->view->snapshot;
+	const struct snap_site *site = snapshot_site(snapshot, name);
+
+	if (site == NULL)
+		return false;
+	*out = (struct tls_choice){.policy = site->policy};
+	for (unsigned i = 0; i < site->n_bundles; i++)
+		out->bundles[out->n_bundles++] = site->bundles[i];
+	if (site->conf->bundles.n == 0)
+		out->n_bundles = (unsigned)tls_store_find_name(snapshot->store, name, out->bundles);
+	if (out->n_bundles == 0)
+		return false;
+	if (c->policy != NULL)
+		tls_policy_unref(c->policy); /* a second ClientHello, after HelloRetryRequest */
+	c->policy = tls_policy_ref(site->policy);
+	return true;
+}
+
+const struct tls_peer *
+client_peer(struct client *c)
+{
+	if (!c->is_tls || c->peer_looked)
+		return c->peer;
+	c->peer_looked = true;
+	c->peer = malloc(sizeof(*c->peer));
+	if (c->peer != NULL && !tls_stream_peer(&c->stream, c->thread->tls, c->peer)) {
+		free(c->peer);
+		c->peer = NULL;
+	}
+	return c->peer;
+}
+
+/* --- accepting ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Count it in, or refuse it: none is accepted beyond the limit and the few that are told so. The administrator gets in
+ * in any case.
+ */
+static bool
+admit(const struct px_listener *l, bool *over_limit)
+{
+	struct px_thread *t = l->thread;
+	uint64_t max = __atomic_load_n(&t->shared->max_connections, __ATOMIC_RELAXED);
+	uint64_t open = __atomic_add_fetch(&t->shared->connections, 1, __ATOMIC_RELAXED);
+
+	*over_limit = max != 0 && open > max && l->service == NULL;
+	if (!*over_limit || open <= max + max / OVER_LIMIT_SHARE + 1)
+		return true;
+	__atomic_sub_fetch(&t->shared->connections, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void
+set_address(struct client *c, const struct net_address *peer)
+{
+	char text[NET_ADDRESS_TEXT];
+
+	c->from = *peer;
+	net_address_text(peer, false, text);
+	int n = snprintf(c->address_text, sizeof(c->address_text), "%s", text);
+	c->address = sv_of(c->address_text, (size_t)MIN_OF(n, (int)sizeof(c->address_text) - 1));
+}
+
+static struct client *
+new_client(struct px_listener *l, int fd, const struct net_address *peer)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->thread = l->thread;
+	c->is_tls = l->tls;
+	c->redirect = l->redirect;
+	c->redirect_port = l->redirect_port;
+	c->port = l->port;
+	c->service = l->service;
+	c->service_arg = l->service_arg;
+	c->keep = true;
+	c->phase = CLIENT_HANDSHAKE;
+	buf_init(&c->in, IN_MAX);
+	set_address(c, peer);
+	net_stream_init(&c->stream, l->thread->loop, fd, &events, STREAM_OUT_MAX);
+	return c;
+}
+
+void
+client_accept(struct px_listener *l, int fd, const struct net_address *peer)
+{
+	struct px_thread *t = l->thread;
+	bool over_limit;
+
+	if (!admit(l, &over_limit)) {
+		counter_add(&t->counters.connections_refused, 1);
+		close(fd);
+		return;
+	}
+	struct client *c = new_client(l, fd, peer);
+	if (c == NULL) {
+		__atomic_sub_fetch(&t->shared->connections, 1, __ATOMIC_RELAXED);
+		counter_add(&t->counters.connections_refused, 1);
+		close(fd);
+		return;
+	}
+	c->over_limit = over_limit;
+	if (over_limit)
+		counter_add(&t->counters.connections_refused, 1); /* it will be told so */
+	counter_add(&t->counters.connections_accepted, 1);
+	counter_add(&t->counters.connections_open, 1);
+	LIST_INSERT_HEAD(&t->clients, c, link);
+	if (c->is_tls) {
+		c->view = px_view_ref(t->view);
+		if (t->view->tls == NULL || !tls_server_accept(t->view->tls, &c->stream)) {
+			client_close(c, CLOSE_NO_MEMORY);
+			return;
+		}
+		client_arm(c);
+	}
+	if (!net_stream_start(&c->stream))
+		client_close(c, CLOSE_NO_MEMORY);
+}

@@ -1,0 +1,91 @@
+/*
+ * client.h: a client's connection: accepted, TLS, its deadlines, its end.
+ *
+ * Owns its stream; on the list thread->clients until it is freed after the
+ * loop turn in which it was closed. What it says is read by the codec in
+ * client_h1.c, which turns it into exchanges, one at a time.
+ */
+#ifndef BASCULE_PROXY_CLIENT_H
+#define BASCULE_PROXY_CLIENT_H
+
+#include "proxy/exchange.h"
+
+/* What the connection waits for: decides which deadline holds. */
+enum client_phase {
+	CLIENT_HANDSHAKE,
+	CLIENT_IDLE,    /* no byte of a next request yet */
+	CLIENT_HEAD,    /* part of a head has come */
+	CLIENT_BODY,    /* an exchange runs, its request is not complete */
+	CLIENT_WAIT,    /* an exchange runs, its request is complete */
+	CLIENT_TUNNEL,  /* bytes without framing; the exchange runs */
+	CLIENT_LINGER,  /* our end has been sent: what still comes is thrown away until the client closes too */
+};
+
+struct client {
+	struct net_stream stream;
+	LIST_ENTRY(client) link;
+	struct px_thread *thread;
+	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
+	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
+	struct exchange *exchange;   /* NULL between requests */
+	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
+	struct net_deferred later;   /* to free it, or to go on with pipelined bytes */
+	struct buf in;               /* the start of a head, or pipelined bytes */
+	struct h1_body body;
+	struct h1_scan scan;
+	struct http_head *trailers;  /* of the present request; NULL: none */
+	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
+	uint32_t requests;           /* begun on this connection */
+	uint16_t port;               /* of the listener; what else it says of its connections is copied below: it may go */
+	uint8_t phase;               /* enum client_phase */
+	uint8_t reason;              /* enum close_reason, when closed */
+	bool is_tls;
+	bool redirect;
+	uint16_t redirect_port;
+	px_service_fn service;
+	void *service_arg;
+	bool keep;                   /* another request may follow */
+	bool over_limit;             /* accepted above the limit, to be told 503 */
+	bool half_closed;            /* has ended its side while it waits for a response */
+	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
+	bool closed;
+	bool reading;                /* client_h1_readable is on the stack */
+	bool peer_looked;
+	bool chunked;                /* the present response is being sent in chunks */
+	struct sv address;           /* of the peer, without port; in address_text */
+	char address_text[48];
+	struct net_address from;
+};
+
+/* What a listener does with a new connection. */
+void client_accept(struct px_listener *l, int fd, const struct net_address *peer);
+
+/* Close now; freed after the turn. Idempotent. An exchange that runs is ended first. */
+void client_close(struct client *c, enum close_reason why);
+
+/* Send what is left with the end of the stream behind it, then close; lingers when the client may still be sending. */
+void client_finish(struct client *c, enum close_reason why);
+
+/* Set the deadline that the phase calls for. */
+void client_arm(struct client *c);
+
+/* Which site's certificate and rule a handshake needs: for tls_server_new. */
+bool client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out);
+
+/* Look again, once the turn is over, at bytes that have been read already. */
+void client_later(struct client *c);
+
+/* The client certificate's facts; NULL: none was shown. */
+const struct tls_peer *client_peer(struct client *c);
+
+/* --- client_h1.c --- */
+
+extern const struct side_ops client_h1_front;
+
+/* Read and go on until there is nothing more to read or somebody has to wait. */
+void client_h1_readable(struct client *c);
+
+/* Answer what is no complete request head, and close. */
+void client_h1_refuse(struct client *c, unsigned status, const char *why, enum close_reason reason);
+
+#endif

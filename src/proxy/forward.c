@@ -1,0 +1,322 @@
+/* forward.c: heads on their way: what is removed, added and rewritten before the other side sees them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/client.h"
+#include "proxy/origin.h"
+#include "proxy/steps.h"
+
+/* A buffer of `need` bytes that lives as long as the exchange and does not move. */
+static bool
+room_for(struct exchange *x, size_t need, struct buf *out)
+{
+	struct buf *t = &x->text;
+
+	buf_init(out, need);
+	out->capacity = need;
+	if (t->capacity - t->tail >= need) {
+		out->data = t->data + t->tail;
+		t->tail += need;
+	} else {
+		out->data = arena_alloc(&x->extra, need);
+	}
+	return out->data != NULL;
+}
+
+/* --- who the client is -------------------------------------------------------------------------------------- */
+
+static bool
+is_trusted(const struct snapshot *s, const struct net_address *a)
+{
+	for (size_t i = 0; i < s->n_trusted; i++)
+		if (net_cidr_holds(&s->trusted[i], a))
+			return true;
+	return false;
+}
+
+static bool
+peer_is_trusted(const struct exchange *x)
+{
+	return x->view->snapshot->n_trusted > 0 && is_trusted(x->view->snapshot, &x->client->from);
+}
+
+/* A numeric address without a port, as X-Forwarded-For has it. */
+static bool
+parse_bare_address(struct sv text, struct net_address *out)
+{
+	char with_port[NET_ADDRESS_TEXT];
+	bool v6 = memchr(text.p, ':', text.n) != NULL;
+	int n = snprintf(with_port, sizeof(with_port), v6 ? "[%.*s]:1" : "%.*s:1", SV_FMT(text));
+
+	return n > 0 && (size_t)n < sizeof(with_port) && net_address_parse(sv_of(with_port, (size_t)n), out, NULL);
+}
+
+/* From the right, the first address that is no trusted proxy's is the client's; what stands left of it anybody can write. */
+struct sv
+exchange_client_address(const struct exchange *x)
+{
+	const struct http_field *field = peer_is_trusted(x) ? http_head_get(&x->request, HTTP_X_FORWARDED_FOR) : NULL;
+	struct sv found = x->client->address, rest = field != NULL ? field->value : SV_NONE;
+	struct net_address a;
+
+	while (rest.n > 0) {
+		const char *comma = memrchr(rest.p, ',', rest.n);
+		const char *from = comma != NULL ? comma + 1 : rest.p;
+		struct sv entry = sv_trim(sv_of(from, (size_t)(rest.p + rest.n - from)));
+		if (entry.n == 0 || !parse_bare_address(entry, &a))
+			break;
+		found = entry;
+		if (comma == NULL || !is_trusted(x->view->snapshot, &a))
+			break;
+		rest.n = (size_t)(comma - rest.p);
+	}
+	return found;
+}
+
+/* --- forwarding fields -------------------------------------------------------------------------------------- */
+
+static const uint8_t forwarding_ids[] = {HTTP_FORWARDED, HTTP_X_FORWARDED_FOR, HTTP_X_FORWARDED_HOST, HTTP_X_FORWARDED_PROTO,
+    HTTP_X_FORWARDED_PORT, HTTP_X_REAL_IP};
+
+static bool
+set_unless_told(struct http_head *h, enum http_field_id id, struct sv value)
+{
+	return http_head_get(h, id) != NULL || http_head_add_id(h, id, value);
+}
+
+enum { FORWARDED_ROOM = sizeof("for=\"[]\";proto=https;host=\"\"") };
+
+/* for=…;proto=…;host="…", an IPv6 address in brackets and quotes (RFC 7239, 6). */
+static bool
+write_forwarded(const struct exchange *x, struct buf *out)
+{
+	struct sv address = x->client->address, host = x->request.authority;
+	bool v6 = memchr(address.p, ':', address.n) != NULL;
+
+	return buf_append(out, v6 ? "for=\"[" : "for=", v6 ? 6 : 4) && buf_append(out, address.p, address.n) &&
+	       buf_append(out, "]\"", v6 ? 2 : 0) && buf_append(out, x->is_tls ? ";proto=https" : ";proto=http", x->is_tls ? 12 : 11) &&
+	       buf_append(out, ";host=\"", 7) && buf_append(out, host.p, host.n) && buf_append(out, "\"", 1);
+}
+
+/*
+ * Who asks, by which scheme and for which host (RFC 7239, and the older fields). What an untrusted client said of it has
+ * been removed; a trusted proxy's word stays, and our own entry is put behind it.
+ */
+static bool
+add_forwarding(struct exchange *x)
+{
+	struct http_head *h = &x->request;
+	const struct client *c = x->client;
+	struct buf forwarded;
+
+	if (!room_for(x, c->address.n + h->authority.n + FORWARDED_ROOM, &forwarded) || !write_forwarded(x, &forwarded))
+		return false;
+	return http_head_add_id(h, HTTP_X_FORWARDED_FOR, c->address) &&
+	       set_unless_told(h, HTTP_X_FORWARDED_PROTO, x->is_tls ? SV("https") : SV("http")) &&
+	       set_unless_told(h, HTTP_X_FORWARDED_HOST, h->authority) && http_head_add_id(h, HTTP_FORWARDED, buf_view(&forwarded));
+}
+
+/* --- the client certificate --------------------------------------------------------------------------------- */
+
+/* X(name): told to the origin, and never believed from a client. */
+#define CERTIFICATE_FIELDS(X)          \
+	X("X-Client-Cert-Verify")      \
+	X("X-Client-Cert-Subject")     \
+	X("X-Client-Cert-Issuer")      \
+	X("X-Client-Cert-Serial")      \
+	X("X-Client-Cert-Fingerprint")
+
+static const struct sv certificate_fields[] = {
+#define X(name) {name, sizeof(name) - 1},
+	CERTIFICATE_FIELDS(X)
+#undef X
+};
+
+/* In any spelling that an origin may take for the same variable. */
+static void
+drop_pretended(struct http_head *h)
+{
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		struct http_field *f = &h->fields[i];
+		if (f->id != HTTP_OTHER || f->name.n < sizeof("X-Client-Cert-") || ascii_lower(f->name.p[0]) != 'x')
+			continue;
+		for (size_t k = 0; k < COUNTOF(certificate_fields); k++)
+			f->dropped |= http_field_same(f->name, certificate_fields[k]);
+	}
+}
+
+void
+forward_distrust_trailers(struct http_head *trailers)
+{
+	drop_pretended(trailers);
+}
+
+static bool
+add_certificate(struct exchange *x)
+{
+	const struct tls_peer *peer = client_peer(x->client);
+	struct http_head *h = &x->request;
+
+	if (peer == NULL)
+		return http_head_add(h, certificate_fields[0], SV("NONE"));
+	/* In the order of CERTIFICATE_FIELDS. */
+	const struct sv values[] = {SV("SUCCESS"), sv_cstr(peer->subject), sv_cstr(peer->issuer), sv_cstr(peer->serial),
+	    sv_cstr(peer->fingerprint)};
+	for (size_t i = 0; i < COUNTOF(values); i++)
+		if (!http_head_add(h, certificate_fields[i], values[i]))
+			return false;
+	return true;
+}
+
+void
+forward_distrust(struct exchange *x)
+{
+	struct http_head *h = &x->request;
+
+	if (!peer_is_trusted(x))
+		for (size_t i = 0; i < COUNTOF(forwarding_ids); i++)
+			if (h->first[forwarding_ids[i]] != 0)
+				http_head_drop(h, forwarding_ids[i]);
+	drop_pretended(h);
+}
+
+/* --- edits and rewriting ------------------------------------------------------------------------------------ */
+
+enum { NUMBER_TEXT = 24 };
+
+static void
+variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], struct sv out[FIELD_VARIABLES_N])
+{
+	struct tls_session_facts tls = {.version = ""};
+
+	if (x->is_tls)
+		tls_stream_facts(&x->client->stream, &tls);
+	out[VAR_CLIENT_ADDRESS] = exchange_client_address(x);
+	out[VAR_CLIENT_PORT] = sv_of(port, (size_t)snprintf(port, NUMBER_TEXT, "%u", net_address_port(&x->client->from)));
+	out[VAR_HOST] = x->host;
+	out[VAR_SCHEME] = x->is_tls ? SV("https") : SV("http");
+	out[VAR_METHOD] = x->request.method;
+	out[VAR_PATH] = x->request.target;
+	out[VAR_REQUEST_ID] = sv_of(id, (size_t)snprintf(id, NUMBER_TEXT, "%u-%llu", x->thread->number, (unsigned long long)x->number));
+	out[VAR_SERVER_NAME] = x->is_tls ? tls_stream_server_name(&x->client->stream) : SV("");
+	out[VAR_TLS_VERSION] = sv_cstr(tls.version);
+}
+
+static bool
+apply_edits(struct exchange *x, const struct field_edits *edits, struct http_head *h)
+{
+	char port[NUMBER_TEXT], id[NUMBER_TEXT];
+	struct sv values[FIELD_VARIABLES_N];
+	struct buf text;
+
+	if (edits == NULL)
+		return true;
+	variables(x, port, id, values);
+	return room_for(x, field_edits_room(edits, values), &text) && field_edits_apply(edits, h, values, &text);
+}
+
+/* What the site itself says: it goes before what the route says. */
+static const struct snap_action *
+site_action(const struct exchange *x)
+{
+	return &x->site->actions[x->site->conf->n_routes];
+}
+
+enum { REWRITTEN_MAX = 64 * 1024 };
+
+/* False: the rewritten path is none. */
+static bool
+rewrite_path(struct exchange *x)
+{
+	char path[REWRITTEN_MAX];
+	struct sv result;
+	struct buf kept;
+	bool failed = false;
+
+	if (x->route < 0 || x->site->conf->routes[x->route].rewrite == NULL)
+		return true;
+	if (!route_rewrite(x->site->routes, x->route, x->thread->routes, &x->request, path, sizeof(path), &result, &failed))
+		return !failed;
+	if (!room_for(x, result.n, &kept) || !buf_append(&kept, result.p, result.n))
+		return false;
+	x->request.path = buf_view(&kept);
+	return true;
+}
+
+/* WebSocket and the like. "h2c" is not switched to: HTTP/2 in clear text begins with its preface (RFC 9113, 3.3). */
+static bool
+wants_upgrade(const struct exchange *x)
+{
+	const struct http_head *h = &x->request;
+	const struct http_field *f = http_head_get(h, HTTP_UPGRADE);
+
+	return f != NULL && h->minor == 1 && h->method_id == HTTP_GET && x->request_framing == H1_NO_BODY &&
+	       http_head_has_token(h, HTTP_CONNECTION, SV("upgrade")) && !http_head_has_token(h, HTTP_UPGRADE, SV("h2c"));
+}
+
+enum exchange_step
+step_prepare(struct exchange *x)
+{
+	struct http_head *h = &x->request;
+	const struct http_field *upgrade = http_head_get(h, HTTP_UPGRADE);
+
+	x->upgrade = wants_upgrade(x);
+	if (!http_head_strip(h)) {
+		counter_add(&x->thread->counters.requests_malformed, 1);
+		exchange_refuse(x, 400, "Connection nominates a field that it may not");
+		return STEP_OVER;
+	}
+	if (!rewrite_path(x)) {
+		exchange_refuse(x, 500, "the rewritten path is not valid");
+		return STEP_OVER;
+	}
+	bool ok = add_forwarding(x);
+	if (x->upgrade)
+		ok = ok && http_head_add_id(h, HTTP_UPGRADE, upgrade->value);
+	if (x->site->policy->mode != CONF_CLIENT_NONE)
+		ok = ok && add_certificate(x);
+	if (x->route >= 0)
+		ok = ok && apply_edits(x, site_action(x)->request_edits, h);
+	if (!ok || !apply_edits(x, x->action->request_edits, h)) {
+		exchange_refuse(x, 431, "no room for the fields that are added");
+		return STEP_OVER;
+	}
+	return STEP_CHOOSE;
+}
+
+bool
+forward_host(struct exchange *x)
+{
+	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
+	struct http_head *h = &x->request;
+
+	if (upstream_conf(x->upstream->balance)->host == CONF_HOST_SERVER)
+		http_head_drop(h, HTTP_HOST);
+	if (http_head_get(h, HTTP_HOST) != NULL)
+		return true;
+	/* Asked for by the config, or an HTTP/1.0 client sent none: HTTP/1.1 to the origin needs one. */
+	return http_head_add_id(h, HTTP_HOST, sv_cstr(server->conf->address));
+}
+
+/* --- responses ---------------------------------------------------------------------------------------------- */
+
+bool
+forward_response_head(struct exchange *x, struct http_head *h)
+{
+	const struct http_field *upgrade = http_head_get(h, HTTP_UPGRADE);
+	struct sv cookie;
+
+	if (!http_head_strip(h))
+		return false;
+	if (h->status == 101 && upgrade != NULL && !http_head_add_id(h, HTTP_UPGRADE, upgrade->value))
+		return false;
+	if (h->status < 200 && h->status != 101)
+		return true;
+	if (x->route >= 0 && !apply_edits(x, site_action(x)->response_edits, h))
+		return false;
+	if (!apply_edits(x, x->action->response_edits, h))
+		return false;
+	/* Last, so that no edit takes it away. */
+	return !upstream_sticky_cookie(x->upstream->balance, &x->request, x->server, x->is_tls, &cookie) ||
+	       http_head_add_id(h, HTTP_SET_COOKIE, cookie);
+}

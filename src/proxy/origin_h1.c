@@ -1,0 +1,278 @@
+/* origin_h1.c: HTTP/1.1 on the origin's side: requests out, responses in (RFC 9112). */
+#include <errno.h>
+#include <string.h>
+
+#include "proxy/origin.h"
+
+/* --- the back of an exchange -------------------------------------------------------------------------------- */
+
+static bool
+back_head(struct exchange *x, const struct http_head *h, enum h1_framing framing, uint64_t length)
+{
+	struct outbox *out = &x->thread->to_origin;
+	size_t from = buf_len(&out->text);
+	struct h1_write w = {.framing = framing, .length = length, .connection = x->upgrade ? SV("upgrade") : SV("")};
+
+	x->origin->request_chunked = framing == H1_CHUNKED_BODY;
+	if (!h1_write_request(&out->text, h, &w))
+		return false;
+	outbox_add_text(out, from);
+	return true;
+}
+
+static bool
+back_body(struct exchange *x, struct sv data)
+{
+	struct outbox *out = &x->thread->to_origin;
+	char head[H1_CHUNK_HEAD_MAX];
+
+	if (x->tunnel)
+		net_stream_deadline(&x->origin->stream, 0);
+	if (data.n == 0)
+		return true;
+	if (x->origin->request_chunked)
+		outbox_copy(out, sv_of(head, h1_chunk_head(head, data.n)));
+	outbox_add(out, data);
+	if (x->origin->request_chunked)
+		outbox_copy(out, SV("\r\n"));
+	return true;
+}
+
+static bool
+back_end(struct exchange *x, const struct http_head *trailers)
+{
+	struct outbox *out = &x->thread->to_origin;
+	size_t from = buf_len(&out->text);
+
+	if (x->tunnel) {
+		bool ok = outbox_flush(out, &x->origin->stream, true);
+		net_stream_finish(&x->origin->stream);
+		return ok;
+	}
+	if (x->origin->request_chunked) {
+		if (!h1_write_last_chunk(&out->text, trailers))
+			return false;
+		outbox_add_text(out, from);
+	}
+	if (!x->origin->in_body)
+		net_stream_deadline(&x->origin->stream, x->action->timeouts->response);
+	return true;
+}
+
+static bool
+back_flush(struct exchange *x)
+{
+	struct outbox *out = &x->thread->to_origin;
+
+	return outbox_is_empty(out) || outbox_flush(out, &x->origin->stream, false);
+}
+
+static size_t
+back_pending(const struct exchange *x)
+{
+	return net_stream_pending(&x->origin->stream);
+}
+
+static void
+back_pause(struct exchange *x)
+{
+	net_stream_pause(&x->origin->stream);
+	net_stream_deadline(&x->origin->stream, 0); /* it is the client who is slow */
+}
+
+static void
+back_resume(struct exchange *x)
+{
+	if (!x->tunnel)
+		net_stream_deadline(&x->origin->stream, x->action->timeouts->response_body);
+	net_stream_resume(&x->origin->stream);
+}
+
+static void
+back_detach(struct exchange *x, enum side_end how)
+{
+	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
+	struct origin *o = x->origin;
+
+	o->exchange = NULL;
+	if (how == SIDE_DONE && o->keep) {
+		origin_release(o, conf->idle_connections, conf->idle_time);
+		return;
+	}
+	outbox_discard(&x->thread->to_origin);
+	origin_close(o);
+}
+
+const struct side_ops origin_h1_back = {
+	.head = back_head,
+	.body = back_body,
+	.end = back_end,
+	.flush = back_flush,
+	.pending = back_pending,
+	.pause = back_pause,
+	.resume = back_resume,
+	.detach = back_detach,
+};
+
+/* --- reading responses -------------------------------------------------------------------------------------- */
+
+static void
+malformed(struct exchange *x, enum h1_fault fault)
+{
+	const char *why = arena_printf(&x->extra, "the origin's response is malformed: %s", h1_fault_text(fault));
+
+	exchange_origin_failed(x, 502, why != NULL ? why : h1_fault_text(fault));
+}
+
+static void
+final_head(struct origin *o, struct http_head *h)
+{
+	struct exchange *x = o->exchange;
+	bool switching = h->status == 101;
+
+	h1_body_free(&o->body); /* the trailers of the one before */
+	h1_body_init(&o->body, h);
+	if (switching)
+		o->body.framing = H1_CLOSE_BODY;
+	o->in_body = true;
+	o->keep = !switching && o->body.framing != H1_CLOSE_BODY && h1_keeps_alive(h);
+	enum h1_framing framing = switching ? H1_NO_BODY : (enum h1_framing)o->body.framing;
+	bool empty = o->body.framing == H1_NO_BODY || (o->body.framing == H1_LENGTH_BODY && o->body.left == 0);
+	net_stream_deadline(&o->stream, switching ? 0 : x->action->timeouts->response_body);
+	exchange_response_head(x, h, framing, o->body.left);
+	if (empty && o->exchange == x)
+		exchange_response_end(x, NULL);
+}
+
+/* Returns the bytes used; 0: the head is not complete. */
+static size_t
+read_head(struct origin *o, struct sv in)
+{
+	struct http_head *h = &o->thread->response;
+	const struct snapshot *s = o->exchange->view->snapshot;
+	struct h1_limits limits = {.head_bytes = s->head_bytes, .fields = s->fields};
+	enum h1_fault fault = H1_OK;
+	size_t used = 0;
+
+	switch (h1_parse_response(h, in, o->exchange->request.method_id, &o->scan, &limits, &used, &fault)) {
+	case H1_MORE:
+		return 0;
+	case H1_BAD:
+		malformed(o->exchange, fault);
+		return in.n;
+	case H1_DONE:
+		break;
+	}
+	o->scan = (struct h1_scan){0};
+	if (h->status < 200 && h->status != 101)
+		exchange_response_head(o->exchange, h, H1_NO_BODY, 0);
+	else
+		final_head(o, h);
+	return used;
+}
+
+static size_t
+read_body(struct origin *o, struct sv in)
+{
+	struct sv rest = in, data = SV_NONE;
+	enum h1_fault fault = H1_OK;
+	struct exchange *x = o->exchange;
+	struct http_head *trailers = NULL;
+	enum h1_status r = h1_body_next(&o->body, &rest, &data, &fault);
+
+	if (r == H1_BAD) {
+		malformed(x, fault);
+		return in.n;
+	}
+	if (data.n > 0)
+		exchange_response_body(x, data);
+	if (r == H1_DONE && o->exchange == x) {
+		if (buf_len(&o->body.trailers) > 0) {
+			trailers = &o->thread->response;
+			http_head_init(trailers, true);
+			if (!h1_body_trailers(&o->body, trailers))
+				trailers = NULL;
+		}
+		exchange_response_end(x, trailers);
+	}
+	return in.n - rest.n;
+}
+
+static size_t
+consume(struct origin *o, struct sv in)
+{
+	struct sv rest = in;
+	size_t used = 1;
+
+	while (rest.n > 0 && used > 0 && o->exchange != NULL) {
+		used = o->in_body ? read_body(o, rest) : read_head(o, rest);
+		rest = sv_of(rest.p + used, rest.n - used);
+	}
+	return in.n - rest.n;
+}
+
+static void
+at_end(struct origin *o, ssize_t n)
+{
+	struct exchange *x = o->exchange;
+	bool clean = n == NET_EOF;
+
+	if (clean && o->in_body && h1_body_ends_at_close(&o->body)) {
+		exchange_response_end(x, NULL);
+		return;
+	}
+	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->in_body ? "in the middle of the response" :
+	    o->answered ? "in the middle of the response's head" : "without a response", clean ? "closed by the origin" : strerror(errno));
+	exchange_origin_failed(x, 502, text != NULL ? text : "the connection ended");
+}
+
+/* Keep the start of a head that is not complete; bytes behind a whole response are nobody's. */
+static void
+stash(struct origin *o, struct sv rest)
+{
+	if (o->closed || rest.n == 0)
+		return;
+	if (o->exchange == NULL)
+		origin_close(o);
+	else if (!buf_append(&o->in, rest.p, rest.n))
+		exchange_origin_failed(o->exchange, 502, "out of memory for the response's head");
+}
+
+static bool
+read_once(struct origin *o)
+{
+	bool kept = buf_len(&o->in) > 0;
+	size_t size = kept ? NET_SCRATCH_SIZE / 4 : NET_SCRATCH_SIZE;
+	char *to = kept ? buf_room(&o->in, size) : net_loop_scratch(o->thread->loop);
+	ssize_t n = to != NULL ? net_stream_read(&o->stream, to, size) : NET_ERROR;
+
+	if (n == NET_AGAIN)
+		return false;
+	if (n <= 0) {
+		at_end(o, n);
+		return false;
+	}
+	o->answered = true;
+	if (o->in_body && !o->exchange->tunnel)
+		net_stream_deadline(&o->stream, o->exchange->action->timeouts->response_body);
+	if (kept)
+		buf_added(&o->in, (size_t)n);
+	struct sv all = kept ? buf_view(&o->in) : sv_of(to, (size_t)n);
+	size_t used = consume(o, all);
+	if (o->exchange != NULL)
+		exchange_flush(o->exchange); /* before its bytes go away */
+	if (!kept)
+		stash(o, sv_of(to + used, (size_t)n - used));
+	else if (!o->closed)
+		buf_consume(&o->in, used);
+	if (o->exchange == NULL && !o->closed && buf_len(&o->in) > 0)
+		origin_close(o);
+	return true;
+}
+
+void
+origin_h1_readable(struct origin *o)
+{
+	while (!o->closed && o->exchange != NULL && !o->stream.paused && read_once(o))
+		;
+}

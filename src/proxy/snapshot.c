@@ -1,0 +1,301 @@
+#include "proxy/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* --- upstreams ---------------------------------------------------------------------------------------------- */
+
+static const struct snap_upstream *
+previous_upstream(const struct snapshot *previous, const char *name)
+{
+	const struct conf_upstream *c = previous != NULL ? conf_upstream(previous->conf, name) : NULL;
+
+	return c != NULL ? &previous->upstreams[c - previous->conf->upstreams] : NULL;
+}
+
+static bool
+build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
+{
+	const struct conf_upstream *c = &s->conf->upstreams[i];
+	const struct snap_upstream *old = previous_upstream(in->previous, c->name);
+	struct snap_upstream *u = &s->upstreams[i];
+	struct err err = {""};
+
+	u->balance = upstream_new(c, in->registry, old != NULL ? old->balance : NULL, in->secret, &err);
+	if (u->balance == NULL) {
+		conf_error(problems, &c->at, c->name, "%s", err.text);
+		return false;
+	}
+	if (!c->tls.present)
+		return true;
+	struct tls_bundle *shown = c->tls.bundle != NULL ? tls_store_bundle(s->store, c->tls.bundle) : NULL;
+	if (c->tls.bundle != NULL && shown == NULL) {
+		conf_error(problems, &c->tls.at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
+		return false;
+	}
+	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, in->files, &err);
+	if (u->tls == NULL)
+		conf_error(problems, &c->tls.at, "tls", "%s", err.text);
+	return u->tls != NULL;
+}
+
+/* --- sites -------------------------------------------------------------------------------------------------- */
+
+static struct snap_upstream *
+upstream_named(struct snapshot *s, const char *name)
+{
+	const struct conf_upstream *c = name != NULL ? conf_upstream(s->conf, name) : NULL;
+
+	return c != NULL ? &s->upstreams[c - s->conf->upstreams] : NULL;
+}
+
+static bool
+build_edits(struct field_edits **out, enum field_edits_of of, const struct conf_fields *c, const struct conf_where *at,
+    struct conf_problems *problems)
+{
+	if (c->n_set == 0 && c->remove.n == 0)
+		return true;
+	*out = field_edits_new(c, of, at, problems);
+	return *out != NULL;
+}
+
+static bool
+build_actions(struct snapshot *s, struct snap_site *site, struct conf_problems *problems)
+{
+	const struct conf_site *c = site->conf;
+	bool ok = true;
+
+	site->actions = calloc(c->n_routes + 1, sizeof(*site->actions));
+	if (site->actions == NULL) {
+		conf_error(problems, &c->at, "routes", "out of memory");
+		return false;
+	}
+	for (size_t i = 0; i <= c->n_routes; i++) {
+		const struct conf_route *r = i < c->n_routes ? &c->routes[i] : NULL;
+		struct snap_action *a = &site->actions[i];
+		const struct conf_where *at = r != NULL ? &r->at : &c->at;
+		a->limits = r != NULL ? &r->limits : &c->limits;
+		a->timeouts = r != NULL ? &r->timeouts : &c->timeouts;
+		a->upstream = upstream_named(s, r != NULL && r->upstream != NULL ? r->upstream : c->upstream);
+		ok &= build_edits(&a->request_edits, FIELDS_OF_REQUESTS, r != NULL ? &r->request_headers : &c->request_headers, at, problems);
+		ok &= build_edits(&a->response_edits, FIELDS_OF_RESPONSES, r != NULL ? &r->response_headers : &c->response_headers, at,
+		    problems);
+	}
+	return ok;
+}
+
+/* A bundle that could not be loaded at all leaves the site without it: other bundles, and other sites, go ahead. */
+static void
+find_bundles(struct snapshot *s, struct snap_site *site)
+{
+	for (size_t i = 0; i < site->conf->bundles.n && site->n_bundles < SITE_BUNDLES_MAX; i++) {
+		struct tls_bundle *b = tls_store_bundle(s->store, site->conf->bundles.v[i]);
+		if (b != NULL)
+			site->bundles[site->n_bundles++] = tls_bundle_ref(b);
+	}
+}
+
+/* The same site in the snapshot before: the one that has the first name of this one. */
+static struct tls_policy *
+previous_policy(const struct snapshot *previous, const struct conf_site *c)
+{
+	if (previous == NULL)
+		return NULL;
+	for (size_t i = 0; i < previous->conf->n_sites; i++) {
+		const struct conf_site *old = &previous->conf->sites[i];
+		bool same = c->names.n > 0 ? old->names.n > 0 && strcmp(old->names.v[0], c->names.v[0]) == 0 : old->is_default && c->is_default;
+		if (same)
+			return previous->sites[i].policy;
+	}
+	return NULL;
+}
+
+static bool
+build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
+{
+	struct snap_site *site = &s->sites[i];
+	struct err err = {""};
+
+	site->conf = &s->conf->sites[i];
+	find_bundles(s, site);
+	/* Most sites ask for no certificate; only those that do are worth a search among ten thousand. */
+	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
+	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
+	site->policy = tls_policy_load(&site->conf->client, old, in->files, in->thread, &err);
+	if (site->policy == NULL) {
+		conf_error(problems, &site->conf->client.at, "client_certificate", "%s", err.text);
+		return false;
+	}
+	site->routes = route_set_new(site->conf, problems);
+	return site->routes != NULL && build_actions(s, site, problems);
+}
+
+static void
+raise_limits(struct snapshot *s, const struct conf_limits *l)
+{
+	s->head_bytes = (uint32_t)MAX_OF((uint64_t)s->head_bytes, l->head_bytes);
+	s->fields = (uint32_t)MAX_OF((uint64_t)s->fields, l->fields);
+}
+
+static void
+find_limits(struct snapshot *s)
+{
+	raise_limits(s, &s->conf->limits);
+	for (size_t i = 0; i < s->conf->n_sites; i++) {
+		const struct conf_site *site = &s->conf->sites[i];
+		raise_limits(s, &site->limits);
+		for (size_t r = 0; r < site->n_routes; r++)
+			raise_limits(s, &site->routes[r].limits);
+	}
+}
+
+/* --- the whole ---------------------------------------------------------------------------------------------- */
+
+static bool
+build_trusted(struct snapshot *s, struct conf_problems *problems)
+{
+	const struct conf_strings *c = &s->conf->trusted_proxies;
+	struct conf_where top = {.file = s->conf->files.n > 0 ? s->conf->files.v[0] : "config", .line = 1, .column = 1};
+	struct err err;
+
+	s->trusted = calloc(c->n + 1, sizeof(*s->trusted));
+	for (size_t i = 0; s->trusted != NULL && i < c->n; i++) {
+		if (!net_cidr_parse(sv_cstr(c->v[i]), &s->trusted[i], &err)) {
+			conf_error(problems, &top, "trusted_proxies", "%s", err.text);
+			return false;
+		}
+		s->n_trusted++;
+	}
+	return s->trusted != NULL;
+}
+
+static bool
+build_parts(struct snapshot *s, const struct snapshot_inputs *in, struct conf_problems *problems)
+{
+	const struct conf *c = s->conf;
+	bool ok = build_trusted(s, problems);
+
+	s->upstreams = calloc(c->n_upstreams + 1, sizeof(*s->upstreams));
+	s->sites = calloc(c->n_sites + 1, sizeof(*s->sites));
+	s->hosts = host_index_new(c);
+	if (s->upstreams == NULL || s->sites == NULL || s->hosts == NULL) {
+		log_error("out of memory while the config was prepared");
+		return false;
+	}
+	find_limits(s);
+	for (size_t i = 0; i < c->n_upstreams; i++)
+		ok &= build_upstream(s, i, in, problems);
+	for (size_t i = 0; i < c->n_sites; i++)
+		ok &= build_site(s, i, in, problems);
+	return ok;
+}
+
+struct snap_conf *
+snap_conf_new(struct conf *conf)
+{
+	struct snap_conf *c = malloc(sizeof(*c));
+
+	if (c == NULL) {
+		conf_free(conf);
+		return NULL;
+	}
+	*c = (struct snap_conf){.refs = 1, .conf = conf};
+	return c;
+}
+
+struct snap_conf *
+snap_conf_ref(struct snap_conf *c)
+{
+	__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+	return c;
+}
+
+void
+snap_conf_unref(struct snap_conf *c)
+{
+	if (c == NULL || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	conf_free(c->conf);
+	free(c);
+}
+
+struct snapshot *
+snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
+{
+	const struct conf *conf = shared->conf;
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct tls_store *before = in->previous != NULL ? in->previous->store : NULL;
+	struct err err = {""};
+
+	if (s == NULL)
+		return NULL;
+	s->refs = 1;
+	s->shared = snap_conf_ref(shared);
+	s->conf = conf;
+	s->store = tls_store_load(conf, before, in->files, in->thread, outcomes, &err);
+	if (s->store == NULL) {
+		log_error("%s", err.text);
+		snapshot_unref(s);
+		return NULL;
+	}
+	bool held_back = outcomes->failed > 0 && conf->reload.policy == CONF_RELOAD_ALL_OR_NOTHING;
+	if (held_back || !build_parts(s, in, problems)) {
+		snapshot_unref(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct snapshot *
+snapshot_ref(struct snapshot *s)
+{
+	__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+static void
+free_site(struct snap_site *site)
+{
+	for (unsigned i = 0; i < site->n_bundles; i++)
+		tls_bundle_unref(site->bundles[i]);
+	for (size_t i = 0; site->actions != NULL && i <= site->conf->n_routes; i++) {
+		field_edits_free(site->actions[i].request_edits);
+		field_edits_free(site->actions[i].response_edits);
+	}
+	free(site->actions);
+	route_set_free(site->routes);
+	if (site->policy != NULL)
+		tls_policy_unref(site->policy);
+}
+
+void
+snapshot_unref(struct snapshot *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	for (size_t i = 0; s->sites != NULL && i < s->conf->n_sites; i++)
+		free_site(&s->sites[i]);
+	for (size_t i = 0; s->upstreams != NULL && i < s->conf->n_upstreams; i++) {
+		upstream_free(s->upstreams[i].balance);
+		if (s->upstreams[i].tls != NULL)
+			tls_client_unref(s->upstreams[i].tls);
+	}
+	free(s->sites);
+	free(s->upstreams);
+	free(s->trusted);
+	host_index_free(s->hosts);
+	if (s->store != NULL)
+		tls_store_unref(s->store);
+	snap_conf_unref(s->shared);
+	free(s);
+}
+
+const struct snap_site *
+snapshot_site(const struct snapshot *s, struct sv host)
+{
+	int i = host_index_find(s->hosts, host);
+
+	return i < 0 ? NULL : &s->sites[i];
+}

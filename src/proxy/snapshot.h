@@ -1,0 +1,100 @@
+/*
+ * snapshot.h: all that comes from one reading of the config, ready for use.
+ *
+ * Immutable, shared by all threads, reference-counted. What changes while the
+ * proxy runs (health, in-flight counts) lives in the server states, which a
+ * snapshot only points to. Built by the background thread; what has not
+ * changed is taken over from the previous snapshot by reference.
+ */
+#ifndef BASCULE_PROXY_SNAPSHOT_H
+#define BASCULE_PROXY_SNAPSHOT_H
+
+#include "balance/upstream.h"
+#include "conf/config.h"
+#include "net/address.h"
+#include "route/fields.h"
+#include "route/hosts.h"
+#include "route/routes.h"
+#include "tls/client.h"
+#include "tls/policy.h"
+#include "tls/secret.h"
+#include "tls/store.h"
+
+enum { SITE_BUNDLES_MAX = 4 };
+
+struct snap_upstream {
+	struct upstream *balance;
+	struct tls_client *tls; /* NULL: plain */
+};
+
+/* What is to be done with a request once its route is known: the route's word over the site's. */
+struct snap_action {
+	const struct conf_limits *limits;
+	const struct conf_timeouts *timeouts;
+	struct field_edits *request_edits, *response_edits; /* owned; NULL: none; the site's come before the route's */
+	struct snap_upstream *upstream;                     /* NULL: nothing serves it (404) */
+};
+
+struct snap_site {
+	const struct conf_site *conf;
+	struct tls_policy *policy; /* never NULL */
+	struct tls_bundle *bundles[SITE_BUNDLES_MAX]; /* referenced; none: by name among the directories' */
+	unsigned n_bundles;
+	struct route_set *routes;
+	struct snap_action *actions; /* one a route, and last the site's own */
+};
+
+/* A config shared by the snapshots made from it: certificates change more often than the config does. */
+struct snap_conf {
+	int refs; /* atomic */
+	struct conf *conf;
+};
+
+/* Takes over `conf`; NULL (conf is freed) when memory is out. */
+struct snap_conf *snap_conf_new(struct conf *conf);
+struct snap_conf *snap_conf_ref(struct snap_conf *c);
+void snap_conf_unref(struct snap_conf *c); /* NULL is fine */
+
+struct snapshot {
+	int refs; /* atomic */
+	uint64_t generation; /* from 1; grows with each that is published; set by who publishes */
+	struct snap_conf *shared; /* referenced */
+	const struct conf *conf;  /* the same one, for short */
+	struct tls_store *store;
+	struct host_index *hosts;
+	struct snap_site *sites; /* as in conf->sites */
+	struct snap_upstream *upstreams; /* as in conf->upstreams */
+	uint32_t head_bytes, fields; /* the largest of all limits: a head is read before its site is known */
+	struct net_cidr *trusted;
+	size_t n_trusted;
+};
+
+/* What building one needs besides the config. */
+struct snapshot_inputs {
+	struct files *files;
+	struct tls_thread *thread; /* the background thread's */
+	const struct secret *secret;
+	struct server_registry *registry;
+	struct snapshot *previous; /* NULL at the first */
+};
+
+/*
+ * Takes a reference of `conf`. NULL when something in the config can not be used (in `problems`); what is wrong
+ * with single bundles is in `outcomes` and does not make it fail unless the config says all_or_nothing.
+ */
+struct snapshot *snapshot_build(struct snap_conf *conf, const struct snapshot_inputs *in, struct conf_problems *problems,
+    struct tls_outcomes *outcomes);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s);
+
+/* The site for a normalized host; NULL: none. */
+const struct snap_site *snapshot_site(const struct snapshot *s, struct sv host);
+
+/* Do both need the same of a client's certificate, so that a connection made for one may carry the other's requests? */
+static inline bool
+snap_site_shares(const struct snap_site *a, const struct tls_policy *policy)
+{
+	return tls_policy_same(a->policy, policy);
+}
+
+#endif
