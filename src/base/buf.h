@@ -51,6 +51,13 @@ buf_added(struct buf *b, size_t n)
 /* n must not exceed buf_len(). */
 void buf_consume(struct buf *b, size_t n);
 
+/* Empties it and keeps its memory, for a buffer that is needed again at once. */
+static inline void
+buf_reset(struct buf *b)
+{
+	b->head = b->tail = 0;
+}
+
 /* Empties it and frees its memory; it can be used again. */
 void buf_clear(struct buf *b);
 

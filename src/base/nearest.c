@@ -1,7 +1,6 @@
-/*
- * nearest.c: the word that was probably meant.
- */
-#include "conf/value.h"
+#include "base/nearest.h"
+
+#include "base/sv.h"
 
 enum { WORD_MAX = 32 };
 
@@ -43,7 +42,7 @@ begins_alike(const char *a, size_t na, const char *b, size_t nb)
 }
 
 const char *
-value_nearest(const char *word, const char *const *candidates, size_t n)
+nearest_word(const char *word, const char *const *candidates, size_t n)
 {
 	size_t length = strlen(word), nearest = SIZE_MAX;
 	const char *found = NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/nearest.h"
 #include "conf/value.h"
 
 void
@@ -101,7 +102,7 @@ nearest(struct check_name *names, const char *name)
 
 	for (struct check_name *at = names; at != NULL && n < COUNTOF(candidates); at = at->hh.next)
 		candidates[n++] = at->name;
-	return value_nearest(name, candidates, n);
+	return nearest_word(name, candidates, n);
 }
 
 bool

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/nearest.h"
 #include "conf/value.h"
 
 void
@@ -87,7 +88,7 @@ wrong(struct conf_reader *r, const struct key *k, const json_t *json, uint32_t n
 	while (k->words != NULL && k->words[n] != NULL)
 		n++;
 	if (word != NULL && n > 0)
-		meant = value_nearest(word, k->words, n);
+		meant = nearest_word(word, k->words, n);
 	conf_text_error(r->text, node, r->problems, "expected %s, not %s%s%s%s%s%s", expected, raw,
 	    example[0] != '\0' ? "; write " : "", example, meant != NULL ? "; did you mean \"" : "",
 	    meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
@@ -418,7 +419,7 @@ unknown_key(struct conf_reader *r, const struct key_object *o, const char *name,
 		if (len < sizeof(known))
 			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", n > 0 ? ", " : "", names[n]);
 	}
-	if ((meant = value_nearest(name, names, n)) != NULL)
+	if ((meant = nearest_word(name, names, n)) != NULL)
 		conf_text_key_error(r->text, node, r->problems, "unknown key; did you mean \"%s\"?", meant);
 	else if ((home = home_of(o, name)) != NULL)
 		conf_text_key_error(r->text, node, r->problems, "unknown key here; it belongs into \"%s\"", home->name);

@@ -28,7 +28,4 @@ void value_example(const struct key *k, char out[VALUE_EXPECTED_TEXT]);
 /* The default as JSON, empty when there is none. */
 void value_preset(const struct key *k, char out[VALUE_NUMBER_TEXT]);
 
-/* The candidate that is most like `word`, if it is alike enough to be what was meant; NULL otherwise. */
-const char *value_nearest(const char *word, const char *const *candidates, size_t n);
-
 #endif

@@ -89,21 +89,6 @@ Test(conf_values, numbers_as_text)
 	cr_expect_str_eq(text, "0");
 }
 
-Test(conf_values, nearest)
-{
-	const char *const words[] = {"address", "backlog", "tls", "redirect", "redirect_port", "at", "u"};
-
-#define NEAREST(w) value_nearest(w, words, COUNTOF(words))
-	cr_expect_str_eq(NEAREST("adress"), "address");
-	cr_expect_str_eq(NEAREST("Address"), "address");
-	cr_expect_str_eq(NEAREST("tsl"), "tls");
-	cr_expect_str_eq(NEAREST("redirct_port"), "redirect_port");
-	cr_expect_str_eq(NEAREST("back"), "backlog");
-	cr_expect_null(NEAREST("name"));
-	cr_expect_null(NEAREST(""));
-	cr_expect_null(NEAREST("x"));
-	cr_expect_null(NEAREST("a_name_that_is_much_longer_than_any_key_is"));
-}
 
 static const struct {
 	const char *config, *says;

@@ -1,0 +1,50 @@
+/*
+ * admin.h: the admin API, HTTP on a Unix socket.
+ *
+ *   GET  /v1/status   everything, as JSON
+ *   POST /v1/reload   load config and certificates anew; the reply tells how it went
+ *   GET  /metrics     the counters, as Prometheus text
+ *
+ * A service of a listener of the background thread: it answers exchanges
+ * without an origin. Background thread only; other threads' counters are
+ * read, nothing of theirs is written.
+ */
+#ifndef BASCULE_ADMIN_ADMIN_H
+#define BASCULE_ADMIN_ADMIN_H
+
+#include "proxy/thread.h"
+
+/* How the last load of config and certificates went. */
+struct admin_load {
+	uint64_t at_us; /* wall clock; 0: none yet */
+	bool ok;
+	struct buf problems;          /* lines; empty: none */
+	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
+};
+
+struct admin {
+	struct px_thread *const *threads; /* the loop threads; borrowed */
+	unsigned n_threads;
+	const struct snapshot *snapshot; /* the newest; borrowed */
+	struct admin_load load;
+	uint64_t started_us;             /* wall clock */
+	bool (*reload)(struct admin *a); /* fills `load`; true: in service */
+};
+
+/* A px_service_fn; arg is the struct admin. */
+void admin_service(struct exchange *x, void *arg);
+
+/* admin/status.c: NULL when memory is out; the caller frees. */
+char *admin_status_json(const struct admin *a);
+char *admin_load_json(const struct admin *a);
+
+/* admin/metrics.c: append the Prometheus text; false when it does not fit. */
+MUST_CHECK bool admin_metrics(const struct admin *a, struct buf *out);
+
+/* docs/metrics.md, from the same rows. */
+MUST_CHECK bool admin_metrics_reference(struct buf *out);
+
+/* The sum of one counter, by its offset in struct counters, over all threads. */
+uint64_t admin_sum(const struct admin *a, size_t offset);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * client.h: asking a running proxy over its admin socket, for the command line.
+ *
+ * Blocking, one request a connection. What is printed for people comes from
+ * the JSON of the reply, so a script can have everything that a person sees.
+ */
+#ifndef BASCULE_ADMIN_CLIENT_H
+#define BASCULE_ADMIN_CLIENT_H
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct admin_reply {
+	unsigned status;
+	struct buf body;
+};
+
+/* False with err set: who was asked, why there is no reply, what to do. */
+MUST_CHECK bool admin_request(const char *socket, const char *method, const char *path, struct admin_reply *out, struct err *err);
+void admin_reply_free(struct admin_reply *r);
+
+/* For a reply that should not have come: its status and its text. Always false. */
+bool admin_unexpected(const struct admin_reply *r, struct err *err);
+
+/* The body as it is, with a line end. */
+MUST_CHECK bool admin_print_body(const struct admin_reply *r, FILE *out, struct err *err);
+
+/* The reply to GET /v1/status, for people. False when it is no such thing. */
+MUST_CHECK bool admin_print_status(const struct admin_reply *r, FILE *out, struct err *err);
+
+/* Was the reload that POST /v1/reload asked for done? False when the reply does not tell. */
+MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, struct err *err);
+MUST_CHECK bool admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * broker.h: what the supervisor does for its worker.
+ *
+ * Opens files and sockets that the worker may not open itself, and only those
+ * that the config in service, or the one that is being loaded, names. The
+ * worker faces the network: every message from it is taken for an attempt.
+ * One thread, no protocol code, nothing parsed but the config.
+ */
+#ifndef BASCULE_APP_BROKER_H
+#define BASCULE_APP_BROKER_H
+
+#include "app/allow.h"
+#include "app/message.h"
+#include "app/secret_file.h"
+#include "app/sockets.h"
+
+/* A config and what it allows. */
+struct charter {
+	struct conf *conf;   /* owned; NULL: none */
+	struct allow *allow; /* owned */
+};
+
+struct broker {
+	const char *config_path;   /* not owned */
+	struct charter in_service; /* always there after broker_init */
+	struct charter candidate;  /* read by the last refresh, until the worker tells how the load went */
+	struct sockets sockets;
+	unsigned char secret[SECRET_FILE_MADE]; /* for the life of the supervisor, when the config names no file */
+	unsigned patience_ms; /* how long a taken address is tried again; not 0 only while we start */
+	unsigned refused;     /* requests of this worker that no config allows */
+	bool closed;          /* no more listening: we drain */
+};
+
+/* Reads the config. False with all that is wrong with it in `problems`. */
+MUST_CHECK bool broker_init(struct broker *b, const char *config_path, struct conf_problems *problems);
+void broker_free(struct broker *b);
+
+/*
+ * Do what a message of the worker at `socket` asks and send the reply. Of MESSAGE_READY and MESSAGE_RELOADED it does
+ * its own part (broker_commit, broker_abandon); what they mean for others is the caller's. False: the worker does not
+ * take its reply.
+ */
+MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m);
+
+/* The candidate is in service; what only the one before named is closed. */
+void broker_commit(struct broker *b);
+void broker_abandon(struct broker *b);
+
+/* Close the listening sockets and open no more. */
+void broker_close_sockets(struct broker *b);
+
+/* A descriptor to append to a log file; "/dev/stdout" and "/dev/stderr" are ours. -1 with err set. */
+int broker_open_log(const char *path, struct err *err);
+
+#endif

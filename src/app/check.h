@@ -1,0 +1,20 @@
+/*
+ * check.h: everything that can be wrong with a config, without serving by it.
+ */
+#ifndef BASCULE_APP_CHECK_H
+#define BASCULE_APP_CHECK_H
+
+#include "proxy/snapshot.h"
+
+/*
+ * Build what a worker would build of it, and throw it all away again: bundles, pins, CRLs and CAs are loaded, patterns
+ * and field edits compiled, names of servers looked up. What a load would refuse is an error in `problems`, and so is a
+ * bundle that can not be loaded; names that no certificate covers are warned about. True: no error was added. Takes
+ * over `conf`, also when it is refused. Looks up names, so it may take its time.
+ */
+bool worker_check(struct conf *conf, struct conf_problems *problems);
+
+/* What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon. */
+void worker_warnings(const struct snapshot *s, struct conf_problems *problems);
+
+#endif

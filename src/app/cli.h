@@ -1,0 +1,44 @@
+/*
+ * cli.h: the subcommands, one function each.
+ *
+ * argv[0] is the subcommand's name. A function returns the exit status: 0 it
+ * was done, 1 it failed and standard error says why, 2 it was not understood.
+ */
+#ifndef BASCULE_APP_CLI_H
+#define BASCULE_APP_CLI_H
+
+#include "base/defs.h"
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+#define CLI_DEFAULT_CONFIG "/etc/bascule/bascule.json"
+
+struct cli_command {
+	const char *name;
+	const char *usage;   /* what follows the name */
+	const char *summary; /* one line; NULL: not for people, not listed */
+	const char *help;    /* paragraphs with a newline at their end */
+	int (*run)(int argc, char **argv);
+};
+
+int cli_run(int argc, char **argv);
+int cli_worker(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_reload(int argc, char **argv);
+int cli_metrics(int argc, char **argv);
+int cli_config(int argc, char **argv);
+
+/* Options that several subcommands share; which of them, each says. */
+enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4 };
+
+struct cli_options {
+	const char *config; /* -c, --config FILE; the default when not given */
+	const char *socket; /* --socket PATH; NULL: not given */
+	bool json;          /* --json */
+};
+
+/* False, with the reason on standard error, when something else stands there. */
+MUST_CHECK bool cli_options(struct cli_options *o, unsigned takes, int argc, char **argv);
+
+#endif

@@ -1,0 +1,107 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/client.h"
+#include "app/cli.h"
+#include "conf/config.h"
+
+enum { SOCKET_PATH_SIZE = 108 /* of struct sockaddr_un */ };
+
+static int
+fail(const char *command, const char *text)
+{
+	(void)fprintf(stderr, "bascule %s: %s\n", command, text);
+	return CLI_FAILED;
+}
+
+/* Where the running proxy listens: as told, or as its config says. */
+static bool
+find_socket(const struct cli_options *o, char out[SOCKET_PATH_SIZE], struct err *err)
+{
+	struct conf_problems problems;
+	struct conf *conf = NULL;
+	const char *path = o->socket;
+	bool ok;
+
+	conf_problems_init(&problems);
+	if (path == NULL && (conf = conf_load(files_direct(), o->config, &problems)) != NULL)
+		path = conf->admin_socket;
+	if (o->socket == NULL && conf == NULL)
+		ok = err_set(err, "%s can not be read; name the admin socket with --socket PATH. What is wrong:\n%.*s",
+		    o->config, (int)MIN_OF(buf_len(&problems.text), (size_t)400), buf_view(&problems.text).p);
+	else if (path == NULL)
+		ok = err_set(err, "%s has no admin.socket: add one and restart, or name one with --socket PATH", o->config);
+	else if (!sv_copy(sv_cstr(path), out, SOCKET_PATH_SIZE))
+		ok = err_set(err, "%s: the path of a socket has at most %d bytes", path, SOCKET_PATH_SIZE - 1);
+	else
+		ok = true;
+	conf_free(conf);
+	conf_problems_free(&problems);
+	return ok;
+}
+
+/* Parse the options, send the request and have the reply printed by `print`, whose value is the exit status. */
+static int
+ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
+    int (*print)(const struct admin_reply *, bool json, struct err *))
+{
+	struct cli_options o;
+	struct admin_reply reply;
+	struct err err = {""};
+	char socket[SOCKET_PATH_SIZE];
+
+	if (!cli_options(&o, takes, argc, argv))
+		return CLI_USAGE;
+	if (!find_socket(&o, socket, &err) || !admin_request(socket, method, path, &reply, &err))
+		return fail(argv[0], err.text);
+	int status = print(&reply, o.json, &err);
+	admin_reply_free(&reply);
+	return status == CLI_OK || err.text[0] == '\0' ? status : fail(argv[0], err.text);
+}
+
+static int
+print_status(const struct admin_reply *reply, bool json, struct err *err)
+{
+	bool ok = reply->status != 200 ? admin_unexpected(reply, err)
+	          : json               ? admin_print_body(reply, stdout, err)
+	                               : admin_print_status(reply, stdout, err);
+	return ok ? CLI_OK : CLI_FAILED;
+}
+
+/* A refused reload is an answer too: the reply tells what was wrong. */
+static int
+print_reload(const struct admin_reply *reply, bool json, struct err *err)
+{
+	bool done = false;
+
+	if (!admin_reload_outcome(reply, &done, err))
+		return CLI_FAILED;
+	bool printed = json ? admin_print_body(reply, stdout, err) : admin_print_reload(reply, stdout, err);
+	return printed && done ? CLI_OK : CLI_FAILED;
+}
+
+static int
+print_metrics(const struct admin_reply *reply, bool json, struct err *err)
+{
+	(void)json;
+	bool ok = reply->status == 200 ? admin_print_body(reply, stdout, err) : admin_unexpected(reply, err);
+	return ok ? CLI_OK : CLI_FAILED;
+}
+
+int
+cli_status(int argc, char **argv)
+{
+	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, "GET", "/v1/status", print_status);
+}
+
+int
+cli_reload(int argc, char **argv)
+{
+	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, "POST", "/v1/reload", print_reload);
+}
+
+int
+cli_metrics(int argc, char **argv)
+{
+	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET, "GET", "/metrics", print_metrics);
+}

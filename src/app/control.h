@@ -1,0 +1,77 @@
+/*
+ * control.h: the worker's end of the line to its supervisor.
+ *
+ * The supervisor holds what needs privileges: listening sockets, files that
+ * only root may read, the cluster secret. The worker's background thread asks
+ * for them, one blocking call at a time, over a SOCK_SEQPACKET socket that it
+ * inherits; the supervisor's commands come over the same socket. Background
+ * thread only. What goes over the socket is in app/message.h; the other end
+ * is app/broker.c.
+ */
+#ifndef BASCULE_APP_CONTROL_H
+#define BASCULE_APP_CONTROL_H
+
+#include "base/err.h"
+#include "base/files.h"
+
+struct control;
+
+/* What the supervisor wants. A command that arrives twice before it is taken is taken once. */
+enum control_command {
+	CONTROL_STOP,        /* end now */
+	CONTROL_DRAIN,       /* stop accepting, finish what is in flight until conf->drain has passed, then exit 0 */
+	CONTROL_LOST,        /* the supervisor has died: stop watching control_fd(), drain as above */
+	CONTROL_REOPEN_LOGS,
+	CONTROL_RELOAD,
+};
+
+/* The exit status of a worker that could not bring its first config into service; it has logged why. */
+enum { WORKER_EXIT_CONFIG = 3 };
+
+/* Takes over `fd`. NULL with err set when it is no control socket or memory is out. */
+struct control *control_attach(int fd, struct err *err);
+void control_detach(struct control *c);
+
+/*
+ * Files as the worker may reach them: what it can open itself it opens itself, the rest it gets through the
+ * broker, which serves only what the config names; log files always come from the broker. Lives as long as `c`.
+ */
+struct files *control_files(struct control *c);
+
+/*
+ * A listening socket for an address of the config ("*:443"), or "unix:" and conf->admin_socket: socket `index` of
+ * `count` that share the port (SO_REUSEPORT; a Unix socket has index 0 of 1). The supervisor opens it on first
+ * demand, gives the same one to every later worker, and closes it once a config in service no longer names it.
+ * The descriptor is the caller's. -1 with err set.
+ */
+int control_listen(struct control *c, const char *address, unsigned index, unsigned count, struct err *err);
+
+/*
+ * The supervisor reads the config anew, so that its paths and addresses may be asked for. First thing in each load.
+ * What the config in service names stays allowed until control_reloaded(). False with the problems, as far as they
+ * fit, in `err`: the config is refused; conf_load() through control_files() tells all of them.
+ */
+MUST_CHECK bool control_refresh(struct control *c, struct err *err);
+
+/* How a load ended: in service, or refused and the one before goes on. `text`: for people, may be NULL. */
+void control_ready(struct control *c); /* the first one is in service */
+void control_reloaded(struct control *c, bool ok, const char *text);
+
+enum { CONTROL_SECRET_MAX = 512 }; /* bytes */
+
+/*
+ * The secret that all nodes of the cluster share: the content of secret_file, made when it does not exist; without
+ * one, random and the same for the life of the supervisor. `out` has CONTROL_SECRET_MAX bytes. The caller wipes it.
+ */
+MUST_CHECK bool control_secret(struct control *c, unsigned char *out, size_t *n, struct err *err);
+
+/* To watch for commands. */
+int control_fd(const struct control *c);
+
+/*
+ * The next command; false: none now. Never blocks. Ask until false when control_fd() is readable, and after every
+ * call above: a command that came while a call waited is kept here, and the descriptor will not tell of it again.
+ */
+bool control_next(struct control *c, enum control_command *out);
+
+#endif

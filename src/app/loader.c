@@ -1,0 +1,391 @@
+#include "app/loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* --- what a load reports ------------------------------------------------------------------------------------ */
+
+enum { PROBLEMS_MAX = 256 * 1024 };
+
+static void
+reset_report(struct admin_load *r)
+{
+	buf_clear(&r->problems);
+	buf_init(&r->problems, PROBLEMS_MAX);
+	tls_outcomes_free(&r->outcomes);
+	r->outcomes = (struct tls_outcomes){.n = 0};
+	r->at_us = clock_wall_us();
+	r->ok = false;
+}
+
+static void
+add_problem(struct admin_load *r, const char *text)
+{
+	if (!buf_printf(&r->problems, "%s\n", text))
+		log_error("%s", text); /* the reply has no room for it, the log has */
+}
+
+static void
+log_lines(struct sv text, bool refused)
+{
+	while (text.p != NULL && text.n > 0) {
+		struct sv line = sv_cut(&text, '\n');
+		if (line.n > 0)
+			log_line(refused ? LOG_ERROR : LOG_WARNING, "%.*s", SV_FMT(line));
+	}
+}
+
+static void
+log_outcomes(const struct tls_outcomes *o)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		const struct tls_outcome *v = &o->v[i];
+		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
+		log_line(bad ? LOG_ERROR : LOG_NOTICE, "bundle \"%s\": %s: %s", v->bundle, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+	}
+}
+
+/* --- listeners ---------------------------------------------------------------------------------------------- */
+
+/* One row a thread, one column a listener of the config. */
+struct fd_table {
+	int *rows[TLS_THREADS_MAX];
+	size_t columns;
+	unsigned n;
+};
+
+static void
+close_fds(struct fd_table *t)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		for (size_t k = 0; t->rows[i] != NULL && k < t->columns; k++)
+			if (t->rows[i][k] >= 0)
+				close(t->rows[i][k]);
+		free(t->rows[i]);
+	}
+}
+
+static void
+free_rows(struct fd_table *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		free(t->rows[i]);
+}
+
+static bool
+listens_already(const struct snapshot *s, const char *address)
+{
+	for (size_t i = 0; s != NULL && i < s->conf->n_listeners; i++)
+		if (strcmp(s->conf->listeners[i].address, address) == 0)
+			return true;
+	return false;
+}
+
+/* A socket a thread for each address that the config in service does not have. */
+static bool
+open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, struct err *err)
+{
+	*out = (struct fd_table){.columns = c->n_listeners, .n = l->threads.n};
+	for (unsigned i = 0; i < out->n; i++) {
+		out->rows[i] = malloc((c->n_listeners + 1) * sizeof(int));
+		if (out->rows[i] == NULL)
+			return err_no_memory(err);
+		for (size_t k = 0; k < c->n_listeners; k++)
+			out->rows[i][k] = -1;
+	}
+	for (size_t k = 0; k < c->n_listeners; k++) {
+		const char *address = c->listeners[k].address;
+		for (unsigned i = 0; !listens_already(l->snapshot, address) && i < out->n; i++) {
+			out->rows[i][k] = control_listen(l->control, address, i, out->n, err);
+			if (out->rows[i][k] < 0)
+				return err_prefix(err, "listener");
+		}
+	}
+	return true;
+}
+
+/* --- one load ----------------------------------------------------------------------------------------------- */
+
+/* Client connections at once: two descriptors each, and some for files, logs and idle origins. */
+static uint64_t
+connection_limit(const struct conf *c)
+{
+	struct rlimit files;
+	uint64_t possible = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+		possible = files.rlim_cur > 128 ? (files.rlim_cur - 64) / 2 : 32;
+	return c->connections != 0 ? MIN_OF(c->connections, possible) : possible;
+}
+
+static bool
+publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *err)
+{
+	s->generation = l->generation + 1;
+	/* The background thread goes first: what it refuses (a cipher list, say) the others would refuse, too. */
+	if (!px_thread_publish(l->background, snapshot_ref(s), &l->secret, err) ||
+	    !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
+		close_fds(fds);
+		return false;
+	}
+	free_rows(fds);
+	__atomic_store_n(&l->threads.shared.max_connections, connection_limit(s->conf), __ATOMIC_RELAXED);
+	snapshot_unref(l->snapshot);
+	l->snapshot = s;
+	l->admin.snapshot = s;
+	l->generation = s->generation;
+	server_registry_sweep(l->registry);
+	return true;
+}
+
+static struct snapshot *
+build(struct loader *l, struct snap_conf *conf, struct tls_outcomes *outcomes, struct conf_problems *problems)
+{
+	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
+	    .previous = l->snapshot};
+
+	return snapshot_build(conf, &in, problems, outcomes);
+}
+
+/* Build from `conf` and bring it into service; the report is filled. */
+static bool
+load_conf(struct loader *l, struct snap_conf *conf, struct conf_problems *problems)
+{
+	struct admin_load *r = &l->admin.load;
+	struct fd_table fds = {.n = 0};
+	struct err err = {""};
+	struct snapshot *s = build(l, conf, &r->outcomes, problems);
+	if (s != NULL)
+		worker_warnings(s, problems);
+	struct sv lines = buf_view(&problems->text);
+	if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
+		log_error("more problems than the report has room for");
+	if (s == NULL) {
+		if (problems->errors == 0 && r->outcomes.failed > 0)
+			add_problem(r, "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+		return false;
+	}
+	bool ok = open_listeners(l, s->conf, &fds, &err);
+	if (!ok)
+		close_fds(&fds);
+	ok = ok && publish(l, s, &fds, &err);
+	if (!ok) {
+		add_problem(r, err.text);
+		snapshot_unref(s);
+	}
+	return ok;
+}
+
+static struct snap_conf *
+read_conf(struct loader *l, struct conf_problems *problems)
+{
+	struct err err = {""};
+
+	if (!control_refresh(l->control, &err)) {
+		/* The supervisor's message is cut to what fits: read it ourselves for the whole of it. */
+		struct conf *c = conf_load(l->files, l->config_path, problems);
+		if (c != NULL || problems->errors == 0)
+			add_problem(&l->admin.load, err.text);
+		conf_free(c);
+		return NULL;
+	}
+	struct conf *c = conf_load(l->files, l->config_path, problems);
+	return c != NULL ? snap_conf_new(c) : NULL;
+}
+
+/* Say which of the changed keys wait for a restart. */
+static void
+compare_with_start(struct loader *l)
+{
+	char keys[256], text[512];
+
+	if (l->started == NULL) {
+		l->started = snap_conf_ref(l->snapshot->shared);
+		return;
+	}
+	conf_needs_restart(l->started->conf, l->snapshot->conf, keys, sizeof(keys));
+	if (keys[0] == '\0')
+		return;
+	(void)snprintf(text, sizeof(text), "warning: these have changed and take effect only at a restart: %s", keys);
+	add_problem(&l->admin.load, text);
+}
+
+static bool
+load(struct loader *l)
+{
+	struct admin_load *r = &l->admin.load;
+	struct conf_problems problems;
+
+	reset_report(r);
+	conf_problems_init(&problems);
+	struct snap_conf *conf = read_conf(l, &problems);
+	if (conf != NULL) {
+		/* Threads are counted once: their sockets share a port in fixed numbers. */
+		r->ok = (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf, &problems);
+	} else {
+		struct sv lines = buf_view(&problems.text);
+		if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
+			log_error("more problems than the report has room for");
+	}
+	if (r->ok) {
+		log_set_level(l->snapshot->conf->log.level);
+		compare_with_start(l);
+	}
+	snap_conf_unref(conf);
+	conf_problems_free(&problems);
+	log_lines(buf_view(&r->problems), !r->ok);
+	log_outcomes(&r->outcomes);
+	return r->ok;
+}
+
+bool
+loader_reload(struct loader *l)
+{
+	bool ok = load(l);
+
+	if (ok) {
+		loader_open_logs(l);
+		log_notice("generation %llu is in service", (unsigned long long)l->generation);
+	} else {
+		log_error("reload refused: generation %llu stays in service", (unsigned long long)l->generation);
+	}
+	control_reloaded(l->control, ok, ok ? NULL : "refused; the config before stays in service");
+	return ok;
+}
+
+/* Is it what the last look already told? Then nobody wants to read it again every few seconds. */
+static bool
+same_outcomes(const struct tls_outcomes *a, const struct tls_outcomes *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		const char *x = a->v[i].text, *y = b->v[i].text;
+		if (a->v[i].kind == TLS_LOADED || a->v[i].kind == TLS_GONE || a->v[i].kind != b->v[i].kind ||
+		    strcmp(a->v[i].bundle, b->v[i].bundle) != 0 || strcmp(x != NULL ? x : "", y != NULL ? y : "") != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+loader_refresh_bundles(struct loader *l)
+{
+	struct tls_outcomes outcomes;
+	struct err err = {""};
+	struct tls_store *store =
+	    tls_store_load(l->snapshot->conf, l->snapshot->store, l->files, l->background->tls, &outcomes, &err);
+	struct conf_problems problems;
+
+	if (store == NULL) {
+		log_error("looking for changed certificates: %s", err.text);
+		return false;
+	}
+	tls_store_unref(store);
+	bool nothing = outcomes.n == 0 || same_outcomes(&outcomes, &l->admin.load.outcomes);
+	tls_outcomes_free(&outcomes);
+	if (nothing)
+		return false;
+	reset_report(&l->admin.load);
+	conf_problems_init(&problems);
+	l->admin.load.ok = load_conf(l, l->snapshot->shared, &problems);
+	conf_problems_free(&problems);
+	log_lines(buf_view(&l->admin.load.problems), !l->admin.load.ok);
+	log_outcomes(&l->admin.load.outcomes);
+	if (l->admin.load.ok)
+		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
+	return l->admin.load.ok;
+}
+
+/* --- logs --------------------------------------------------------------------------------------------------- */
+
+void
+loader_open_logs(struct loader *l)
+{
+	const struct conf_log *c = &l->snapshot->conf->log;
+	struct err err = {""};
+	int fd = -1;
+
+	log_set_level(c->level);
+	if (c->error != NULL) {
+		fd = l->files->open_append(l->files, c->error, &err);
+		if (fd >= 0)
+			log_set_fd(fd);
+		else
+			log_error("the error log stays where it was: %s", err.text);
+	} else {
+		log_set_fd(STDERR_FILENO);
+	}
+	fd = -1;
+	if (c->access != NULL && (fd = l->files->open_append(l->files, c->access, &err)) < 0) {
+		log_error("the access log stays where it was: %s", err.text);
+		return;
+	}
+	threads_log(&l->threads, fd, c->format);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------- */
+
+static bool
+admin_reload(struct admin *a)
+{
+	return loader_reload(CONTAINER_OF(a, struct loader, admin));
+}
+
+bool
+loader_start_threads(struct loader *l, const struct conf *c)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t n = c->threads != 0 ? c->threads : (uint64_t)MAX_OF(processors, 1L);
+	struct err err = {""};
+
+	if (threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), &err))
+		return true;
+	add_problem(&l->admin.load, err.text);
+	return false;
+}
+
+bool
+loader_begin(struct loader *l)
+{
+	struct err err = {""};
+
+	l->admin.started_us = clock_wall_us();
+	l->admin.reload = admin_reload;
+	l->registry = server_registry_new();
+	if (l->registry == NULL) {
+		log_error("out of memory");
+		return false;
+	}
+	if (!control_refresh(l->control, &err) || !control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) {
+		log_error("%s", err.text);
+		return false;
+	}
+	if (!load(l))
+		return false;
+	l->admin.threads = l->threads.px;
+	l->admin.n_threads = l->threads.n;
+	loader_open_logs(l);
+	return true;
+}
+
+void
+loader_end(struct loader *l)
+{
+	threads_stop(&l->threads);
+	snapshot_unref(l->snapshot);
+	l->snapshot = NULL;
+	snap_conf_unref(l->started);
+	tls_outcomes_free(&l->admin.load.outcomes);
+	buf_clear(&l->admin.load.problems);
+	explicit_bzero(&l->secret, sizeof(l->secret));
+}

@@ -1,0 +1,50 @@
+/*
+ * loader.h: how config and certificates come into service.
+ *
+ * One load: read the config, build a snapshot beside the one in service, open
+ * what listeners are new, and only when all of that has succeeded publish it
+ * to every thread. Whatever fails before leaves everything as it was.
+ * Background thread only.
+ */
+#ifndef BASCULE_APP_LOADER_H
+#define BASCULE_APP_LOADER_H
+
+#include "admin/admin.h"
+#include "app/control.h"
+#include "app/threads.h"
+
+struct loader {
+	struct admin admin; /* what the admin API shows; its `reload` is loader_reload */
+	const char *config_path;
+	struct control *control;
+	struct files *files;
+	struct px_thread *background; /* owned by the worker */
+	struct threads threads;
+	struct server_registry *registry;
+	struct secret secret;
+	struct snapshot *snapshot; /* in service; NULL before the first */
+	struct snap_conf *started; /* the first config: what it said of threads and the like holds until a restart; referenced */
+	uint64_t generation;
+};
+
+/* The first load; starts the threads. False: it has been logged why. */
+MUST_CHECK bool loader_begin(struct loader *l);
+
+/* Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. */
+bool loader_reload(struct loader *l);
+
+/*
+ * Look at the files of the bundles only, the config as it is; quiet when nothing has changed. For the watch. True: something
+ * new is in service.
+ */
+bool loader_refresh_bundles(struct loader *l);
+
+/* How many threads the config asks for, started. Once. */
+MUST_CHECK bool loader_start_threads(struct loader *l, const struct conf *c);
+
+/* Open the log files of the config in service (again). */
+void loader_open_logs(struct loader *l);
+
+void loader_end(struct loader *l);
+
+#endif

@@ -1,0 +1,129 @@
+#include <config.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/cli.h"
+#include "app/demo.h"
+#include "base/nearest.h"
+
+static int help(int argc, char **argv);
+static int version(int argc, char **argv);
+
+#define CONFIG_HELP "  -c, --config FILE  the config, a file or a directory of *.json (" CLI_DEFAULT_CONFIG ")\n"
+#define SOCKET_HELP "  --socket PATH      the admin socket of the proxy, in place of the one its config names\n"
+
+static const struct cli_command commands[] = {
+	{"run", "[-c FILE]", "Run the proxy in the foreground.",
+	    CONFIG_HELP "\n"
+	    "A supervisor keeps the listening sockets and starts a worker, which serves as an unprivileged user.\n"
+	    "  SIGHUP           load config and certificates anew; nothing is dropped, errors change nothing\n"
+	    "  SIGUSR1          open the log files again, after they were moved\n"
+	    "  SIGQUIT          drain: no new connections, end when those in flight have ended\n"
+	    "  SIGTERM, SIGINT  stop at once\n",
+	    cli_run},
+	{"check", "[-c FILE]", "Say what is wrong with a config, its certificates and patterns.",
+	    CONFIG_HELP "\n"
+	    "Each problem is a line FILE:LINE:COLUMN: KEY: what is wrong; what to do. Status 0: a reload would take it.\n"
+	    "Run it as the user who starts the proxy, so that it may read the same files.\n",
+	    cli_check},
+	{"reload", "[-c FILE | --socket PATH] [--json]", "Have the running proxy load its config and certificates anew.",
+	    CONFIG_HELP SOCKET_HELP "  --json             the reply as JSON\n\n"
+	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 1: refused.\n",
+	    cli_reload},
+	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
+	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
+	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
+	    cli_metrics},
+	{"config", "schema | reference | metrics", "Print the JSON schema of the config, or the references.",
+	    "  schema     for editors that complete and check: name it as \"$schema\" in a config\n"
+	    "  reference  every key with its meaning and default, as Markdown\n"
+	    "  metrics    every counter with what it tells, as Markdown\n",
+	    cli_config},
+	{"demo", "ADDRESS", "Run a small origin server to try the proxy with.",
+	    "ADDRESS is where it listens, such as 127.0.0.1:9001. It answers every request with what it got.\n", demo_main},
+	{"help", "[COMMAND]", "Explain a command.", "", help},
+	{"version", "", "Print the version.", "", version},
+	{"worker", "-c FILE", NULL, "Started by `bascule run` only.\n", cli_worker},
+};
+
+static void
+print_overview(FILE *out)
+{
+	(void)fputs("bascule: a TLS-terminating reverse proxy whose certificates change while it runs.\n\n"
+	            "Commands:\n",
+	    out);
+	for (size_t i = 0; i < COUNTOF(commands); i++)
+		if (commands[i].summary != NULL)
+			(void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	(void)fputs("\nA first round:\n"
+	            "  bascule check -c bascule.json    before every change that goes live\n"
+	            "  bascule run -c bascule.json      then, from another terminal:\n"
+	            "  bascule reload -c bascule.json   after certificates or the config have changed\n"
+	            "  bascule status -c bascule.json   to see what is served\n"
+	            "\n`bascule help COMMAND` tells more.\n",
+	    out);
+}
+
+static const struct cli_command *
+find(const char *name)
+{
+	for (size_t i = 0; i < COUNTOF(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	const char *names[COUNTOF(commands)];
+	for (size_t i = 0; i < COUNTOF(commands); i++)
+		names[i] = commands[i].name;
+	const char *meant = nearest_word(name, names, COUNTOF(names));
+	(void)fprintf(stderr, "bascule: there is no command \"%s\"%s%s%s; `bascule help` lists them\n", name,
+	    meant != NULL ? ", did you mean \"" : "", meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
+	return NULL;
+}
+
+static int
+print_command(const struct cli_command *c)
+{
+	(void)printf("bascule %s%s%s\n\n%s\n%s%s", c->name, c->usage[0] != '\0' ? " " : "", c->usage,
+	    c->summary != NULL ? c->summary : "", c->help[0] != '\0' ? "\n" : "", c->help);
+	return CLI_OK;
+}
+
+static int
+help(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_overview(stdout);
+		return CLI_OK;
+	}
+	const struct cli_command *c = find(argv[1]);
+	return c != NULL ? print_command(c) : CLI_USAGE;
+}
+
+static int
+version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	(void)puts(PACKAGE_STRING);
+	return CLI_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_overview(stderr);
+		return CLI_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+		name = "version";
+	const struct cli_command *c = find(name);
+	if (c == NULL)
+		return CLI_USAGE;
+	if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+		return print_command(c);
+	argv[1] = (char *)(uintptr_t)c->name;
+	return c->run(argc - 1, argv + 1);
+}

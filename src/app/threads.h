@@ -1,0 +1,44 @@
+/*
+ * threads.h: the loop threads of the worker, as the background thread sees them.
+ *
+ * The background thread starts them and speaks to them by messages to their
+ * loops; each call below waits until all have done what was asked.
+ */
+#ifndef BASCULE_APP_THREADS_H
+#define BASCULE_APP_THREADS_H
+
+#include <pthread.h>
+
+#include "proxy/thread.h"
+
+struct loop_thread {
+	struct px_thread *px;
+	pthread_t id;
+	bool started;
+};
+
+struct threads {
+	unsigned n;
+	struct loop_thread v[TLS_THREADS_MAX];
+	struct px_thread *px[TLS_THREADS_MAX]; /* the same, for those who only read */
+	struct px_shared shared;
+};
+
+/* Start n threads, without a snapshot yet. False with err set; threads_stop() cleans up. */
+MUST_CHECK bool threads_start(struct threads *t, unsigned n, struct err *err);
+
+/*
+ * All take over the snapshot (a reference each is made), and listen on fds[thread][listener] (owned from now on; -1: as
+ * before). `fds` has n rows of conf->n_listeners. False with err set when a thread could not; then it goes on with the one before.
+ */
+MUST_CHECK bool threads_publish(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err);
+
+/* All log requests to a copy of fd (-1: not at all), which stays the caller's. */
+void threads_log(struct threads *t, int fd, enum conf_access_format format);
+
+void threads_drain(struct threads *t);
+
+/* End all loops, wait for them, free them. */
+void threads_stop(struct threads *t);
+
+#endif

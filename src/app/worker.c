@@ -1,0 +1,175 @@
+/* worker.c: the background thread of the worker: it starts the others, obeys the supervisor and answers the admin. */
+#include "app/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "app/watcher.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { DRAIN_LOOK_MS = 50 };
+
+struct worker {
+	struct loader loader;
+	struct watcher watcher;
+	struct net_watch commands;
+	struct net_timer drain_timer;
+	uint64_t drain_until; /* ms; 0: not draining */
+};
+
+/* --- draining ----------------------------------------------------------------------------------------------- */
+
+static void
+on_drain_timer(struct net_timer *t)
+{
+	struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+	uint64_t open = __atomic_load_n(&w->loader.threads.shared.connections, __ATOMIC_RELAXED);
+	struct px_thread *background = w->loader.background;
+
+	if (open > 0 && net_loop_now(background->loop) < w->drain_until) {
+		net_timer_set(t, DRAIN_LOOK_MS);
+		return;
+	}
+	if (open > 0)
+		log_warning("the drain's time is over: %llu connections are cut", (unsigned long long)open);
+	net_loop_stop(background->loop);
+}
+
+static void
+begin_drain(struct worker *w)
+{
+	uint64_t ms = w->loader.snapshot->conf->drain;
+
+	if (w->drain_until != 0)
+		return;
+	log_notice("draining: what is in flight has %llu ms to end", (unsigned long long)ms);
+	w->drain_until = net_loop_now(w->loader.background->loop) + ms;
+	threads_drain(&w->loader.threads);
+	net_timer_set(&w->drain_timer, 1);
+}
+
+/* --- commands ----------------------------------------------------------------------------------------------- */
+
+static void
+obey(struct worker *w, enum control_command command)
+{
+	switch (command) {
+	case CONTROL_STOP:
+		net_loop_stop(w->loader.background->loop);
+		break;
+	case CONTROL_LOST:
+		log_error("the supervisor has gone");
+		net_watch_stop(&w->commands);
+		begin_drain(w);
+		break;
+	case CONTROL_DRAIN:
+		begin_drain(w);
+		break;
+	case CONTROL_REOPEN_LOGS:
+		loader_open_logs(&w->loader);
+		break;
+	case CONTROL_RELOAD:
+		(void)loader_reload(&w->loader);
+		watcher_update(&w->watcher);
+		break;
+	}
+}
+
+static void
+obey_all(struct worker *w)
+{
+	enum control_command command;
+
+	while (control_next(w->loader.control, &command))
+		obey(w, command);
+}
+
+static void
+on_command(struct net_watch *n, int fd)
+{
+	(void)fd;
+	obey_all(CONTAINER_OF(n, struct worker, commands));
+}
+
+/* A reload by the admin API asks the supervisor, whose next command may have come with the answer. */
+static bool
+reload_and_obey(struct admin *a)
+{
+	struct loader *l = CONTAINER_OF(a, struct loader, admin);
+	struct worker *w = CONTAINER_OF(l, struct worker, loader);
+	bool ok = loader_reload(l);
+
+	watcher_update(&w->watcher);
+	obey_all(w);
+	return ok;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------- */
+
+static bool
+listen_for_admin(struct loader *l)
+{
+	const char *path = l->snapshot->conf->admin_socket;
+	struct err err = {""};
+
+	if (path == NULL)
+		return true;
+	char address[NET_ADDRESS_TEXT];
+	(void)snprintf(address, sizeof(address), "unix:%s", path);
+	int fd = control_listen(l->control, address, 0, 1, &err);
+	if (fd < 0) {
+		log_error("admin socket: %s", err.text);
+		return false;
+	}
+	return px_thread_listen(l->background, fd, address, NULL, admin_service, &l->admin);
+}
+
+static int
+serve(struct worker *w)
+{
+	struct loader *l = &w->loader;
+	struct net_loop *loop = l->background->loop;
+
+	if (!loader_begin(l) || !listen_for_admin(l))
+		return WORKER_EXIT_CONFIG;
+	l->admin.reload = reload_and_obey;
+	net_timer_init(&w->drain_timer, loop, on_drain_timer);
+	if (!net_watch_start(&w->commands, loop, control_fd(l->control), on_command)) {
+		log_error("out of memory");
+		return 1;
+	}
+	watcher_start(&w->watcher, l);
+	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
+	control_ready(l->control);
+	obey_all(w);
+	net_loop_run(loop);
+	net_watch_stop(&w->commands);
+	net_timer_cancel(&w->drain_timer);
+	watcher_stop(&w->watcher);
+	return 0;
+}
+
+int
+worker_main(int fd, const char *config_path)
+{
+	static struct worker w; /* large, and the only one */
+	struct err err = {""};
+
+	signal(SIGPIPE, SIG_IGN);
+	w.loader.config_path = config_path;
+	w.loader.control = control_attach(fd, &err);
+	if (w.loader.control != NULL)
+		w.loader.background = px_thread_new(0, 0, &w.loader.threads.shared, &err);
+	if (w.loader.background == NULL) {
+		log_error("%s", err.text);
+		return 1;
+	}
+	w.loader.files = control_files(w.loader.control);
+	int status = serve(&w);
+	loader_end(&w.loader);
+	px_thread_free(w.loader.background);
+	server_registry_free(w.loader.registry);
+	control_detach(w.loader.control);
+	return status;
+}
