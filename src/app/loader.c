@@ -102,8 +102,10 @@ open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, str
 	}
 	for (size_t k = 0; k < c->n_listeners; k++) {
 		const char *address = c->listeners[k].address;
+		/* Threads share a Unix socket; of a port each has a socket of its own. */
+		bool shared = sv_starts(sv_cstr(address), SV("unix:"));
 		for (unsigned i = 0; !listens_already(l->snapshot, address) && i < out->n; i++) {
-			out->rows[i][k] = control_listen(l->control, address, i, out->n, err);
+			out->rows[i][k] = control_listen(l->control, address, shared ? 0 : i, shared ? 1 : out->n, err);
 			if (out->rows[i][k] < 0)
 				return err_prefix(err, "listener");
 		}

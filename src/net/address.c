@@ -65,11 +65,13 @@ split(struct sv text, struct sv *host, uint16_t *port, struct err *err)
 	    number <= UINT16_MAX) {
 		*host = sv_of(text.p, (size_t)(colon - text.p));
 		*port = (uint16_t)number;
-		if (host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']') {
+		/* Brackets and colons belong together: "[localhost]" and "::1:80" could each be read in two ways. */
+		bool colons = host->n > 0 && memchr(host->p, ':', host->n) != NULL;
+		if (colons && host->p[0] == '[' && host->p[host->n - 1] == ']') {
 			*host = sv_of(host->p + 1, host->n - 2);
 			return true;
 		}
-		if (host->n > 0 && memchr(host->p, ':', host->n) == NULL)
+		if (host->n > 0 && !colons && host->p[0] != '[')
 			return true;
 	}
 	return err_set(err, "\"%.*s\": expected host:port, such as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"", SV_FMT(text));
@@ -187,6 +189,13 @@ net_cidr_parse(struct sv text, struct net_cidr *out, struct err *err)
 	bits = size * 8;
 	if (rest.p != NULL && (!sv_u64(rest, &bits) || bits > size * 8))
 		goto bad;
+	if (is_v4_mapped(&a)) { /* what is held against it counts as IPv4, too */
+		if (bits < 96)
+			goto bad;
+		bits -= 96;
+		out->family = AF_INET;
+		memmove(out->bytes, out->bytes + 12, 4);
+	}
 	out->bits = (uint8_t)bits;
 	return true;
 bad:

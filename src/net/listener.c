@@ -57,8 +57,12 @@ explain_bind(const struct net_address *a, int error, struct err *err)
 static void
 remove_stale_socket(const struct net_address *a)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
 
+	/* Connecting to any other kind of file is refused as well: it must not cost one that was named by mistake. */
+	if (lstat(a->u.un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
 	if (connect(fd, &a->u.sa, a->length) != 0 && errno == ECONNREFUSED)

@@ -71,7 +71,7 @@ want_write(struct net_stream *s, bool want)
 static void
 finish_if_empty(struct net_stream *s)
 {
-	if (s->finish && !s->half_closed && buf_len(&s->out) == 0) {
+	if (s->finish && !s->half_closed && !s->connecting && buf_len(&s->out) == 0) {
 		s->half_closed = true;
 		(void)shutdown(s->fd, SHUT_WR); /* fails only when the peer has gone, which the next read tells */
 	}
@@ -321,6 +321,16 @@ net_stream_finish(struct net_stream *s)
 		(void)s->transform->write(s, NULL, 0, true);
 	s->finish = true;
 	finish_if_empty(s);
+}
+
+void
+net_stream_abandon(struct net_stream *s)
+{
+	if (s->transform != NULL)
+		s->transform->free(s);
+	s->transform = NULL;
+	s->open = true;
+	net_stream_finish(s);
 }
 
 void

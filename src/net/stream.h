@@ -111,6 +111,13 @@ void net_stream_finish(struct net_stream *s);
  */
 MUST_CHECK bool net_stream_write_last(struct net_stream *s, const struct iovec *v, int n);
 
+/*
+ * The transform has failed for good, and what it had to say of it is on its way. What the peer still sends are raw bytes
+ * from now on, read only to be thrown away: closing before they have come would reset the connection, and the
+ * peer might never see why.
+ */
+void net_stream_abandon(struct net_stream *s);
+
 /* Do not call on_readable until resumed. Costs a system call each: for back-pressure only. */
 void net_stream_pause(struct net_stream *s);
 void net_stream_resume(struct net_stream *s);

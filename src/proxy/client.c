@@ -19,7 +19,7 @@ enum {
 static void
 log_end(const struct client *c, const char *detail)
 {
-	if (!close_reason_is_error(c->reason))
+	if (!close_reason_is_error(c->reason) || c->logged)
 		return;
 	log_info("client %.*s: %s%s%s", SV_FMT(c->address), close_reason_text(c->reason), detail[0] != '\0' ? ": " : "", detail);
 }
@@ -249,10 +249,20 @@ on_failed(struct net_stream *s, int error)
 		client_close(c, CLOSE_CLIENT_BROKE);
 		return;
 	}
-	(void)error;
 	tls_stream_failure(s, &f);
 	counter_add(f.unrecognized_name ? &c->thread->counters.handshakes_unrecognized : &c->thread->counters.handshakes_failed, 1);
-	close_with(c, CLOSE_HANDSHAKE, f.text);
+	if (error != EPROTO || f.peer_alert != 0) {
+		close_with(c, CLOSE_HANDSHAKE, f.text);
+		return;
+	}
+	/* It is we who refused: the client, who may be sending already, is to read our alert. */
+	c->reason = CLOSE_HANDSHAKE;
+	log_end(c, f.text);
+	c->logged = true;
+	net_stream_abandon(s);
+	c->phase = CLIENT_LINGER;
+	c->linger = true;
+	client_arm(c);
 }
 
 static const struct net_stream_events events = {
@@ -269,6 +279,10 @@ bool
 client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
 {
 	struct client *c = CONTAINER_OF(s, struct client, stream);
+
+	/* A client that took its time to say hello gets what is in service now. */
+	px_view_unref(c->view);
+	c->view = px_view_ref(c->thread->view);
 	const struct snapshot *snapshot = c->view->snapshot;
 	const struct snap_site *site = snapshot_site(snapshot, name);
 

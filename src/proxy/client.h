@@ -48,6 +48,7 @@ struct client {
 	bool over_limit;             /* accepted above the limit, to be told 503 */
 	bool half_closed;            /* has ended its side while it waits for a response */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
+	bool logged;                 /* why it ends has been said */
 	bool closed;
 	bool reading;                /* client_h1_readable is on the stack */
 	bool peer_looked;

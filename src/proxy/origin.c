@@ -189,8 +189,13 @@ on_drained(struct net_stream *s)
 {
 	struct origin *o = CONTAINER_OF(s, struct origin, stream);
 
-	if (o->exchange != NULL)
-		exchange_origin_drained(o->exchange);
+	struct exchange *x = o->exchange;
+
+	if (x == NULL)
+		return;
+	if (!x->request_sent && !o->in_body)
+		net_stream_deadline(s, 0); /* it takes the request's body again */
+	exchange_origin_drained(x);
 }
 
 static void
@@ -203,6 +208,10 @@ on_timeout(struct net_stream *s)
 		origin_close(o);
 	else if (!s->open)
 		exchange_origin_failed(x, 504, "no connection within timeouts.connect");
+	else if (!x->request_sent && !o->in_body && s->sent != o->sent_mark)
+		origin_h1_arm_send(o); /* slow, but it takes some */
+	else if (!x->request_sent && !o->in_body)
+		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
 	else if (!o->in_body)
 		exchange_origin_failed(x, 504, "no response within timeouts.response");
 	else
@@ -226,7 +235,10 @@ on_failed(struct net_stream *s, int error)
 	} else if (!s->open) {
 		exchange_origin_failed(x, 502, explain(x, "can not connect", strerror(error)));
 	} else {
-		exchange_origin_failed(x, 502, explain(x, "the connection broke", strerror(error)));
+		/* What it said before it broke counts: a refusal of the request that it did not want to read, perhaps. */
+		origin_h1_readable(o);
+		if (o->exchange == x)
+			exchange_origin_failed(x, 502, explain(x, "the connection broke", strerror(error)));
 	}
 }
 
@@ -240,8 +252,14 @@ static const struct net_stream_events events = {
 
 /* --- getting one -------------------------------------------------------------------------------------------- */
 
+static bool
+is_our_want(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
+}
+
 static struct origin *
-connect_new(struct exchange *x, struct origin_pool *p, const char **why)
+connect_new(struct exchange *x, struct origin_pool *p, bool *ours, const char **why)
 {
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
 	/* A name with several addresses: another one after each failure. */
@@ -249,6 +267,7 @@ connect_new(struct exchange *x, struct origin_pool *p, const char **why)
 	struct origin *o = calloc(1, sizeof(*o));
 
 	if (o == NULL) {
+		*ours = true;
 		*why = "out of memory";
 		return NULL;
 	}
@@ -257,6 +276,7 @@ connect_new(struct exchange *x, struct origin_pool *p, const char **why)
 	p->n_all++;
 	buf_init(&o->in, IN_MAX);
 	bool ok = net_stream_connect(&o->stream, x->thread->loop, to, &events, STREAM_OUT_MAX);
+	*ours = !ok && is_our_want(errno);
 	if (!ok)
 		*why = explain(x, "can not connect", strerror(errno));
 	else if (p->tls != NULL && !(ok = tls_client_connect(p->tls, x->thread->tls, &o->stream, server->host, &p->session)))
@@ -294,19 +314,20 @@ take_idle(struct exchange *x, struct origin_pool *p)
 }
 
 struct origin *
-origin_get(struct exchange *x, bool *ready, const char **why)
+origin_get(struct exchange *x, bool *ready, bool *ours, const char **why)
 {
 	struct server_state *server = upstream_at(x->upstream->balance, (unsigned)x->server)->state;
 	struct origin_pool *p = find_pool(x->thread, server, x->upstream->tls);
 
 	*ready = false;
+	*ours = p == NULL;
 	if (p == NULL) {
 		*why = "out of memory";
 		return NULL;
 	}
 	struct origin *o = take_idle(x, p);
 	*ready = o != NULL;
-	if (o == NULL && (o = connect_new(x, p, why)) == NULL)
+	if (o == NULL && (o = connect_new(x, p, ours, why)) == NULL)
 		return NULL;
 	o->exchange = x;
 	o->answered = o->in_body = o->keep = false;

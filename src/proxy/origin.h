@@ -43,14 +43,17 @@ struct origin {
 	bool answered;           /* a byte of the present response has come */
 	bool in_body;            /* the final head has been passed on */
 	bool request_chunked;    /* the present request is being sent in chunks */
+	bool deaf;               /* takes no more of the request; an answer may have come before */
+	uint64_t sent_mark;      /* stream.sent when the send deadline was set: tells progress */
 	bool closed;
 };
 
 /*
  * A connection to x's server: an idle one (then *ready is true) or a new one that calls exchange_origin_ready() or
- * exchange_origin_failed() later. NULL with `why` set: it failed at once.
+ * exchange_origin_failed() later. NULL with `why` set: it failed at once; *ours: for want of descriptors, ports or memory
+ * here, which is no fault of the server.
  */
-struct origin *origin_get(struct exchange *x, bool *ready, const char **why);
+struct origin *origin_get(struct exchange *x, bool *ready, bool *ours, const char **why);
 
 /* Close; freed after the turn. Idempotent. */
 void origin_close(struct origin *o);
@@ -68,5 +71,8 @@ void origin_pools_sweep(struct px_thread *t);
 
 extern const struct side_ops origin_h1_back;
 void origin_h1_readable(struct origin *o);
+
+/* From now on the server has timeouts.send to take something of the request. */
+void origin_h1_arm_send(struct origin *o);
 
 #endif

@@ -59,12 +59,33 @@ back_end(struct exchange *x, const struct http_head *trailers)
 	return true;
 }
 
+void
+origin_h1_arm_send(struct origin *o)
+{
+	o->sent_mark = o->stream.sent;
+	net_stream_deadline(&o->stream, o->exchange->action->timeouts->send);
+}
+
+/*
+ * A server that answers early may close without reading the rest: writing fails, and its answer still stands in the
+ * socket. Then the rest is dropped, and reading, which the broken socket announces, finds the answer or the end.
+ */
 static bool
 back_flush(struct exchange *x)
 {
 	struct outbox *out = &x->thread->to_origin;
+	struct origin *o = x->origin;
 
-	return outbox_is_empty(out) || outbox_flush(out, &x->origin->stream, false);
+	if (outbox_is_empty(out))
+		return true;
+	if (o->deaf)
+		outbox_discard(out);
+	else if (!outbox_flush(out, &o->stream, false) && !(o->deaf = errno == EPIPE || errno == ECONNRESET))
+		return false;
+	/* The client is not read from while much is pending, so its deadline does not hold. */
+	if (!x->request_sent && !o->in_body && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
+		origin_h1_arm_send(o);
+	return true;
 }
 
 static size_t
@@ -95,7 +116,7 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin *o = x->origin;
 
 	o->exchange = NULL;
-	if (how == SIDE_DONE && o->keep) {
+	if (how == SIDE_DONE && o->keep && !o->deaf) {
 		origin_release(o, conf->idle_connections, conf->idle_time);
 		return;
 	}

@@ -1,5 +1,6 @@
 #include "proxy/outbox.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { SMALL_PIECE = 256 };
@@ -101,6 +102,8 @@ outbox_flush(struct outbox *o, struct net_stream *s, bool last)
 {
 	bool ok = !o->overflow;
 
+	if (!ok)
+		errno = ENOBUFS;
 	if (ok && last)
 		ok = net_stream_write_last(s, o->v, o->n);
 	else if (ok && o->n > 0)

@@ -138,11 +138,16 @@ step_choose(struct exchange *x)
 enum exchange_step
 step_connect(struct exchange *x)
 {
-	bool ready = false;
+	bool ready = false, ours = false;
 	const char *why = NULL;
 
 	server_begin(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
-	x->origin = origin_get(x, &ready, &why);
+	x->origin = origin_get(x, &ready, &ours, &why);
+	if (x->origin == NULL && ours) {
+		server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+		exchange_refuse(x, 503, why);
+		return STEP_OVER;
+	}
 	if (x->origin == NULL) {
 		exchange_origin_failed(x, 502, why);
 		return x->ended ? STEP_OVER : STEP_CHOOSE;
