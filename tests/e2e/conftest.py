@@ -1,0 +1,113 @@
+"""Fixtures of the end-to-end tests. What they hand out they also end, and what went wrong they print."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import origins, pki, proxy, wait  # noqa: E402
+from harness.ports import free_port  # noqa: E402
+from harness.proxy import PROXIES, Proxies  # noqa: E402
+
+@pytest.fixture
+def directory():
+    with proxy.directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def pki_directory():
+    with proxy.directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def ca(pki_directory):
+    """The authority that clients trust."""
+    return pki.Authority("Test Root", directory=pki_directory)
+
+
+@pytest.fixture(scope="session")
+def other_ca(pki_directory):
+    """An authority that nobody has reason to trust."""
+    return pki.Authority("Other Root", directory=pki_directory)
+
+
+@pytest.fixture(scope="session")
+def identity(ca):
+    """A certificate for site.test, issued by an intermediate."""
+    return ca.intermediate("Test Intermediate").leaf("site.test", "*.site.test")
+
+
+@pytest.fixture
+def bascule(request, directory):
+    """A function that starts a proxy with a config."""
+    with Proxies.scope(request, directory) as proxies:
+        yield proxies
+
+
+@pytest.fixture
+def recorder(request):
+    """A function that starts a recording origin."""
+    started = []
+
+    def start(script=origins.echo, **options):
+        started.append(origins.Recorder(script, **options))
+        return started[-1]
+
+    yield start
+    for r in started:
+        r.stop()
+
+
+@pytest.fixture
+def nginx(directory):
+    """A function that starts an nginx."""
+    started = []
+
+    def start(name=None, **options):
+        started.append(origins.Nginx(directory, name or "nginx%d" % len(started), **options))
+        return started[-1]
+
+    yield start
+    for n in started:
+        n.stop()
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+@pytest.fixture
+def echo(recorder):
+    """A recording origin that answers with what it was sent."""
+    return recorder()
+
+
+@pytest.fixture
+def simple(bascule, directory, identity, echo, port):
+    """The proxy with one site, site.test, before `echo`. Called with what differs from that."""
+
+    def start(*addresses, prefix=(), **over):
+        contents = proxy.config(port, identity.files(directory), *(addresses or (echo.address,)), **over)
+        return bascule(contents, prefix=prefix)
+
+    return start
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for node in item.listchain():
+            for proxies in node.stash.get(PROXIES, []):
+                report.sections.extend(proxies.logs())
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(120 * wait.SLOW))

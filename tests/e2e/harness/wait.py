@@ -1,0 +1,27 @@
+"""Barriers with a deadline. Nothing in the tests sleeps for a time that somebody guessed."""
+
+import os
+import time
+
+# Sanitizers and valgrind are slower: BASCULE_SLOW=10 makes every deadline ten times longer, and counts smaller.
+SLOW = float(os.environ.get("BASCULE_SLOW", "1"))
+DEADLINE = 10.0 * SLOW
+
+
+def fewer(count, least=1):
+    """A count of repetitions, made smaller by the slow factor."""
+    return max(least, int(count / SLOW))
+
+
+def until(condition, what, deadline=DEADLINE, on_end=None):
+    """Poll until `condition()` is true and return its value; fail with `what` was waited for."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain for: " + (what() if callable(what) else what))
+        if on_end:
+            on_end()
+        time.sleep(0.005)
