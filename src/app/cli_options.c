@@ -9,6 +9,7 @@ value_of(const char *name, int argc, char **argv, int *i, bool *missing)
 {
 	size_t n = strlen(name);
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): *i is below argc, so it is no NULL */
 	if (strncmp(argv[*i], name, n) != 0)
 		return NULL;
 	if (n > 2 && argv[*i][n] == '=')

@@ -351,8 +351,8 @@ watch_signals(void)
 	for (size_t i = 0; i < COUNTOF(watched); i++)
 		sigaddset(&set, watched[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have us never reap */
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have us never reap */
+	(void)signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 

@@ -156,7 +156,7 @@ worker_main(int fd, const char *config_path)
 	static struct worker w; /* large, and the only one */
 	struct err err = {""};
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	w.loader.config_path = config_path;
 	w.loader.control = control_attach(fd, &err);
 	if (w.loader.control != NULL)

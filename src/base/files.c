@@ -169,7 +169,7 @@ read_to_end(int fd, size_t expected, struct buf *out, const char *path, struct e
 
 	for (;;) {
 		size_t room = MIN_OF(step, out->max - buf_len(out));
-		char past_max, *to = room > 0 ? buf_room(out, room) : &past_max;
+		char past_max = '\0', *to = room > 0 ? buf_room(out, room) : &past_max;
 		if (to == NULL)
 			return err_no_memory(err);
 		ssize_t n = read(fd, to, MAX_OF(room, (size_t)1));

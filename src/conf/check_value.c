@@ -130,8 +130,8 @@ split_address(struct sv s, struct sv *host, bool *bracketed, struct err *err)
 bool
 check_listen_address(const char *value, struct err *err)
 {
-	struct sv s = sv_cstr(value), host;
-	bool bracketed;
+	struct sv s = sv_cstr(value), host = SV_NONE;
+	bool bracketed = false;
 
 	if (sv_starts(s, SV("unix:"))) {
 		if (s.n < 7 || s.n > 5 + 107 || s.p[5] != '/')
@@ -149,14 +149,15 @@ check_listen_address(const char *value, struct err *err)
 bool
 check_server_address(const char *value, struct err *err)
 {
-	struct sv host;
-	bool bracketed;
+	struct sv host = SV_NONE;
+	bool bracketed = false;
 
 	if (!split_address(sv_cstr(value), &host, &bracketed, err))
 		return false;
 	if (bracketed || is_ipv4(host))
 		return true;
 	/* No top-level domain ends with a digit: this was meant to be an address. */
+	/* NOLINTNEXTLINE(clang-analyzer-core.*): err_set() returns false, so here split_address() has filled it in */
 	if (is_digit(host.p[host.n - 1]) && memchr(host.p, '.', host.n) != NULL &&
 	    strspn(host.p, "0123456789.") >= host.n)
 		return err_set(err, "has no IPv4 address before its port");

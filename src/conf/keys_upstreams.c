@@ -115,8 +115,8 @@ static const struct key upstream_keys[] = {
 	    "connection just as a request goes out on it.",
 	    .min = 100, .max = DAY, .preset = 60 * SECOND),
 	ROW_NUMBER("tries", conf_upstream, tries,
-	    "Servers tried for one request. Another is tried only while nothing of the request has reached the one "
-	    "before.",
+	    "Servers tried for one request. Another is tried while nothing of the request has been sent, or when the "
+	    "connection ended before an answer began and the request is idempotent and has no body.",
 	    .min = 1, .max = 16, .preset = 3),
 };
 

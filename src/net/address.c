@@ -103,8 +103,8 @@ numeric(struct sv host, uint16_t port, struct net_address *out)
 bool
 net_address_parse(struct sv text, struct net_address *out, struct err *err)
 {
-	struct sv host;
-	uint16_t port;
+	struct sv host = SV_NONE;
+	uint16_t port = 0;
 
 	if (sv_starts(text, SV("unix:")))
 		return parse_unix(text, out, err);
@@ -118,8 +118,8 @@ net_address_parse(struct sv text, struct net_address *out, struct err *err)
 bool
 net_address_parse_listen(struct sv text, struct net_address *out, bool *any, struct err *err)
 {
-	struct sv host;
-	uint16_t port;
+	struct sv host = SV_NONE;
+	uint16_t port = 0;
 
 	*any = false;
 	if (sv_starts(text, SV("unix:")))
@@ -141,8 +141,8 @@ net_address_resolve(struct sv host_port, struct net_address *out, size_t max, st
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found = NULL;
 	char host[256], service[8];
-	struct sv name;
-	uint16_t port;
+	struct sv name = SV_NONE;
+	uint16_t port = 0;
 	size_t n = 0;
 
 	if (sv_starts(host_port, SV("unix:")))

@@ -83,13 +83,17 @@ connected(struct net_stream *s)
 	int error = 0;
 	socklen_t n = sizeof(error);
 
-	(void)want_write(s, false);
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0)
 		error = errno;
-	if (error != 0)
+	if (error != 0) {
+		(void)want_write(s, false);
 		s->events->on_failed(s, error);
-	else
-		opened(s);
+		return;
+	}
+	s->connecting = false;
+	(void)want_write(s, buf_len(&s->out) > 0); /* what was written meanwhile */
+	finish_if_empty(s);
+	opened(s);
 }
 
 static void
@@ -216,7 +220,8 @@ net_stream_close(struct net_stream *s, bool abort)
 	}
 	close(s->fd);
 	s->fd = -1;
-	s->open = false;
+	s->open = s->connecting = false;
+	s->deadline = s->timer_at = 0;
 	buf_clear(&s->out);
 }
 
@@ -359,6 +364,8 @@ net_stream_deadline(struct net_stream *s, uint64_t ms)
 {
 	uint64_t now = net_loop_now(s->loop);
 
+	if (s->fd < 0)
+		return; /* it may be freed at any time: no timer must remain */
 	s->deadline = ms == 0 ? 0 : now + ms;
 	if (s->deadline != 0 && (s->timer_at == 0 || s->timer_at > s->deadline))
 		set_timer(s, now);

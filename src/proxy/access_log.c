@@ -140,6 +140,7 @@ put_json(struct buf *b, const struct exchange *x)
 	}
 	if (x->client->peer != NULL)
 		put_string(b, SV("client_subject"), sv_cstr(x->client->peer->subject));
+	put_string(b, SV("referer"), field(x, HTTP_REFERER));
 	put_string(b, SV("user_agent"), field(x, HTTP_USER_AGENT));
 	if (x->failure != NULL)
 		put_string(b, SV("reason"), sv_cstr(x->failure));

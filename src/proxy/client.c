@@ -74,7 +74,7 @@ close_with(struct client *c, enum close_reason why, const char *detail)
 	if (c->view != NULL)
 		px_view_unref(c->view);
 	/* Without TLS only a reset tells a client that a response without a length is not whole. */
-	net_stream_close(&c->stream, why == CLOSE_ORIGIN_BROKE && !c->is_tls);
+	net_stream_close(&c->stream, (c->cut_off || net_stream_pending(&c->stream) > 0) && !c->is_tls);
 	LIST_REMOVE(c, link);
 	client_later(c);
 }

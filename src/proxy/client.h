@@ -49,6 +49,7 @@ struct client {
 	bool half_closed;            /* has ended its side while it waits for a response */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
 	bool logged;                 /* why it ends has been said */
+	bool cut_off;                /* a response was begun that can not be completed */
 	bool closed;
 	bool reading;                /* client_h1_readable is on the stack */
 	bool peer_looked;

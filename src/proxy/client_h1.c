@@ -124,8 +124,10 @@ front_flush(struct exchange *x)
 	if (outbox_is_empty(&c->thread->to_client))
 		return true;
 	bool before = net_stream_pending(&c->stream) > 0;
-	if (!outbox_flush(&c->thread->to_client, &c->stream, false))
+	if (!outbox_flush(&c->thread->to_client, &c->stream, false)) {
+		c->reason = CLOSE_CLIENT_BROKE;
 		return false;
+	}
 	if (!before && net_stream_pending(&c->stream) > 0)
 		client_arm(c);
 	return true;
@@ -173,7 +175,8 @@ front_detach(struct exchange *x, enum side_end how)
 	c->exchange = NULL;
 	if (c->closed || how == SIDE_BROKEN) {
 		outbox_discard(o);
-		client_close(c, CLOSE_ORIGIN_BROKE);
+		c->cut_off = x->response_started && !x->response_ended;
+		client_close(c, c->reason != CLOSE_CLIENT ? (enum close_reason)c->reason : CLOSE_ORIGIN_BROKE);
 		return;
 	}
 	bool keep = c->keep && !x->tunnel;

@@ -23,10 +23,14 @@ find_pool(struct px_thread *t, struct server_state *server, struct tls_client *t
 	if (p == NULL)
 		return NULL;
 	p->key = key;
+	HASH_ADD(hh, t->pools, key, sizeof(p->key), p);
+	if (p->hh.tbl == NULL) {
+		free(p); /* the table could not grow */
+		return NULL;
+	}
 	p->server = server_state_ref(server);
 	p->tls = tls != NULL ? tls_client_ref(tls) : NULL;
 	LIST_INIT(&p->idle);
-	HASH_ADD(hh, t->pools, key, sizeof(p->key), p);
 	return p;
 }
 

@@ -8,6 +8,7 @@
 #ifndef BASCULE_PROXY_ORIGIN_H
 #define BASCULE_PROXY_ORIGIN_H
 
+#define HASH_NONFATAL_OOM 1 /* a table that can not grow refuses the pool; it does not end the process */
 #include <uthash.h>
 
 #include "proxy/exchange.h"

@@ -79,10 +79,10 @@ struct snapshot_inputs {
 };
 
 /*
- * Takes a reference of `conf`. NULL when something in the config can not be used (in `problems`); what is wrong
+ * Takes a reference of `shared`. NULL when something in the config can not be used (in `problems`); what is wrong
  * with single bundles is in `outcomes` and does not make it fail unless the config says all_or_nothing.
  */
-struct snapshot *snapshot_build(struct snap_conf *conf, const struct snapshot_inputs *in, struct conf_problems *problems,
+struct snapshot *snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems,
     struct tls_outcomes *outcomes);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s);

@@ -132,6 +132,17 @@ close_listener(struct px_listener *l)
 	free(l);
 }
 
+static void
+close_listeners(struct px_thread *t)
+{
+	struct px_listener *l, *next;
+
+	for (l = LIST_FIRST(&t->listeners); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		close_listener(l);
+	}
+}
+
 static const struct conf_listener *
 conf_of(const struct conf *c, const char *address)
 {
@@ -208,8 +219,7 @@ px_thread_free(struct px_thread *t)
 
 	if (t == NULL)
 		return;
-	while (!LIST_EMPTY(&t->listeners))
-		close_listener(LIST_FIRST(&t->listeners));
+	close_listeners(t);
 	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		client_close(c, CLOSE_DRAIN);
@@ -266,8 +276,7 @@ px_thread_drain(struct px_thread *t)
 	struct client *c, *next;
 
 	t->draining = true;
-	while (!LIST_EMPTY(&t->listeners))
-		close_listener(LIST_FIRST(&t->listeners));
+	close_listeners(t);
 	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->phase == CLIENT_IDLE)

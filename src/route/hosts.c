@@ -173,6 +173,7 @@ host_normalize(struct sv host, char *out, size_t size, struct sv *normal)
 {
 	size_t label = 0;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has a length has bytes */
 	if (host.n > 0 && host.p[0] == '[')
 		return normalize_ipv6(host, out, size, normal);
 	if (host.n > 0 && host.p[host.n - 1] == '.')

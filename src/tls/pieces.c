@@ -91,15 +91,14 @@ add_pem_key(struct pieces *p, const struct pem_reader *r, const struct pem_block
 		return refuse_encrypted(r->path, err);
 	size_t room = pem_decoded_max(b);
 	unsigned char *decoded = malloc(room), *key = NULL;
-	size_t n = decoded != NULL ? pem_decode(r, b, decoded, err) : 0;
-	bool ok = decoded != NULL ? n > 0 : err_no_memory(err);
+	size_t n = decoded != NULL ? pem_decode(r, b, decoded, err) : 0; /* 0: it has said why */
 
-	if (ok && (key = malloc(n)) == NULL)
-		ok = err_no_memory(err);
-	if (ok)
+	if (decoded == NULL || (n > 0 && (key = malloc(n)) == NULL))
+		err_no_memory(err);
+	if (key != NULL)
 		memcpy(key, decoded, n); /* its exact size, which is what is wiped later */
 	secret_wipe(decoded, room);
-	return ok && pieces_add_key(p, r->path, key, n, err);
+	return key != NULL && pieces_add_key(p, r->path, key, n, err);
 }
 
 static bool
@@ -191,6 +190,7 @@ read_password(struct source *s, struct files *files, char out[PASSWORD_MAX + 1],
 		line.n--;
 	if (sv_ends(line, SV("\r")))
 		line.n--;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what has a length has bytes */
 	bool ok = (line.n == 0 || memchr(line.p, '\0', line.n) == NULL) && sv_copy(line, out, PASSWORD_MAX + 1);
 	wipe(&content);
 	return ok || err_set(err, "%s: a password is one line of text", f->path);
