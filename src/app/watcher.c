@@ -34,6 +34,18 @@ on_event(struct net_watch *n, int fd)
 	net_timer_set(&w->settle, SETTLE_MS);
 }
 
+/* Said once, not at each look: the directories of certbot, for one, are root's alone. */
+static void
+tell_unwatched(const char *directory, const char *why, uint64_t poll)
+{
+	if (poll != 0)
+		log_notice("%s can not be watched by the worker's user (%s): changes there are noticed every %llu ms, or at SIGHUP",
+		    directory, why, (unsigned long long)poll);
+	else
+		log_warning("%s can not be watched by the worker's user (%s), and \"reload\" has \"poll\": 0: changes there are noticed "
+		            "at SIGHUP only", directory, why);
+}
+
 static void
 watch(struct watcher *w)
 {
@@ -53,9 +65,14 @@ watch(struct watcher *w)
 		forget(w);
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (inotify_add_watch(w->inotify, directories[i], interesting) < 0)
-			log_debug("%s is not watched (%s): it is polled", directories[i], strerror(errno));
+	size_t failed = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (inotify_add_watch(w->inotify, directories[i], interesting) >= 0)
+			continue;
+		if (failed++ == 0 && w->unwatched == 0)
+			tell_unwatched(directories[i], strerror(errno), c->poll);
+	}
+	w->unwatched = failed;
 }
 
 /*

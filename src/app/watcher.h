@@ -16,7 +16,8 @@ struct watcher {
 	struct net_watch events;
 	struct net_timer settle; /* runs a little after the last event */
 	struct net_timer poll;
-	int inotify; /* -1: not watching */
+	int inotify;      /* -1: not watching */
+	size_t unwatched; /* directories that can only be polled */
 };
 
 void watcher_start(struct watcher *w, struct loader *l);
