@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,23 @@ pass_descriptor(int socket)
 	return close_range(WORKER_CONTROL_FD + 1, ~0U, 0) == 0;
 }
 
+/*
+ * By its path, so that the worker goes by its name and a debugger can follow it; else by the kernel's own reference: this
+ * user may not get to the path, or the program was replaced since (then the link ends in " (deleted)" and leads nowhere).
+ */
+static void
+exec_self(char *const *arguments)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n > 0) {
+		path[n] = '\0';
+		execv(path, arguments);
+	}
+	execv("/proc/self/exe", arguments);
+}
+
 _Noreturn static void
 become_worker(const char *config_path, const struct identity *id, int socket)
 {
@@ -54,7 +72,7 @@ become_worker(const char *config_path, const struct identity *id, int socket)
 	}
 	log_set_fd(STDERR_FILENO); /* ours is about to be closed */
 	if (pass_descriptor(socket))
-		execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
+		exec_self((char *const *)(uintptr_t)arguments);
 	log_error("can not start the worker: %s; user %u must be able to execute the program", strerror(errno),
 	    (unsigned)id->uid);
 	_exit(WORKER_EXIT_CONFIG);

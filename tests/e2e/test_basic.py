@@ -67,6 +67,7 @@ def test_connect_is_no_way_through(simple, echo):
     assert not echo.requests
 
 
+@pytest.mark.memory
 def test_head_has_the_length_and_no_body(simple, nginx):
     origin = nginx()
     origin.file("page.txt", b"a page\n")
@@ -95,6 +96,7 @@ def test_204_and_304_have_no_body(simple, recorder):
             assert c.request(target="/200").body == b"ok"
 
 
+@pytest.mark.memory
 def test_chunked_request_with_trailers(simple, echo):
     with simple().client() as c:
         c.send("POST /c HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")
@@ -107,6 +109,7 @@ def test_chunked_request_with_trailers(simple, echo):
         assert c.request(target="/next").json()["target"] == "/next"
 
 
+@pytest.mark.memory
 def test_chunked_response_with_trailers(simple, recorder):
     origin = recorder(
         origins.reply(
@@ -140,6 +143,7 @@ def test_empty_bodies(simple):
 # --- connections ---
 
 
+@pytest.mark.memory
 def test_keep_alive_and_origin_connections_are_reused(simple, echo):
     p = simple(threads=1)
     for _ in range(5):
@@ -184,6 +188,7 @@ def test_http_10_client_is_sent_no_chunks(simple, recorder):
         assert answer.body == b"hello"
 
 
+@pytest.mark.memory
 def test_pipelined_requests_are_answered_in_order(simple, echo):
     n = 40
     with simple().client() as c:
@@ -191,6 +196,7 @@ def test_pipelined_requests_are_answered_in_order(simple, echo):
         assert [c.response().json()["target"] for _ in range(n)] == ["/%d" % i for i in range(n)]
 
 
+@pytest.mark.memory
 def test_pipelined_request_behind_a_body(simple, echo):
     with simple().client() as c:
         c.send(
@@ -213,6 +219,7 @@ def test_bytes_may_come_one_by_one(simple, echo):
 # --- interim and early responses ---
 
 
+@pytest.mark.memory
 def test_100_continue(simple, echo):
     with simple().client() as c:
         for _ in range(2):
@@ -259,6 +266,7 @@ def test_early_hints_are_passed_on(simple, recorder):
         assert [i.status for i in c.response().interim] == [], "HTTP/1.0 knows no interim response"
 
 
+@pytest.mark.memory
 def test_early_response_while_the_body_is_still_coming(simple, recorder):
     def refuse(c):
         c.request_head()

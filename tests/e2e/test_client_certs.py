@@ -173,6 +173,7 @@ def test_a_damaged_crl_keeps_what_is_in_service(guarded, devices, device, direct
 # --- what the origin is told ---
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_the_origin_is_told(guarded, devices, device, version):
     seen = told(guarded("required", devices).get(identity=device, version=version))

@@ -67,6 +67,7 @@ def test_new_handshakes_get_the_new_certificate(swap, leaves, how):
     assert p.worker == worker, "by the same process"
 
 
+@pytest.mark.memory
 def test_the_reload_command_tells_what_is_new(swap, leaves):
     p = swap()
     p.put(leaves[1])

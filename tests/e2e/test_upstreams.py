@@ -82,6 +82,7 @@ def secure(recorder, ca):
     return recorder(named("secure"), identity=ca.leaf("origin.test", "127.0.0.1"))
 
 
+@pytest.mark.memory
 def test_tls_origin_verified(simple, secure, ca):
     p = simple(secure.address, upstreams={"origin": {"tls": {"ca": ca.file}}})
     assert count(p, 3) == {"secure": 3}
@@ -100,6 +101,7 @@ def test_tls_origin_of_the_wrong_ca(simple, secure, other_ca):
     assert not secure.requests
 
 
+@pytest.mark.memory
 def test_tls_origin_of_the_wrong_name(simple, secure, ca):
     p = simple(secure.address, upstreams={"origin": {"tls": {"ca": ca.file, "name": "other.test"}}})
     assert p.get().status == 502
