@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import threading
 
 import pytest
@@ -217,6 +218,24 @@ def test_bytes_may_come_one_by_one(simple, echo):
 
 
 # --- interim and early responses ---
+
+
+def test_a_client_that_only_closed_its_half_gets_the_answer(simple, recorder):
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(c):
+        c.request()
+        asked.set()
+        answer.wait(wait.DEADLINE)
+        c.answer(body="late")
+
+    p = simple(recorder(slow).address, listeners=[proxy.listener(tls=False)])
+    with p.client(tls=False) as c:
+        c.send_request("GET", "/")
+        c.raw.shutdown(socket.SHUT_WR)
+        assert asked.wait(wait.DEADLINE)
+        answer.set()
+        assert c.response().body == b"late"
 
 
 @pytest.mark.memory
