@@ -30,8 +30,11 @@ MUST_CHECK bool admin_print_body(const struct admin_reply *r, FILE *out, struct 
 /* The reply to GET /v1/status, for people. False when it is no such thing. */
 MUST_CHECK bool admin_print_status(const struct admin_reply *r, FILE *out, struct err *err);
 
-/* Was the reload that POST /v1/reload asked for done? False when the reply does not tell. */
-MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, struct err *err);
+/*
+ * Was the reload that POST /v1/reload asked for done, and `whole`, with no bundle held back? False when the reply does not
+ * tell.
+ */
+MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struct err *err);
 MUST_CHECK bool admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err);
 
 #endif

@@ -271,13 +271,19 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 }
 
 bool
-admin_reload_outcome(const struct admin_reply *r, bool *done, struct err *err)
+admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struct err *err)
 {
 	json_t *root = parse(r, NULL);
-	const json_t *ok = json_object_get(root, "ok");
+	const json_t *ok = json_object_get(root, "ok"), *outcome;
 	bool tells = json_is_boolean(ok);
+	size_t i;
 
-	*done = json_is_true(ok);
+	*done = *whole = json_is_true(ok);
+	json_array_foreach(json_object_get(root, "outcomes"), i, outcome) {
+		const char *word = json_string_value(json_object_get(outcome, "outcome"));
+		if (word != NULL && (strcmp(word, "held") == 0 || strcmp(word, "missing") == 0))
+			*whole = false;
+	}
 	json_decref(root);
 	return tells ? true : admin_unexpected(r, err);
 }

@@ -57,6 +57,24 @@ is_covered(const struct snapshot *s, const struct snap_site *site, const char *h
 	return site->n_bundles == 0 && tls_store_find_name(s->store, sv_cstr(host), found) > 0;
 }
 
+/* A bundle beside others that has none of the site's names is hardly meant to be there. */
+static void
+check_strangers(const struct snap_site *site, struct conf_problems *problems)
+{
+	const struct conf_strings *names = &site->conf->names;
+	char host[256];
+
+	for (unsigned i = 0; names->n > 0 && i < site->n_bundles; i++) {
+		bool covers = false;
+		for (size_t k = 0; !covers && k < names->n; k++)
+			covers = example_host(names->v[k], host, sizeof(host)) && tls_bundle_covers(site->bundles[i], host);
+		if (!covers)
+			conf_warning(problems, &site->conf->at, "bundle",
+			    "the certificate of \"%s\" (%s) has none of this site's names; was another's put there?",
+			    site->bundles[i]->name, site->bundles[i]->where);
+	}
+}
+
 /* Clients refuse a certificate that lacks the name they asked for. */
 static void
 check_names(const struct snapshot *s, struct conf_problems *problems)
@@ -66,6 +84,9 @@ check_names(const struct snapshot *s, struct conf_problems *problems)
 	for (size_t i = 0; i < s->conf->n_sites; i++) {
 		const struct snap_site *site = &s->sites[i];
 		const struct conf_strings *names = &site->conf->names;
+		if (site->conf->bundles.n > 0 && site->n_bundles == 0)
+			continue; /* not one could be loaded, which has been told */
+		check_strangers(site, problems);
 		for (size_t k = 0; k < names->n; k++)
 			if (example_host(names->v[k], host, sizeof(host)) && !is_covered(s, site, host))
 				conf_warning(problems, &site->conf->at, "names",

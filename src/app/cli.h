@@ -9,7 +9,8 @@
 
 #include "base/defs.h"
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+/* CLI_HELD: the reload was done, but for bundles that were refused and keep their last good generation, if any. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_HELD = 3 };
 
 #define CLI_DEFAULT_CONFIG "/etc/bascule/bascule.json"
 

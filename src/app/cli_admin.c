@@ -72,12 +72,12 @@ print_status(const struct admin_reply *reply, bool json, struct err *err)
 static int
 print_reload(const struct admin_reply *reply, bool json, struct err *err)
 {
-	bool done = false;
+	bool done = false, whole = false;
 
-	if (!admin_reload_outcome(reply, &done, err))
+	if (!admin_reload_outcome(reply, &done, &whole, err))
 		return CLI_FAILED;
 	bool printed = json ? admin_print_body(reply, stdout, err) : admin_print_reload(reply, stdout, err);
-	return printed && done ? CLI_OK : CLI_FAILED;
+	return !printed || !done ? CLI_FAILED : whole ? CLI_OK : CLI_HELD;
 }
 
 static int

@@ -113,6 +113,21 @@ open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, str
 	return true;
 }
 
+/* --- logs --------------------------------------------------------------------------------------------------- */
+
+static void
+open_error_log(struct loader *l, const struct conf_log *c)
+{
+	struct err err = {""};
+	int fd = c->error != NULL ? l->files->open_append(l->files, c->error, &err) : STDERR_FILENO;
+
+	log_set_level(c->level);
+	if (fd >= 0)
+		log_set_fd(fd);
+	else
+		log_error("the error log stays where it was: %s", err.text);
+}
+
 /* --- one load ----------------------------------------------------------------------------------------------- */
 
 /* Client connections at once: two descriptors each, and some for files, logs and idle origins. */
@@ -229,6 +244,8 @@ load(struct loader *l)
 	conf_problems_init(&problems);
 	struct snap_conf *conf = read_conf(l, &problems);
 	if (conf != NULL) {
+		if (l->snapshot == NULL)
+			open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
 		/* Threads are counted once: their sockets share a port in fixed numbers. */
 		r->ok = (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf, &problems);
 	} else {
@@ -258,7 +275,7 @@ loader_reload(struct loader *l)
 	} else {
 		log_error("reload refused: generation %llu stays in service", (unsigned long long)l->generation);
 	}
-	control_reloaded(l->control, ok, ok ? NULL : "refused; the config before stays in service");
+	control_reloaded(l->control, ok, NULL);
 	return ok;
 }
 
@@ -306,8 +323,6 @@ loader_refresh_bundles(struct loader *l)
 	return l->admin.load.ok;
 }
 
-/* --- logs --------------------------------------------------------------------------------------------------- */
-
 void
 loader_open_logs(struct loader *l)
 {
@@ -315,19 +330,9 @@ loader_open_logs(struct loader *l)
 	struct err err = {""};
 	int fd = -1;
 
-	log_set_level(c->level);
-	if (c->error != NULL) {
-		fd = l->files->open_append(l->files, c->error, &err);
-		if (fd >= 0)
-			log_set_fd(fd);
-		else
-			log_error("the error log stays where it was: %s", err.text);
-	} else {
-		log_set_fd(STDERR_FILENO);
-	}
-	fd = -1;
+	open_error_log(l, c);
 	if (c->access != NULL && (fd = l->files->open_append(l->files, c->access, &err)) < 0) {
-		log_error("the access log stays where it was: %s", err.text);
+		log_error("requests are logged where they were before, if anywhere: %s", err.text);
 		return;
 	}
 	threads_log(&l->threads, fd, c->format);

@@ -28,7 +28,8 @@ static const struct cli_command commands[] = {
 	    cli_check},
 	{"reload", "[-c FILE | --socket PATH] [--json]", "Have the running proxy load its config and certificates anew.",
 	    CONFIG_HELP SOCKET_HELP "  --json             the reply as JSON\n\n"
-	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 1: refused.\n",
+	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 0: all of it is in service;\n"
+	                            "1: refused, nothing has changed; 3: done, but for bundles that were held back.\n",
 	    cli_reload},
 	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},

@@ -195,7 +195,7 @@ on_reloaded(struct supervisor *s, const struct message *m)
 			say_ready(s);
 		return;
 	}
-	log_error("reload refused, the config before goes on:");
+	log_error("reload refused: the config before goes on; the worker has said why");
 	for (struct sv rest = sv_cstr(m->text); rest.n > 0;) {
 		struct sv line = sv_cut(&rest, '\n');
 		log_error("%.*s", SV_FMT(line));

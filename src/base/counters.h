@@ -21,7 +21,7 @@
 	X(handshakes_resumed, counter, "TLS handshakes completed from a ticket.")                                    \
 	X(handshakes_failed, counter,                                                                                \
 	    "TLS handshakes that failed. Scanners cause some all day; a rise after a certificate change is not them.") \
-	X(handshakes_unrecognized, counter, "TLS handshakes refused because no site serves the name.")               \
+	X(handshakes_unrecognized, counter, "TLS handshakes refused because no site serves the name, or it has no certificate.")               \
 	X(requests, counter, "Requests, those refused as malformed among them.")                                                  \
 	X(requests_in_flight, gauge, "Requests being answered now.")                                                 \
 	X(requests_refused, counter, "Requests answered with an error of the proxy's own.")                          \

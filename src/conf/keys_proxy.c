@@ -191,7 +191,8 @@ static const struct key listener_keys[] = {
 	ROW_BOOL("tls", conf_listener, tls,
 	    "Clients speak TLS here. Which certificate they get, the sites tell.", .preset = false, .example = "true"),
 	ROW_WORD("redirect", conf_listener, redirect, conf_redirect,
-	    "`https`: every request is answered with 301 to the same place under https.", .preset = CONF_REDIRECT_NONE,
+	    "`https`: every request is sent to the same place under https: GET and HEAD with 301, others, which "
+	    "must keep their body, with 308.", .preset = CONF_REDIRECT_NONE,
 	    WORDS("none", "https"), .example = "\"https\""),
 	ROW_NUMBER("redirect_port", conf_listener, redirect_port,
 	    "The port in that answer; 443 is left out of it.", .min = 1, .max = 65535, .preset = 443,

@@ -71,8 +71,10 @@ static const struct key client_certificate_keys[] = {
 
 static const struct key_object keys_client_certificate = {
 	.name = "client_certificate",
-	.intro = "What a site demands of its clients. The origin gets result, subject, issuer, serial and "
-		 "fingerprint as request fields. A request for a site with other demands than those of the handshake "
+	.intro = "What a site demands of its clients. Unless the mode is none, the origin is told in request fields, "
+		 "which are removed from what clients send: `X-Client-Cert-Verify` (SUCCESS, or NONE when no "
+		 "certificate was shown), `X-Client-Cert-Subject`, `-Issuer` (RFC 2253), `-Serial` (hex) and "
+		 "`-Fingerprint` (SHA-256, hex). A request for a site with other demands than those of the handshake "
 		 "is answered 421.",
 	.example = "{ \"mode\": \"required\", \"pins\": [ { \"ca\": \"devices-ca.pem\" } ], \"crls\": "
 		 "\"devices.crl\" }",

@@ -43,7 +43,7 @@ on_read(evutil_socket_t fd, short what, void *arg)
 	struct net_stream *s = arg;
 
 	(void)fd, (void)what;
-	s->dry = false;
+	s->again = s->dry = false;
 	if (s->connecting || s->paused)
 		return;
 	if (s->open)
@@ -142,6 +142,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	s->timer_at = 0;
+	if (s->again) {
+		if (s->deadline != 0)
+			set_timer(s, now);
+		on_read(s->fd, EV_READ, s);
+		return;
+	}
 	if (s->deadline == 0)
 		return;
 	if (s->deadline > now) {
@@ -357,6 +363,18 @@ net_stream_resume(struct net_stream *s)
 		return; /* no memory to wait: the deadline ends it */
 	/* Bytes may wait in the transform, or may have been left in the socket: look, from the loop. */
 	event_active(&s->read_ev, EV_READ, 0);
+}
+
+/* By a timer: an event that is made active at once would run in this turn still, before others and before deadlines. */
+void
+net_stream_again(struct net_stream *s)
+{
+	static const struct timeval at_once = {0};
+
+	if (s->fd < 0 || s->paused || event_add(&s->timer_ev, &at_once) != 0)
+		return;
+	s->again = true;
+	s->timer_at = net_loop_now(s->loop);
 }
 
 void

@@ -23,6 +23,9 @@ struct net_stream;
 /* What a read or a step of a handshake came to, where it is not a count of bytes. */
 enum { NET_EOF = 0, NET_AGAIN = -1, NET_ERROR = -2 };
 
+/* Who has read so often in one callback leaves the others their turn: net_stream_again(), and return. */
+enum { NET_READS = 16 };
+
 /* What the owner hears. None may be NULL. Each may close the stream. */
 struct net_stream_events {
 	/* Connected, and the transform's handshake is complete: bytes can be read and written. */
@@ -62,6 +65,7 @@ struct net_stream {
 	uint64_t timer_at;     /* when timer_ev is set for; 0: not set */
 	int fd;                /* -1: closed */
 	bool connecting, open; /* open: on_open has been called */
+	bool again;            /* timer_ev fires in the next turn, for on_readable to be called */
 	bool dry;              /* the last read took all there was: no use in asking again before the next event */
 	bool paused;           /* read_ev is not armed by wish of the owner */
 	bool half_closed;      /* we have sent our end (shutdown) */
@@ -121,6 +125,9 @@ void net_stream_abandon(struct net_stream *s);
 /* Do not call on_readable until resumed. Costs a system call each: for back-pressure only. */
 void net_stream_pause(struct net_stream *s);
 void net_stream_resume(struct net_stream *s);
+
+/* Call on_readable in the next turn: for who stops reading before NET_AGAIN without a pause. */
+void net_stream_again(struct net_stream *s);
 
 /* on_timeout in `ms` from now unless moved; 0: no deadline. Costs no system call and, mostly, no timer operation. */
 void net_stream_deadline(struct net_stream *s, uint64_t ms);

@@ -113,6 +113,7 @@ put_json(struct buf *b, const struct exchange *x)
 {
 	char when[CLOCK_TEXT_SIZE];
 	struct tls_session_facts tls;
+	uint64_t now = clock_wall_us();
 
 	clock_text(x->started_us, when);
 	put(b, SV("{\"time\":\""));
@@ -125,7 +126,7 @@ put_json(struct buf *b, const struct exchange *x)
 	put_number(b, "status", x->status);
 	put_number(b, "bytes_in", x->body_in);
 	put_number(b, "bytes_out", x->body_out);
-	put_number(b, "duration_us", clock_wall_us() - x->started_us);
+	put_number(b, "duration_us", now > x->started_us ? now - x->started_us : 0); /* the clock may have been put back */
 	put_number(b, "thread", x->thread->number);
 	put_number(b, "request", x->number);
 	if (x->server >= 0) {

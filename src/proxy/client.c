@@ -19,9 +19,9 @@ enum {
 static void
 log_end(const struct client *c, const char *detail)
 {
-	if (!close_reason_is_error(c->reason) || c->logged)
+	if (c->logged)
 		return;
-	log_info("client %.*s: %s%s%s", SV_FMT(c->address), close_reason_text(c->reason), detail[0] != '\0' ? ": " : "", detail);
+	log_at(close_reason_is_error(c->reason) ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s", SV_FMT(c->address), close_reason_text(c->reason), detail[0] != '\0' ? ": " : "", detail);
 }
 
 static void
@@ -275,6 +275,22 @@ static const struct net_stream_events events = {
 
 /* --- the handshake's site ----------------------------------------------------------------------------------- */
 
+/* Of several bundles those whose certificate has the name; all of them when none has it. */
+static void
+add_bundles(const struct snap_site *site, struct sv name, struct tls_choice *out)
+{
+	char host[HOST_MAX + 1] = "";
+
+	if (site->n_bundles > 1 && sv_copy(name, host, sizeof(host)))
+		for (unsigned i = 0; i < site->n_bundles; i++)
+			if (tls_bundle_covers(site->bundles[i], host))
+				out->bundles[out->n_bundles++] = site->bundles[i];
+	for (unsigned i = 0; out->n_bundles == 0 && i < site->n_bundles; i++)
+		out->bundles[i] = site->bundles[i];
+	if (out->n_bundles == 0)
+		out->n_bundles = site->n_bundles;
+}
+
 bool
 client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
 {
@@ -289,8 +305,7 @@ client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
 	if (site == NULL)
 		return false;
 	*out = (struct tls_choice){.policy = site->policy};
-	for (unsigned i = 0; i < site->n_bundles; i++)
-		out->bundles[out->n_bundles++] = site->bundles[i];
+	add_bundles(site, name, out);
 	if (site->conf->bundles.n == 0)
 		out->n_bundles = (unsigned)tls_store_find_name(snapshot->store, name, out->bundles);
 	if (out->n_bundles == 0)
@@ -338,10 +353,11 @@ admit(const struct px_listener *l, bool *over_limit)
 static void
 set_address(struct client *c, const struct net_address *peer)
 {
-	char text[NET_ADDRESS_TEXT];
+	char text[NET_ADDRESS_TEXT] = "unknown"; /* RFC 7239, 6.2; what a Unix socket calls itself is not to be believed */
 
 	c->from = *peer;
-	net_address_text(peer, false, text);
+	if (peer->u.sa.sa_family != AF_UNIX)
+		net_address_text(peer, false, text);
 	int n = snprintf(c->address_text, sizeof(c->address_text), "%s", text);
 	c->address = sv_of(c->address_text, (size_t)MIN_OF(n, (int)sizeof(c->address_text) - 1));
 }

@@ -451,12 +451,16 @@ read_once(struct client *c)
 void
 client_h1_readable(struct client *c)
 {
+	int reads = 0;
+
 	c->reading = true;
 	/* Pipelined requests that were read with an earlier one, as long as each is answered at once. */
 	while (!c->closed && c->phase != CLIENT_WAIT && buf_len(&c->in) > 0 && consume_kept(c))
 		;
-	while (!c->closed && !c->stream.paused && read_once(c))
-		;
+	while (!c->closed && !c->stream.paused && reads < NET_READS && read_once(c))
+		reads++;
+	if (reads == NET_READS && !c->closed)
+		net_stream_again(&c->stream);
 	c->reading = false;
 	/* A request answered within the loop, with another behind it. */
 	if (!c->closed && c->phase == CLIENT_IDLE && c->stream.paused)

@@ -110,6 +110,7 @@ struct exchange {
 	uint64_t started_us;   /* wall clock */
 	uint64_t started_ms;   /* monotonic */
 	uint64_t number;       /* in its thread, from 1 */
+	uint64_t id[2];        /* of ${request_id}; 0: not made yet */
 	uint32_t head_bytes;
 	uint64_t body_in, body_out; /* bytes */
 	uint16_t status;       /* of the final response; 0: none */

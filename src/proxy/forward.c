@@ -51,24 +51,44 @@ parse_bare_address(struct sv text, struct net_address *out)
 	return n > 0 && (size_t)n < sizeof(with_port) && net_address_parse(sv_of(with_port, (size_t)n), out, NULL);
 }
 
-/* From the right, the first address that is no trusted proxy's is the client's; what stands left of it anybody can write. */
+/* Go through one X-Forwarded-For line from the right. False: *found is the client, or what stands left tells nothing. */
+static bool
+goes_on(const struct exchange *x, struct sv line, struct sv *found)
+{
+	struct net_address a;
+
+	for (;;) {
+		const char *comma = line.n > 0 ? memrchr(line.p, ',', line.n) : NULL;
+		const char *from = comma != NULL ? comma + 1 : line.p;
+		struct sv entry = sv_trim(sv_of(from, (size_t)(line.p + line.n - from)));
+		if (entry.n == 0 || !parse_bare_address(entry, &a))
+			return false;
+		*found = entry;
+		if (!is_trusted(x->view->snapshot, &a))
+			return false;
+		if (comma == NULL)
+			return true;
+		line.n = (size_t)(comma - line.p);
+	}
+}
+
+/*
+ * From the right, the first address that is no trusted proxy's is the client's; what stands left of it anybody can write.
+ * Several lines are one list (RFC 9110, 5.3): a proxy may add its own behind the client's. Our own, once it has been
+ * added, is the peer's and thus a trusted one.
+ */
 struct sv
 exchange_client_address(const struct exchange *x)
 {
-	const struct http_field *field = peer_is_trusted(x) ? http_head_get(&x->request, HTTP_X_FORWARDED_FOR) : NULL;
-	struct sv found = x->client->address, rest = field != NULL ? field->value : SV_NONE;
-	struct net_address a;
+	const struct http_head *h = &x->request;
+	struct sv found = x->client->address;
 
-	while (rest.n > 0) {
-		const char *comma = memrchr(rest.p, ',', rest.n);
-		const char *from = comma != NULL ? comma + 1 : rest.p;
-		struct sv entry = sv_trim(sv_of(from, (size_t)(rest.p + rest.n - from)));
-		if (entry.n == 0 || !parse_bare_address(entry, &a))
+	if (!peer_is_trusted(x) || h->first[HTTP_X_FORWARDED_FOR] == 0)
+		return found;
+	for (unsigned i = h->n_fields; i-- > 0;) {
+		const struct http_field *f = &h->fields[i];
+		if (f->id == HTTP_X_FORWARDED_FOR && !f->dropped && !goes_on(x, f->value, &found))
 			break;
-		found = entry;
-		if (comma == NULL || !is_trusted(x->view->snapshot, &a))
-			break;
-		rest.n = (size_t)(comma - rest.p);
 	}
 	return found;
 }
@@ -182,7 +202,19 @@ forward_distrust(struct exchange *x)
 
 /* --- edits and rewriting ------------------------------------------------------------------------------------ */
 
-enum { NUMBER_TEXT = 24 };
+enum { NUMBER_TEXT = 40 };
+
+/* 128 random bits: no other request has them, on whatever node. Made when first asked for. */
+static struct sv
+request_id(struct exchange *x, char text[NUMBER_TEXT])
+{
+	while (x->id[0] == 0)
+		x->id[0] = px_random(x->thread);
+	if (x->id[1] == 0)
+		x->id[1] = px_random(x->thread);
+	int n = snprintf(text, NUMBER_TEXT, "%016llx%016llx", (unsigned long long)x->id[0], (unsigned long long)x->id[1]);
+	return sv_of(text, (size_t)n);
+}
 
 static void
 variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], struct sv out[FIELD_VARIABLES_N])
@@ -197,7 +229,7 @@ variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], stru
 	out[VAR_SCHEME] = x->is_tls ? SV("https") : SV("http");
 	out[VAR_METHOD] = x->request.method;
 	out[VAR_PATH] = x->request.target;
-	out[VAR_REQUEST_ID] = sv_of(id, (size_t)snprintf(id, NUMBER_TEXT, "%u-%llu", x->thread->number, (unsigned long long)x->number));
+	out[VAR_REQUEST_ID] = request_id(x, id);
 	out[VAR_SERVER_NAME] = x->is_tls ? tls_stream_server_name(&x->client->stream) : SV("");
 	out[VAR_TLS_VERSION] = sv_cstr(tls.version);
 }

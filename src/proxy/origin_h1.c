@@ -98,13 +98,15 @@ static void
 back_pause(struct exchange *x)
 {
 	net_stream_pause(&x->origin->stream);
-	net_stream_deadline(&x->origin->stream, 0); /* it is the client who is slow */
+	if (x->origin->in_body)
+		net_stream_deadline(&x->origin->stream, 0); /* it is the client who is slow */
 }
 
 static void
 back_resume(struct exchange *x)
 {
-	if (!x->tunnel)
+	/* Interim responses, however many, do not put off the deadline of the final one. */
+	if (!x->tunnel && x->origin->in_body)
 		net_stream_deadline(&x->origin->stream, x->action->timeouts->response_body);
 	net_stream_resume(&x->origin->stream);
 }
@@ -294,6 +296,10 @@ read_once(struct origin *o)
 void
 origin_h1_readable(struct origin *o)
 {
-	while (!o->closed && o->exchange != NULL && !o->stream.paused && read_once(o))
-		;
+	int reads = 0;
+
+	while (!o->closed && o->exchange != NULL && !o->stream.paused && reads < NET_READS && read_once(o))
+		reads++;
+	if (reads == NET_READS && !o->closed)
+		net_stream_again(&o->stream);
 }

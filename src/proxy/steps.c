@@ -122,13 +122,14 @@ step_choose(struct exchange *x)
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
 	uint64_t now = net_loop_now(x->thread->loop);
 
-	x->server = x->tries < conf->tries ? upstream_choose(x->upstream->balance, &x->request, &x->tried, now, px_random(x->thread)) : -1;
-	if (x->server < 0) {
+	int next = x->tries < conf->tries ? upstream_choose(x->upstream->balance, &x->request, &x->tried, now, px_random(x->thread)) : -1;
+	if (next < 0) {
 		/* What the last server did says more than that there is no other. */
 		exchange_refuse(x, x->failure == NULL ? 503 : x->status != 0 ? x->status : 502,
 		    x->failure == NULL ? "no server of the upstream can be used" : x->failure);
 		return STEP_OVER;
 	}
+	x->server = next; /* the one before stays named in the log when there is no other */
 	if (x->tries++ > 0)
 		counter_add(&x->thread->counters.origin_retries, 1);
 	upstream_mark_tried(&x->tried, x->server);

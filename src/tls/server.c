@@ -82,7 +82,7 @@ on_hello(SSL *ssl, int *alert, void *arg)
 		return refuse_hello(t, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
 	if (!server->choose(s, sv_cstr(t->name), &t->choice)) {
 		t->tls.unrecognized = true;
-		tls_stream_note(&t->tls, "no site serves \"%s\"", name);
+		tls_stream_note(&t->tls, "no site, or no certificate, for \"%s\"", name);
 		return refuse_hello(t, alert, SSL_AD_UNRECOGNIZED_NAME, "");
 	}
 	t->chosen = true;

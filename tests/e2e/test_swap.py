@@ -270,6 +270,7 @@ def test_a_bad_bundle_is_held_while_others_go_ahead(bascule, directory, ca, othe
     neighbour[1].files(directory, "neighbour")
     done = p.command("reload")
     said = done.stdout + done.stderr
+    assert done.returncode == 3, "done, but for a bundle"
     assert re.search(r"bundle\.(crt|key)", said), "the file is named: " + said
     p.wait_log(r"bundle\.(crt|key)")
     assert served(p) == leaves[0].serial, "the last good one"

@@ -61,7 +61,10 @@ end(void)
 
 TestSuite(listener, .init = begin, .fini = end);
 
-/* "127.0.0.1:0" and the like: a port that the kernel chooses, told in *a. */
+/*
+ * On a port that the kernel has found to be free, told in *a; -1: there is no such family here. With SO_REUSEPORT the
+ * kernel might choose that of another test that runs beside this one, so it is asked without first.
+ */
 static int
 listen_at(const char *host, bool any, struct net_address *a)
 {
@@ -74,9 +77,13 @@ listen_at(const char *host, bool any, struct net_address *a)
 		a->u.in.sin_port = 0;
 	else
 		a->u.in6.sin6_port = 0;
-	int fd = net_listen(a, any, 64, 0, &err);
-	if (fd >= 0)
-		cr_assert_eq(getsockname(fd, &a->u.sa, &a->length), 0);
+	int fd = socket(a->u.sa.sa_family, SOCK_STREAM, 0);
+	bool ok = fd >= 0 && bind(fd, &a->u.sa, a->length) == 0 && getsockname(fd, &a->u.sa, &a->length) == 0;
+	close(fd);
+	if (!ok)
+		return -1;
+	fd = net_listen(a, any, 64, 0, &err);
+	cr_assert_geq(fd, 0, "%s", err.text);
 	return fd;
 }
 

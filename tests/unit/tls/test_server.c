@@ -96,7 +96,7 @@ Test(tls_server, a_name_that_nobody_serves)
 	cr_expect_eq(p.alert, SSL_AD_UNRECOGNIZED_NAME + 1);
 	cr_expect(w.seen.failed && w.seen.failure.unrecognized_name);
 	cr_expect_eq(w.seen.error, EPROTO);
-	cr_expect_str_eq(w.seen.failure.text, "no site serves \"c.test\"");
+	cr_expect_str_eq(w.seen.failure.text, "no site, or no certificate, for \"c.test\"");
 }
 
 Test(tls_server, without_a_name_or_with_an_address_the_default_answers)
