@@ -69,7 +69,7 @@ Test(loop, what_is_put_off_may_put_off_more)
 	cr_expect_eq(again.runs, 1);
 }
 
-Test(loop, freeing_runs_what_was_put_off, .init = NULL, .fini = NULL)
+Test(loop, freeing_runs_what_was_put_off)
 {
 	struct job a = {.runs = 0};
 	struct net_loop *own = net_loop_new(NULL);
@@ -176,10 +176,10 @@ on_fire(struct net_timer *t)
 	n_fired++;
 }
 
+/* After the suite's own begin(). */
 static void
 make_timers(void)
 {
-	begin();
 	for (unsigned i = 0; i < 3; i++)
 		net_timer_init(&timers[i], loop, on_fire);
 }
@@ -278,7 +278,7 @@ run(void *arg)
 	return NULL;
 }
 
-Test(loop, another_thread_stops_it_while_it_sleeps, .init = NULL, .fini = NULL)
+Test(loop, another_thread_stops_it_while_it_sleeps)
 {
 	struct net_loop *own = net_loop_new(NULL);
 	pthread_t t;
@@ -291,7 +291,7 @@ Test(loop, another_thread_stops_it_while_it_sleeps, .init = NULL, .fini = NULL)
 	net_loop_free(own);
 }
 
-Test(loop, one_that_was_stopped_before_does_not_begin, .init = NULL, .fini = NULL)
+Test(loop, one_that_was_stopped_before_does_not_begin)
 {
 	struct job a = {.runs = 0};
 	struct net_loop *own = net_loop_new(NULL);
