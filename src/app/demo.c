@@ -56,7 +56,7 @@ publish_empty(struct px_thread *t, struct err *err)
 {
 	static const struct conf_limits limits = {.head_bytes = 32 * 1024, .fields = 100};
 	static const struct conf_timeouts timeouts = {.head = 10000, .body = 30000, .idle = 75000, .send = 30000};
-	struct tls_outcomes outcomes;
+	struct tls_outcomes outcomes = {.n = 0};
 	struct conf_problems problems;
 	struct conf *c = calloc(1, sizeof(*c));
 

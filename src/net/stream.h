@@ -132,7 +132,7 @@ void net_stream_again(struct net_stream *s);
 /* on_timeout in `ms` from now unless moved; 0: no deadline. Costs no system call and, mostly, no timer operation. */
 void net_stream_deadline(struct net_stream *s, uint64_t ms);
 
-/* Has the peer ended or broken it, though no event has told yet? One system call. */
+/* Has the peer ended or broken it, or sent what nobody asked for, though no event has told yet? One system call. */
 bool net_stream_is_stale(struct net_stream *s);
 
 /* Close at once, with a reset when `abort`. Idempotent. No callback comes from now on. */

@@ -8,7 +8,10 @@
 #include "proxy/client.h"
 #include "proxy/origin.h"
 
-enum { OUTBOX_TEXT = 512 * 1024 }; /* a head of the largest size, and one read in the smallest chunks; touched only as needed */
+enum {
+	OUTBOX_TEXT = 512 * 1024, /* a head of the largest size, and one read in the smallest chunks; touched only as needed */
+	TELL_EVERY_MS = 1000,
+};
 
 /* --- views of snapshots ------------------------------------------------------------------------------------- */
 
@@ -80,7 +83,12 @@ on_refused(struct net_listener *net, int error)
 {
 	struct px_listener *l = CONTAINER_OF(net, struct px_listener, net);
 
+	uint64_t now = net_loop_now(l->thread->loop);
+
 	counter_add(&l->thread->counters.connections_refused, 1);
+	if (l->thread->refused_told_ms != 0 && now - l->thread->refused_told_ms < TELL_EVERY_MS)
+		return; /* it is tried many times a second */
+	l->thread->refused_told_ms = now;
 	log_warning("listener %s: a connection could not be accepted: %s; raise the limit of open files or lower \"connections\"", l->address,
 	    strerror(error));
 }
