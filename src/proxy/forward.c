@@ -188,15 +188,27 @@ add_certificate(struct exchange *x)
 	return true;
 }
 
+/* Also spelled with '_' in place of '-', which many an origin takes for the same. */
+static bool
+is_forwarding(const struct http_field *f)
+{
+	bool same = (http_field_flags(f->id) & HTTP_FORWARDING) != 0;
+
+	if (f->id != HTTP_OTHER || memchr(f->name.p, '_', f->name.n) == NULL)
+		return same;
+	for (size_t i = 0; !same && i < COUNTOF(forwarding_ids); i++)
+		same = http_field_same(f->name, sv_cstr(http_field_name(forwarding_ids[i])));
+	return same;
+}
+
 void
 forward_distrust(struct exchange *x)
 {
 	struct http_head *h = &x->request;
 
 	if (!peer_is_trusted(x))
-		for (size_t i = 0; i < COUNTOF(forwarding_ids); i++)
-			if (h->first[forwarding_ids[i]] != 0)
-				http_head_drop(h, forwarding_ids[i]);
+		for (unsigned i = 0; i < h->n_fields; i++)
+			h->fields[i].dropped |= is_forwarding(&h->fields[i]);
 	drop_pretended(h);
 }
 

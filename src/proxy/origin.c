@@ -131,7 +131,9 @@ origin_release(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 
 	if (o->closed)
 		return;
-	if (p->n_idle >= idle_max || o->thread->draining || net_stream_pending(&o->stream) > 0) {
+	/* Bytes behind a response would be taken for the answer to somebody else's request. */
+	bool more = !o->stream.dry && net_stream_is_stale(&o->stream);
+	if (more || p->n_idle >= idle_max || o->thread->draining || net_stream_pending(&o->stream) > 0) {
 		origin_close(o);
 		return;
 	}

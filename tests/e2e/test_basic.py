@@ -238,6 +238,14 @@ def test_a_client_that_only_closed_its_half_gets_the_answer(simple, recorder):
         assert c.response().body == b"late"
 
 
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "x-forwarded_for", "X_REAL_IP", "X_Forwarded_Proto"])
+def test_forwarding_fields_in_disguise_are_not_believed(simple, echo, name):
+    """Many an origin takes '_' for '-'."""
+    with simple().client() as c:
+        answer = c.request(fields={name: "192.0.2.66"})
+        assert "192.0.2.66" not in answer.text
+
+
 @pytest.mark.memory
 def test_100_continue(simple, echo):
     with simple().client() as c:
