@@ -47,17 +47,6 @@ file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 	    a->ctime_ns == b->ctime_ns;
 }
 
-bool
-file_stamp_of_fd(int fd, struct file_stamp *out)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) != 0)
-		return false;
-	*out = stamp_of(&st);
-	return true;
-}
-
 static int
 direct_open_read(struct files *f, const char *path, struct err *err)
 {

@@ -54,7 +54,6 @@ struct files *files_direct(void);
 MUST_CHECK bool files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
 
 bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
-bool file_stamp_of_fd(int fd, struct file_stamp *out);
 
 /* Overwrite, then free, what held a secret. The compiler does not remove it. */
 void secret_wipe(void *p, size_t n);

@@ -262,13 +262,6 @@ tls_store_load(const struct conf *conf, struct tls_store *previous, struct files
 
 /* --- looking up --- */
 
-struct tls_store *
-tls_store_ref(struct tls_store *s)
-{
-	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
-	return s;
-}
-
 void
 tls_store_unref(struct tls_store *s)
 {
