@@ -98,6 +98,12 @@ void h1_body_init(struct h1_body *b, const struct http_head *h);
 void h1_body_free(struct h1_body *b);
 
 /*
+ * Does a response that has no body by rule, to HEAD or a 304, tell of one (RFC 9110, 8.6)? It may. But a server that then
+ * sends that body has it taken for the next response, whenever it comes: nothing may follow on the connection.
+ */
+bool h1_withholds_body(const struct http_head *h);
+
+/*
  * Take bytes from the front of *in. H1_DONE: the body has ended; *data is its last bytes, often none, and what remains
  * in *in belongs to the next message. H1_MORE: *data is body to pass on; when it is empty, *in is used up; call again
  * while *in is not empty. H1_BAD: *fault says why. *data lies within what was *in. A body of length 0 is H1_DONE at

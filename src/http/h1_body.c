@@ -57,6 +57,15 @@ h1_body_init(struct h1_body *b, const struct http_head *h)
 		b->framing = H1_CLOSE_BODY;
 }
 
+bool
+h1_withholds_body(const struct http_head *h)
+{
+	const struct http_field *length = h1_field(h, HTTP_CONTENT_LENGTH);
+	uint64_t n = 0;
+
+	return is_bodiless(h) && (h1_field(h, HTTP_TRANSFER_ENCODING) != NULL || (length != NULL && sv_u64(length->value, &n) && n > 0));
+}
+
 void
 h1_body_free(struct h1_body *b)
 {

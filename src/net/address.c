@@ -174,6 +174,35 @@ net_address_resolve(struct sv host_port, struct net_address *out, size_t max, st
 	return n;
 }
 
+struct net_ip
+net_ip_of(const struct net_address *a)
+{
+	struct net_ip ip = {.size = 0};
+
+	if (a->u.sa.sa_family == AF_INET) {
+		ip.size = 4;
+		memcpy(ip.bytes, &a->u.in.sin_addr, 4);
+	} else if (is_v4_mapped(a)) {
+		ip.size = 4;
+		memcpy(ip.bytes, &a->u.in6.sin6_addr.s6_addr[12], 4);
+	} else if (a->u.sa.sa_family == AF_INET6) {
+		ip.size = 16;
+		memcpy(ip.bytes, &a->u.in6.sin6_addr, 16);
+	}
+	return ip;
+}
+
+bool
+net_ip_parse(struct sv text, struct net_ip *out)
+{
+	struct net_address a;
+
+	if (!numeric(text, 0, &a))
+		return false;
+	*out = net_ip_of(&a);
+	return true;
+}
+
 bool
 net_cidr_parse(struct sv text, struct net_cidr *out, struct err *err)
 {
@@ -183,18 +212,15 @@ net_cidr_parse(struct sv text, struct net_cidr *out, struct err *err)
 
 	if (!numeric(host, 0, &a))
 		goto bad;
-	*out = (struct net_cidr){.family = a.u.sa.sa_family};
-	unsigned size = out->family == AF_INET ? 4 : 16;
-	memcpy(out->bytes, size == 4 ? (const void *)&a.u.in.sin_addr : (const void *)&a.u.in6.sin6_addr, size);
-	bits = size * 8;
-	if (rest.p != NULL && (!sv_u64(rest, &bits) || bits > size * 8))
+	out->net = net_ip_of(&a);
+	unsigned size = a.u.sa.sa_family == AF_INET ? 32 : 128;
+	bits = size;
+	if (rest.p != NULL && (!sv_u64(rest, &bits) || bits > size))
 		goto bad;
-	if (is_v4_mapped(&a)) { /* what is held against it counts as IPv4, too */
+	if (is_v4_mapped(&a)) {
 		if (bits < 96)
 			goto bad;
 		bits -= 96;
-		out->family = AF_INET;
-		memmove(out->bytes, out->bytes + 12, 4);
 	}
 	out->bits = (uint8_t)bits;
 	return true;
@@ -203,21 +229,11 @@ bad:
 }
 
 bool
-net_cidr_holds(const struct net_cidr *c, const struct net_address *a)
+net_cidr_holds(const struct net_cidr *c, const struct net_ip *a)
 {
-	const uint8_t *bytes;
-	int family = a->u.sa.sa_family;
-
-	if (is_v4_mapped(a)) {
-		family = AF_INET;
-		bytes = &a->u.in6.sin6_addr.s6_addr[12];
-	} else {
-		bytes = family == AF_INET ? (const uint8_t *)&a->u.in.sin_addr : (const uint8_t *)&a->u.in6.sin6_addr;
-	}
-	if (family != c->family)
-		return false;
 	unsigned whole = c->bits / 8, rest = c->bits % 8;
-	if (memcmp(bytes, c->bytes, whole) != 0)
+
+	if (a->size != c->net.size || memcmp(a->bytes, c->net.bytes, whole) != 0)
 		return false;
-	return rest == 0 || ((bytes[whole] ^ c->bytes[whole]) >> (8 - rest)) == 0;
+	return rest == 0 || ((a->bytes[whole] ^ c->net.bytes[whole]) >> (8 - rest)) == 0;
 }

@@ -43,14 +43,21 @@ bool net_address_parse_listen(struct sv text, struct net_address *out, bool *any
  */
 size_t net_address_resolve(struct sv host_port, struct net_address *out, size_t max, struct err *err);
 
+/* Who, without a port. An IPv4 address that came over an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
+struct net_ip {
+	uint8_t bytes[16]; /* IPv4 has the first four, the others are 0 */
+	uint8_t size;      /* 4 or 16; 0: none, as of a Unix socket */
+};
+struct net_ip net_ip_of(const struct net_address *a);
+/* Numeric, without brackets: "192.0.2.1", "2001:db8::1". */
+bool net_ip_parse(struct sv text, struct net_ip *out);
+
 /* A network such as "10.0.0.0/8" or "2001:db8::/32", or one address. */
 struct net_cidr {
-	int family;
+	struct net_ip net;
 	uint8_t bits;
-	uint8_t bytes[16];
 };
 bool net_cidr_parse(struct sv text, struct net_cidr *out, struct err *err);
-/* An IPv4 address that came over an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
-bool net_cidr_holds(const struct net_cidr *c, const struct net_address *a);
+bool net_cidr_holds(const struct net_cidr *c, const struct net_ip *a);
 
 #endif

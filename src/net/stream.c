@@ -371,8 +371,11 @@ net_stream_again(struct net_stream *s)
 {
 	static const struct timeval at_once = {0};
 
-	if (s->fd < 0 || s->paused || event_add(&s->timer_ev, &at_once) != 0)
+	if (s->fd < 0 || event_add(&s->timer_ev, &at_once) != 0)
 		return;
+	if (s->paused && event_add(&s->read_ev, NULL) != 0)
+		return; /* no memory to wait: the deadline ends it */
+	s->paused = false;
 	s->again = true;
 	s->timer_at = net_loop_now(s->loop);
 }
@@ -394,7 +397,7 @@ net_stream_is_stale(struct net_stream *s)
 {
 	char byte;
 
-	if (s->fd < 0 || s->eof)
+	if (s->fd < 0 || s->eof || (s->transform != NULL && s->transform->pending(s)))
 		return true;
 	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)

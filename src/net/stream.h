@@ -45,7 +45,7 @@ struct net_transform {
 	int (*handshake)(struct net_stream *s);                     /* 1: complete; NET_AGAIN; NET_ERROR */
 	ssize_t (*read)(struct net_stream *s, void *p, size_t n);   /* as net_stream_read */
 	int (*write)(struct net_stream *s, const struct iovec *v, int n, bool last); /* 0 or NET_ERROR; `last`: see net_stream_finish */
-	bool (*pending)(const struct net_stream *s);                /* decoded bytes wait that no socket event announces */
+	bool (*pending)(const struct net_stream *s);                /* it holds bytes, decoded or not, that nobody has read */
 	void (*free)(struct net_stream *s);                         /* frees s->state */
 };
 
@@ -126,7 +126,7 @@ void net_stream_abandon(struct net_stream *s);
 void net_stream_pause(struct net_stream *s);
 void net_stream_resume(struct net_stream *s);
 
-/* Call on_readable in the next turn: for who stops reading before NET_AGAIN without a pause. */
+/* Call on_readable in the next turn: for who stops reading before NET_AGAIN. Ends a pause. */
 void net_stream_again(struct net_stream *s);
 
 /* on_timeout in `ms` from now unless moved; 0: no deadline. Costs no system call and, mostly, no timer operation. */

@@ -8,7 +8,11 @@
 #include "base/clock.h"
 #include "proxy/client.h"
 
-enum { LINES_MAX = 64 * 1024, LINE_MAX_BYTES = 16 * 1024 };
+/*
+ * Of a value so much is logged, which escaped may be six times as long. A line has five that a client can choose freely
+ * (method, target, referer, user agent, certificate subject), and short ones.
+ */
+enum { VALUE_MAX = 2048, LINE_MAX_BYTES = 5 * 6 * VALUE_MAX + 16 * 1024, LINES_MAX = 64 * 1024 };
 
 void
 access_log_init(struct access_log *l)
@@ -51,7 +55,7 @@ static void
 put_escaped(struct buf *b, struct sv s)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t max = s.n > LINE_MAX_BYTES / 8 ? LINE_MAX_BYTES / 8 : s.n;
+	size_t max = MIN_OF(s.n, (size_t)VALUE_MAX);
 	char *to = buf_room(b, max * 6);
 	size_t n = 0;
 
@@ -185,7 +189,7 @@ access_log_write(struct access_log *l, const struct exchange *x)
 {
 	if (l->fd < 0)
 		return;
-	if (buf_len(&l->lines) > LINES_MAX - LINE_MAX_BYTES)
+	if (buf_len(&l->lines) > LINES_MAX)
 		access_log_flush(l);
 	if (l->format == CONF_ACCESS_JSON)
 		put_json(&l->lines, x);

@@ -237,6 +237,8 @@ on_drained(struct net_stream *s)
 	client_arm(c);
 	if (c->exchange != NULL)
 		exchange_client_drained(c->exchange);
+	else
+		net_stream_again(s); /* what it sent meanwhile has been waiting for that */
 }
 
 static void
@@ -316,18 +318,17 @@ client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
 	return true;
 }
 
-const struct tls_peer *
-client_peer(struct client *c)
+bool
+client_peer(struct client *c, const struct tls_peer **out)
 {
-	if (!c->is_tls || c->peer_looked)
-		return c->peer;
-	c->peer_looked = true;
-	c->peer = malloc(sizeof(*c->peer));
-	if (c->peer != NULL && !tls_stream_peer(&c->stream, c->thread->tls, c->peer)) {
-		free(c->peer);
-		c->peer = NULL;
+	bool shown = false;
+
+	if (c->is_tls && !c->peer_looked) {
+		c->peer = tls_stream_peer(&c->stream, c->thread->tls, &shown);
+		c->peer_looked = c->peer != NULL || !shown;
 	}
-	return c->peer;
+	*out = c->peer;
+	return c->peer_looked || !c->is_tls;
 }
 
 /* --- accepting ---------------------------------------------------------------------------------------------- */
@@ -355,7 +356,8 @@ set_address(struct client *c, const struct net_address *peer)
 {
 	char text[NET_ADDRESS_TEXT] = "unknown"; /* RFC 7239, 6.2; what a Unix socket calls itself is not to be believed */
 
-	c->from = *peer;
+	c->from = net_ip_of(peer);
+	c->from_port = net_address_port(peer);
 	if (peer->u.sa.sa_family != AF_UNIX)
 		net_address_text(peer, false, text);
 	int n = snprintf(c->address_text, sizeof(c->address_text), "%s", text);

@@ -36,6 +36,7 @@ struct client {
 	struct http_head *trailers;  /* of the present request; NULL: none */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */
+	uint32_t turn_end;           /* of requests: at so many others get their turn */
 	uint16_t port;               /* of the listener; what else it says of its connections is copied below: it may go */
 	uint8_t phase;               /* enum client_phase */
 	uint8_t reason;              /* enum close_reason, when closed */
@@ -56,7 +57,8 @@ struct client {
 	bool chunked;                /* the present response is being sent in chunks */
 	struct sv address;           /* of the peer, without port; in address_text */
 	char address_text[48];
-	struct net_address from;
+	struct net_ip from;
+	uint16_t from_port;
 };
 
 /* What a listener does with a new connection. */
@@ -77,8 +79,8 @@ bool client_choose_site(struct net_stream *s, struct sv name, struct tls_choice 
 /* Look again, once the turn is over, at bytes that have been read already. */
 void client_later(struct client *c);
 
-/* The client certificate's facts; NULL: none was shown. */
-const struct tls_peer *client_peer(struct client *c);
+/* The client certificate's facts; *out NULL: none was shown. False: memory is out, and none must not be said. */
+MUST_CHECK bool client_peer(struct client *c, const struct tls_peer **out);
 
 /* --- client_h1.c --- */
 

@@ -7,6 +7,7 @@
 enum {
 	DISCARD_MAX = 64 * 1024, /* so much of a body nobody wants is read, to keep the connection */
 	STASH_READ = 16 * 1024,  /* read at a time behind bytes that are kept */
+	REQUESTS_A_TURN = 32,    /* pipelined ones that are answered at once; their memory comes back only after the turn */
 };
 
 /* --- the front of an exchange ------------------------------------------------------------------------------- */
@@ -325,6 +326,20 @@ read_body(struct client *c, struct sv in)
 	return in.n - rest.n;
 }
 
+/* It has not taken the responses so far, and asks for more: they would gather here. */
+static bool
+is_behind(const struct client *c)
+{
+	return (c->phase == CLIENT_IDLE || c->phase == CLIENT_HEAD) && net_stream_pending(&c->stream) > 0;
+}
+
+/* No further request is begun in this turn. */
+static bool
+has_to_wait(const struct client *c)
+{
+	return c->requests == c->turn_end || is_behind(c);
+}
+
 /* Go through `in`; returns how much of it has been used. */
 static size_t
 consume(struct client *c, struct sv in)
@@ -336,7 +351,7 @@ consume(struct client *c, struct sv in)
 		switch ((enum client_phase)c->phase) {
 		case CLIENT_IDLE:
 		case CLIENT_HEAD:
-			used = read_head(c, rest);
+			used = has_to_wait(c) ? 0 : read_head(c, rest);
 			break;
 		case CLIENT_BODY:
 			used = read_body(c, rest);
@@ -376,6 +391,12 @@ at_end(struct client *c)
 			c->keep = false; /* otherwise the end comes again, after the pipelined requests */
 		net_stream_pause(&c->stream);
 		client_arm(c);
+		return;
+	}
+	if (net_stream_pending(&c->stream) > 0 && c->phase == CLIENT_LINGER) {
+		/* It has closed its half, and is still to take the end of its last response: on_drained closes. */
+		c->linger = false;
+		net_stream_pause(&c->stream);
 		return;
 	}
 	client_close(c, c->phase == CLIENT_LINGER ? (enum close_reason)c->reason : CLOSE_CLIENT);
@@ -454,15 +475,17 @@ client_h1_readable(struct client *c)
 	int reads = 0;
 
 	c->reading = true;
+	c->turn_end = c->requests + REQUESTS_A_TURN;
 	/* Pipelined requests that were read with an earlier one, as long as each is answered at once. */
 	while (!c->closed && c->phase != CLIENT_WAIT && buf_len(&c->in) > 0 && consume_kept(c))
 		;
-	while (!c->closed && !c->stream.paused && reads < NET_READS && read_once(c))
+	while (!c->closed && !c->stream.paused && reads < NET_READS && !has_to_wait(c) && read_once(c))
 		reads++;
-	if (reads == NET_READS && !c->closed)
-		net_stream_again(&c->stream);
 	c->reading = false;
-	/* A request answered within the loop, with another behind it. */
-	if (!c->closed && c->phase == CLIENT_IDLE && c->stream.paused)
-		net_stream_resume(&c->stream);
+	if (c->closed)
+		return;
+	if (is_behind(c))
+		net_stream_pause(&c->stream); /* on_drained goes on */
+	else if (c->stream.paused ? c->phase == CLIENT_IDLE : reads == NET_READS || has_to_wait(c))
+		net_stream_again(&c->stream); /* paused and idle: a request was answered within the loop, with another behind it */
 }

@@ -26,7 +26,7 @@ room_for(struct exchange *x, size_t need, struct buf *out)
 /* --- who the client is -------------------------------------------------------------------------------------- */
 
 static bool
-is_trusted(const struct snapshot *s, const struct net_address *a)
+is_trusted(const struct snapshot *s, const struct net_ip *a)
 {
 	for (size_t i = 0; i < s->n_trusted; i++)
 		if (net_cidr_holds(&s->trusted[i], a))
@@ -40,28 +40,17 @@ peer_is_trusted(const struct exchange *x)
 	return x->view->snapshot->n_trusted > 0 && is_trusted(x->view->snapshot, &x->client->from);
 }
 
-/* A numeric address without a port, as X-Forwarded-For has it. */
-static bool
-parse_bare_address(struct sv text, struct net_address *out)
-{
-	char with_port[NET_ADDRESS_TEXT];
-	bool v6 = memchr(text.p, ':', text.n) != NULL;
-	int n = snprintf(with_port, sizeof(with_port), v6 ? "[%.*s]:1" : "%.*s:1", SV_FMT(text));
-
-	return n > 0 && (size_t)n < sizeof(with_port) && net_address_parse(sv_of(with_port, (size_t)n), out, NULL);
-}
-
 /* Go through one X-Forwarded-For line from the right. False: *found is the client, or what stands left tells nothing. */
 static bool
 goes_on(const struct exchange *x, struct sv line, struct sv *found)
 {
-	struct net_address a;
+	struct net_ip a;
 
 	for (;;) {
 		const char *comma = line.n > 0 ? memrchr(line.p, ',', line.n) : NULL;
 		const char *from = comma != NULL ? comma + 1 : line.p;
 		struct sv entry = sv_trim(sv_of(from, (size_t)(line.p + line.n - from)));
-		if (entry.n == 0 || !parse_bare_address(entry, &a))
+		if (entry.n == 0 || !net_ip_parse(entry, &a))
 			return false;
 		*found = entry;
 		if (!is_trusted(x->view->snapshot, &a))
@@ -94,9 +83,6 @@ exchange_client_address(const struct exchange *x)
 }
 
 /* --- forwarding fields -------------------------------------------------------------------------------------- */
-
-static const uint8_t forwarding_ids[] = {HTTP_FORWARDED, HTTP_X_FORWARDED_FOR, HTTP_X_FORWARDED_HOST, HTTP_X_FORWARDED_PROTO,
-    HTTP_X_FORWARDED_PORT, HTTP_X_REAL_IP};
 
 static bool
 set_unless_told(struct http_head *h, enum http_field_id id, struct sv value)
@@ -153,30 +139,25 @@ static const struct sv certificate_fields[] = {
 };
 
 /* In any spelling that an origin may take for the same variable. */
-static void
-drop_pretended(struct http_head *h)
+static bool
+is_certificate_field(const struct http_field *f)
 {
-	for (unsigned i = 0; i < h->n_fields; i++) {
-		struct http_field *f = &h->fields[i];
-		if (f->id != HTTP_OTHER || f->name.n < sizeof("X-Client-Cert-") || ascii_lower(f->name.p[0]) != 'x')
-			continue;
-		for (size_t k = 0; k < COUNTOF(certificate_fields); k++)
-			f->dropped |= http_field_same(f->name, certificate_fields[k]);
-	}
-}
-
-void
-forward_distrust_trailers(struct http_head *trailers)
-{
-	drop_pretended(trailers);
+	if (f->id != HTTP_OTHER || f->name.n < sizeof("X-Client-Cert-") || ascii_lower(f->name.p[0]) != 'x')
+		return false;
+	for (size_t i = 0; i < COUNTOF(certificate_fields); i++)
+		if (http_field_same(f->name, certificate_fields[i]))
+			return true;
+	return false;
 }
 
 static bool
 add_certificate(struct exchange *x)
 {
-	const struct tls_peer *peer = client_peer(x->client);
+	const struct tls_peer *peer;
 	struct http_head *h = &x->request;
 
+	if (!client_peer(x->client, &peer))
+		return false;
 	if (peer == NULL)
 		return http_head_add(h, certificate_fields[0], SV("NONE"));
 	/* In the order of CERTIFICATE_FIELDS. */
@@ -188,28 +169,37 @@ add_certificate(struct exchange *x)
 	return true;
 }
 
-/* Also spelled with '_' in place of '-', which many an origin takes for the same. */
+/*
+ * All that begins with X-Forwarded-: beside our own there are X-Forwarded-Ssl, -Prefix, -Server and more, which origins
+ * believe. Also spelled with '_' in place of '-', which many an origin takes for the same.
+ */
 static bool
 is_forwarding(const struct http_field *f)
 {
-	bool same = (http_field_flags(f->id) & HTTP_FORWARDING) != 0;
+	struct sv prefix = SV("x-forwarded-");
 
-	if (f->id != HTTP_OTHER || memchr(f->name.p, '_', f->name.n) == NULL)
-		return same;
-	for (size_t i = 0; !same && i < COUNTOF(forwarding_ids); i++)
-		same = http_field_same(f->name, sv_cstr(http_field_name(forwarding_ids[i])));
-	return same;
+	if (f->id != HTTP_OTHER || ascii_lower(f->name.p[0]) != 'x')
+		return (http_field_flags(f->id) & HTTP_FORWARDING) != 0;
+	return http_field_same(sv_of(f->name.p, MIN_OF(f->name.n, prefix.n)), prefix) ||
+	       http_field_same(f->name, sv_cstr(http_field_name(HTTP_X_REAL_IP)));
 }
 
 void
 forward_distrust(struct exchange *x)
 {
 	struct http_head *h = &x->request;
+	bool trusted = peer_is_trusted(x);
 
-	if (!peer_is_trusted(x))
-		for (unsigned i = 0; i < h->n_fields; i++)
-			h->fields[i].dropped |= is_forwarding(&h->fields[i]);
-	drop_pretended(h);
+	for (unsigned i = 0; i < h->n_fields; i++)
+		h->fields[i].dropped |= is_certificate_field(&h->fields[i]) || (!trusted && is_forwarding(&h->fields[i]));
+}
+
+/* Nobody honest says so behind a body. */
+void
+forward_distrust_trailers(struct http_head *trailers)
+{
+	for (unsigned i = 0; i < trailers->n_fields; i++)
+		trailers->fields[i].dropped |= is_certificate_field(&trailers->fields[i]) || is_forwarding(&trailers->fields[i]);
 }
 
 /* --- edits and rewriting ------------------------------------------------------------------------------------ */
@@ -236,7 +226,7 @@ variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], stru
 	if (x->is_tls)
 		tls_stream_facts(&x->client->stream, &tls);
 	out[VAR_CLIENT_ADDRESS] = exchange_client_address(x);
-	out[VAR_CLIENT_PORT] = sv_of(port, (size_t)snprintf(port, NUMBER_TEXT, "%u", net_address_port(&x->client->from)));
+	out[VAR_CLIENT_PORT] = sv_of(port, (size_t)snprintf(port, NUMBER_TEXT, "%u", x->client->from_port));
 	out[VAR_HOST] = x->host;
 	out[VAR_SCHEME] = x->is_tls ? SV("https") : SV("http");
 	out[VAR_METHOD] = x->request.method;

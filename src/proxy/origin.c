@@ -131,9 +131,7 @@ origin_release(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 
 	if (o->closed)
 		return;
-	/* Bytes behind a response would be taken for the answer to somebody else's request. */
-	bool more = !o->stream.dry && net_stream_is_stale(&o->stream);
-	if (more || p->n_idle >= idle_max || o->thread->draining || net_stream_pending(&o->stream) > 0) {
+	if (p->n_idle >= idle_max || o->thread->draining || net_stream_pending(&o->stream) > 0) {
 		origin_close(o);
 		return;
 	}
@@ -297,17 +295,15 @@ connect_new(struct exchange *x, struct origin_pool *p, bool *ours, const char **
 }
 
 /*
- * The one that was used last. A request that must not be sent twice is not given to a connection that the server may just
- * have closed: looking costs a system call, which the others are spared.
+ * The one that was used last. Each is looked at first, for a system call: what an origin sent behind a response would be
+ * taken for the answer to this request, and a request that must not be sent twice must not meet a closed connection.
  */
 static struct origin *
 take_idle(struct exchange *x, struct origin_pool *p)
 {
-	bool look = !http_method_is_idempotent(x->request.method_id) || x->request_framing != H1_NO_BODY;
-
 	while (!x->fresh && !LIST_EMPTY(&p->idle)) {
 		struct origin *o = LIST_FIRST(&p->idle);
-		if (look && net_stream_is_stale(&o->stream)) {
+		if (net_stream_is_stale(&o->stream)) {
 			origin_close(o);
 			continue;
 		}

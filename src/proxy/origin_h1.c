@@ -158,7 +158,7 @@ final_head(struct origin *o, struct http_head *h)
 	if (switching)
 		o->body.framing = H1_CLOSE_BODY;
 	o->in_body = true;
-	o->keep = !switching && o->body.framing != H1_CLOSE_BODY && h1_keeps_alive(h);
+	o->keep = !switching && o->body.framing != H1_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
 	enum h1_framing framing = switching ? H1_NO_BODY : (enum h1_framing)o->body.framing;
 	bool empty = o->body.framing == H1_NO_BODY || (o->body.framing == H1_LENGTH_BODY && o->body.left == 0);
 	net_stream_deadline(&o->stream, switching ? 0 : x->action->timeouts->response_body);
@@ -300,6 +300,6 @@ origin_h1_readable(struct origin *o)
 
 	while (!o->closed && o->exchange != NULL && !o->stream.paused && reads < NET_READS && read_once(o))
 		reads++;
-	if (reads == NET_READS && !o->closed)
+	if (reads == NET_READS && !o->closed && !o->stream.paused)
 		net_stream_again(&o->stream);
 }

@@ -3,6 +3,8 @@
 #include <openssl/bio.h>
 #include <pthread.h>
 
+#include "tls/stream.h"
+
 static BIO_METHOD *method;
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 
@@ -48,8 +50,10 @@ bio_read(BIO *bio, char *p, size_t n, size_t *got)
 
 	BIO_clear_retry_flags(bio);
 	*got = r > 0 ? (size_t)r : 0;
-	if (r == NET_AGAIN)
+	if (r == NET_AGAIN) {
+		((struct tls_stream *)s->state)->starved = true;
 		BIO_set_retry_read(bio);
+	}
 	return r > 0;
 }
 

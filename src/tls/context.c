@@ -33,6 +33,7 @@ tls_context_new(struct tls_thread *thread, const SSL_METHOD *method, struct err 
 	        SSL_OP_PRIORITIZE_CHACHA);
 	/* Without NO_AUTO_CHAIN a bundle without intermediates would have a chain searched for it in each handshake. */
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* tls_stream_read() counts what is no data */
 	SSL_CTX_set_read_ahead(context, 1);
 	return context;
 }

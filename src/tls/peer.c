@@ -2,7 +2,8 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tls/server.h"
 #include "tls/stream.h"
@@ -18,16 +19,19 @@ tls_stream_facts(const struct net_stream *s, struct tls_session_facts *out)
 }
 
 static bool
-hex(const unsigned char *p, size_t n, const char *digits, char *out, size_t size)
+print_name(BIO *to, const X509_NAME *name)
 {
-	out[0] = '\0';
-	if (n > (size - 1) / 2)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[p[i] >> 4];
-		out[2 * i + 1] = digits[p[i] & 15];
-	}
-	out[2 * n] = '\0';
+	return X509_NAME_print_ex(to, name, 0, XN_FLAG_RFC2253) >= 0;
+}
+
+static bool
+print_serial(BIO *to, const ASN1_INTEGER *serial)
+{
+	const unsigned char *p = ASN1_STRING_get0_data(serial);
+
+	for (int i = 0; i < ASN1_STRING_length(serial); i++)
+		if (BIO_printf(to, "%02X", p[i]) != 2)
+			return false;
 	return true;
 }
 
@@ -38,7 +42,7 @@ tls_name_text(const X509_NAME *name, char *out, size_t size)
 	char *text = NULL;
 
 	out[0] = '\0';
-	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
+	if (bio != NULL && print_name(bio, name)) {
 		long n = BIO_get_mem_data(bio, &text);
 		if (n > 0)
 			(void)sv_copy(sv_of(text, (size_t)n), out, size);
@@ -46,31 +50,68 @@ tls_name_text(const X509_NAME *name, char *out, size_t size)
 	BIO_free(bio);
 }
 
-static void
-fingerprint(X509 *cert, const EVP_MD *sha256, char *out, size_t size)
+bool
+tls_peer_is_nameable(const X509 *cert)
 {
-	unsigned char digest[32], *der = NULL;
-	int n = i2d_X509(cert, &der);
+	const X509_NAME *names[] = {X509_get_subject_name(cert), X509_get_issuer_name(cert)};
+	BIO *bio = BIO_new(BIO_s_mem());
+	bool ok = bio != NULL;
 
-	out[0] = '\0';
-	if (n > 0 && EVP_Digest(der, (size_t)n, digest, NULL, sha256, NULL) == 1)
-		(void)hex(digest, sizeof(digest), "0123456789abcdef", out, size);
-	OPENSSL_free(der);
+	for (size_t i = 0; ok && i < COUNTOF(names); i++)
+		ok = print_name(bio, names[i]) && BIO_pending(bio) <= TLS_PEER_NAME_MAX && BIO_reset(bio) == 1;
+	BIO_free(bio);
+	return ok;
 }
 
-bool
-tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, struct tls_peer *out)
+static bool
+fingerprint(const X509 *cert, const EVP_MD *sha256, char out[65])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char digest[32], *der = NULL;
+	int n = i2d_X509(cert, &der);
+	bool ok = n > 0 && EVP_Digest(der, (size_t)n, digest, NULL, sha256, NULL) == 1;
+
+	OPENSSL_free(der);
+	for (size_t i = 0; ok && i < sizeof(digest); i++) {
+		out[2 * i] = digits[digest[i] >> 4];
+		out[2 * i + 1] = digits[digest[i] & 15];
+	}
+	out[64] = '\0';
+	return ok;
+}
+
+/* The three texts, each with its NUL, in the order of struct tls_peer. */
+static struct tls_peer *
+with_texts(BIO *texts)
+{
+	char *p = NULL;
+	long n = BIO_get_mem_data(texts, &p);
+	struct tls_peer *peer = n > 0 ? calloc(1, sizeof(*peer) + (size_t)n) : NULL;
+
+	if (peer == NULL)
+		return NULL;
+	memcpy(peer->text, p, (size_t)n);
+	peer->subject = peer->text;
+	peer->issuer = peer->subject + strlen(peer->subject) + 1;
+	peer->serial = peer->issuer + strlen(peer->issuer) + 1;
+	return peer;
+}
+
+struct tls_peer *
+tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *shown)
 {
 	const struct tls_stream *t = s->state;
-	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+	const X509 *cert = SSL_get0_peer_certificate(t->ssl);
 
-	if (cert == NULL || SSL_get_verify_result(t->ssl) != X509_V_OK)
-		return false;
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
-	tls_name_text(X509_get_subject_name(cert), out->subject, sizeof(out->subject));
-	tls_name_text(X509_get_issuer_name(cert), out->issuer, sizeof(out->issuer));
-	(void)hex(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial), "0123456789ABCDEF", out->serial,
-	    sizeof(out->serial));
-	fingerprint(cert, thread->sha256, out->fingerprint, sizeof(out->fingerprint));
-	return true;
+	*shown = cert != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK;
+	BIO *texts = *shown ? BIO_new(BIO_s_mem()) : NULL;
+	bool ok = texts != NULL && print_name(texts, X509_get_subject_name(cert)) && BIO_write(texts, "", 1) == 1 &&
+	    print_name(texts, X509_get_issuer_name(cert)) && BIO_write(texts, "", 1) == 1 &&
+	    print_serial(texts, X509_get0_serialNumber(cert)) && BIO_write(texts, "", 1) == 1;
+	struct tls_peer *peer = ok ? with_texts(texts) : NULL;
+	BIO_free(texts);
+	if (peer == NULL || fingerprint(cert, thread->sha256, peer->fingerprint))
+		return peer;
+	free(peer);
+	return NULL;
 }

@@ -34,6 +34,12 @@ on_verify(int ok, X509_STORE_CTX *x)
 {
 	const SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
 
+	if (ok && X509_STORE_CTX_get_error_depth(x) == 0 && !tls_peer_is_nameable(X509_STORE_CTX_get_current_cert(x))) {
+		tls_stream_note(tls_stream_of(ssl)->state, "client certificate refused: its subject or issuer has more than %d bytes",
+		    TLS_PEER_NAME_MAX);
+		X509_STORE_CTX_set_error(x, X509_V_ERR_UNSPECIFIED);
+		return 0;
+	}
 	if (!ok)
 		tls_stream_note_refused(tls_stream_of(ssl)->state, x, "client");
 	return ok;

@@ -53,13 +53,18 @@ void tls_stream_facts(const struct net_stream *s, struct tls_session_facts *out)
 /* The name the client asked for, as given to choose. */
 struct sv tls_stream_server_name(const struct net_stream *s);
 
-/* The verified client certificate; false: none was shown. Also after a resumption. */
+enum { TLS_PEER_NAME_MAX = 4096 }; /* a certificate whose subject or issuer is longer as text is refused */
+
+/* The verified client certificate. One allocation: free() it. */
 struct tls_peer {
-	char subject[512], issuer[512]; /* RFC 2253, printable ASCII only; empty when it does not fit: never cut off */
-	char serial[64];                /* upper-case hex */
-	char fingerprint[65];           /* SHA-256 of the DER, lower-case hex */
+	const char *subject, *issuer; /* RFC 2253, printable ASCII only */
+	const char *serial;           /* upper-case hex */
+	char fingerprint[65];         /* SHA-256 of the DER, lower-case hex */
+	char text[];
 };
-bool tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, struct tls_peer *out);
+
+/* NULL: none was shown, or memory is out (*shown tells which). Also after a resumption. */
+struct tls_peer *tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *shown);
 
 /*
  * Why the handshake failed, or reading or writing did, for the log: in on_failed or after NET_ERROR, until the stream

@@ -172,6 +172,26 @@ tls_stream_handshake(struct net_stream *s)
 	return result;
 }
 
+enum { MESSAGES_FREE = 32, BYTES_A_MESSAGE = 1024 * 1024 };
+
+/*
+ * A record that was no data: a ticket, a KeyUpdate (RFC 8446, 4.6.3). Each costs as much as data does and the peer next to
+ * nothing, and no data comes of it that a turn could be bounded by: who sends more than anybody needs is cut off.
+ */
+static bool
+tolerate(struct net_stream *s, int *end)
+{
+	struct tls_stream *t = s->state;
+	bool few = ++t->messages <= MESSAGES_FREE + t->received / BYTES_A_MESSAGE;
+
+	if (!few) {
+		tls_stream_note(t, "a flood of messages that are no data (KeyUpdate, perhaps)");
+		errno = EPROTO;
+	}
+	*end = few ? 0 : broken(s);
+	return few;
+}
+
 ssize_t
 tls_stream_read(struct net_stream *s, void *p, size_t n)
 {
@@ -183,22 +203,24 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 		errno = t->error;
 		return t->end == END_OF_STREAM ? NET_EOF : NET_ERROR;
 	}
-	t->again = true;
 	/* Nothing here and nothing there: OpenSSL would allocate a record's buffer to find that out. */
 	if (s->dry && !SSL_has_pending(t->ssl))
 		return NET_AGAIN;
 	prepare();
 	do {
+		t->starved = false;
 		int r = SSL_read_ex(t->ssl, (char *)p + got, n - got, &piece);
-		if (r != 1) {
-			end = outcome(s, r);
-			break;
+		if (r == 1) {
+			got += piece;
+			continue;
 		}
-		got += piece;
-	} while (got < n && SSL_has_pending(t->ssl));
+		end = outcome(s, r);
+		if (end != NET_AGAIN || t->starved || !tolerate(s, &end))
+			break;
+	} while (got < n && (got == 0 || SSL_has_pending(t->ssl)));
+	t->received += got;
 	if (tls_bio_flush(s) != 0 && t->end == 0) /* an alert, or the answer to a KeyUpdate */
 		end = broken(s);
-	t->again = end == NET_AGAIN;
 	/*
 	 * All was read. RELEASE_BUFFERS gives back what records needed, but a message of the handshake among them (a
 	 * ticket, a KeyUpdate) has allocated buffers both ways. Not in the midst of a record: CVE-2024-4741.
@@ -216,7 +238,7 @@ tls_stream_pending(const struct net_stream *s)
 {
 	const struct tls_stream *t = s->state;
 
-	return !t->again && SSL_has_pending(t->ssl);
+	return SSL_has_pending(t->ssl);
 }
 
 static bool

@@ -23,8 +23,10 @@ struct tls_stream {
 	char *failure;      /* why it broke, malloc'ed; NULL: it did not, or memory was out */
 	int end;            /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
 	int error;          /* errno with NET_ERROR */
+	uint32_t messages;  /* records since the handshake that were no data */
+	uint64_t received;  /* bytes of data */
+	bool starved;       /* OpenSSL asked the socket, and it had nothing */
 	uint16_t alert;     /* the peer's alert that broke it, + 1; 0: none */
-	bool again;         /* the last read returned NET_AGAIN: what is buffered is no whole record */
 	bool unrecognized;  /* refused because no site serves the name */
 };
 
@@ -46,6 +48,9 @@ void tls_stream_note_refused(struct tls_stream *t, X509_STORE_CTX *x, const char
  * another's.
  */
 void tls_name_text(const X509_NAME *name, char *out, size_t size);
+
+/* Do its names fit in TLS_PEER_NAME_MAX? An origin is told all of them or is not asked: cut off they are another's. */
+bool tls_peer_is_nameable(const X509 *cert);
 
 /* The calls of struct net_transform; each side adds its own free, and the server its own handshake. */
 int tls_stream_handshake(struct net_stream *s);

@@ -238,12 +238,17 @@ def test_a_client_that_only_closed_its_half_gets_the_answer(simple, recorder):
         assert c.response().body == b"late"
 
 
-@pytest.mark.parametrize("name", ["X_Forwarded_For", "x-forwarded_for", "X_REAL_IP", "X_Forwarded_Proto"])
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "x-forwarded_for", "X_REAL_IP", "X_Forwarded_Proto",
+                                  "X-Forwarded-Ssl", "X-Forwarded-Prefix", "X_Forwarded-Server"])  # fmt: skip
 def test_forwarding_fields_in_disguise_are_not_believed(simple, echo, name):
-    """Many an origin takes '_' for '-'."""
+    """Many an origin takes '_' for '-', and knows more of them than we set; in trailers they have no business at all."""
     with simple().client() as c:
         answer = c.request(fields={name: "192.0.2.66"})
         assert "192.0.2.66" not in answer.text
+        c.send("POST / HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%s: 192.0.2.66\r\nX-Sum: 1\r\n\r\n" % name)
+        answer = c.response()
+        assert "192.0.2.66" not in answer.text
+        assert answer.status == 400 or "X-Sum" in answer.text
 
 
 @pytest.mark.memory

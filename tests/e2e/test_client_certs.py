@@ -3,6 +3,8 @@
 import ssl
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from harness import client, pki, proxy
 from harness.client import TLS12, TLS13
@@ -68,6 +70,21 @@ def turned_away(p, **options):
 
 def test_none_asks_for_nothing(simple, device):
     assert told(simple().get(identity=device)).get("X-Client-Cert-Verify") in (None, "NONE")
+
+
+def many_units(n):
+    """A subject of `n` organizational units, as text some 64 bytes each."""
+    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "%060d" % i) for i in range(n)])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_long_subject_is_told_whole_and_a_monstrous_one_refused(guarded, devices, version):
+    p = guarded("required", devices)
+    answer = told(p.get(identity=devices.leaf("long", client=True, subject=many_units(60)), version=version))
+    assert answer["X-Client-Cert-Verify"] == "SUCCESS"
+    assert [("%060d" % i) in answer["X-Client-Cert-Subject"] for i in range(60)] == [True] * 60
+    assert turned_away(p, identity=devices.leaf("monster", client=True, subject=many_units(70)), version=version)
+    p.wait_log("its subject or issuer has more than 4096 bytes")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -170,7 +170,7 @@ make_monstrous(char *long_text, size_t n)
 	static struct tls_peer peer;
 
 	memset(long_text, 0xff, n);
-	memset(peer.subject, 0xff, sizeof(peer.subject) - 1);
+	peer.subject = long_text;
 	client.peer = &peer;
 	user_agent(sv_of(long_text, n));
 	x.request.fields[1] = (struct http_field){SV("Referer"), sv_of(long_text, n), HTTP_REFERER, false};

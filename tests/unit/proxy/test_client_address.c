@@ -22,8 +22,10 @@ from(const char *peer, const char *const *lines)
 	char text[NET_ADDRESS_TEXT];
 
 	(void)snprintf(text, sizeof(text), strchr(peer, ':') != NULL ? "[%s]:1" : "%s:1", peer);
-	cr_assert(net_address_parse(sv_cstr(text), &client.from, NULL));
-	net_address_text(&client.from, false, text);
+	struct net_address a;
+	cr_assert(net_address_parse(sv_cstr(text), &a, NULL));
+	client.from = net_ip_of(&a);
+	net_address_text(&a, false, text);
 	(void)snprintf(client.address_text, sizeof(client.address_text), "%s", text);
 	client.address = sv_cstr(client.address_text);
 	http_head_init(&x.request, false);

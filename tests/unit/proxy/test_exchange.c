@@ -175,6 +175,14 @@ Test(exchange, responses_without_a_body)
 	(void)hear(origin, HEAD_END);
 	say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
 	cr_expect(has_line(hear(client, HEAD_END), "Content-Length: 1000"));
+	/* An origin that sends those 1000 bytes after all must not be asked anything more. */
+	free(hear_all(origin, NULL, NULL));
+	close(origin);
+	say(client, GET("/"));
+	origin = origin_accept(0);
+	(void)hear(origin, HEAD_END);
+	say(origin, "HTTP/1.1 204 No Content\r\n\r\n");
+	(void)hear(client, HEAD_END);
 	ask(client, GET("/"), origin, "HTTP/1.1 204 No Content\r\n\r\n", "204");
 	ask(client, GET("/"), origin, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", "304");
 	ask(client, GET("/"), origin, OK, "200");

@@ -68,10 +68,10 @@ Test(tls_client_certificates, required)
 		struct peer_seen p = connect_as(&device, versions[i]);
 		cr_expect(p.ponged && w.seen.has_peer);
 		cr_expect_eq(p.cas, 1);
-		cr_expect_str_eq(w.seen.peer.subject, "CN=device-1,O=Bascule Tests");
-		cr_expect_str_eq(w.seen.peer.issuer, "CN=Devices,O=Bascule Tests");
-		cr_expect_eq(strlen(w.seen.peer.fingerprint), 64);
-		cr_expect_gt(strlen(w.seen.peer.serial), 0);
+		cr_expect_str_eq(w.seen.peer->subject, "CN=device-1,O=Bascule Tests");
+		cr_expect_str_eq(w.seen.peer->issuer, "CN=Devices,O=Bascule Tests");
+		cr_expect_eq(strlen(w.seen.peer->fingerprint), 64);
+		cr_expect_gt(strlen(w.seen.peer->serial), 0);
 
 		p = connect_as(NULL, versions[i]);
 		cr_expect(!p.ponged && w.seen.failed);
@@ -115,6 +115,6 @@ Test(tls_client_certificates, names_are_escaped)
 
 	w.sites[0].policy = wire_policy(&w, CONF_CLIENT_REQUIRED, &device_ca, NULL);
 	cr_expect(connect_as(&odd, 0).ponged);
-	cr_expect_str_eq(w.seen.peer.subject, "CN=a\\0D\\0AX: y\\, O=root\\+b\\C3\\BC,O=Bascule Tests");
+	cr_expect_str_eq(w.seen.peer->subject, "CN=a\\0D\\0AX: y\\, O=root\\+b\\C3\\BC,O=Bascule Tests");
 	pki_free(&odd);
 }

@@ -38,7 +38,7 @@ on_open(struct net_stream *s)
 	struct wire *w = wire_of(s);
 
 	w->seen.opened = true;
-	w->seen.has_peer = tls_stream_peer(s, w->thread, &w->seen.peer);
+	w->seen.peer = tls_stream_peer(s, w->thread, &w->seen.has_peer);
 	if (w->greeting > 0) {
 		char *bytes = malloc(w->greeting);
 		cr_assert_not_null(bytes);
@@ -159,6 +159,7 @@ wire_init(struct wire *w)
 void
 wire_done(struct wire *w)
 {
+	free(w->seen.peer);
 	tls_thread_free(w->thread);
 	pki_dir_remove(w->dir);
 }
@@ -237,6 +238,7 @@ begin(struct wire *w)
 {
 	struct err err;
 
+	free(w->seen.peer);
 	memset(&w->seen, 0, sizeof(w->seen));
 	w->loop = net_loop_new(&err);
 	cr_assert_not_null(w->loop, "%s", err.text);

@@ -33,7 +33,7 @@ struct wire_seen {
 	struct tls_failure failure;
 	struct tls_session_facts facts;
 	bool has_peer;
-	struct tls_peer peer;
+	struct tls_peer *peer; /* owned, until the next connection */
 	char name[256];     /* tls_stream_server_name */
 	unsigned chosen;    /* calls of choose */
 	size_t bytes, reads, pauses;

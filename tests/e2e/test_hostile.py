@@ -1,0 +1,188 @@
+"""Clients and origins that mean harm: nobody else may pay for it, nor be given what was meant for another."""
+
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from harness import proxy, wait, wire
+
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+
+
+# --- bytes behind a response ---
+
+
+class Stopped:
+    """
+    The worker stands still within: what is sent meanwhile waits in its sockets, so that it finds the client's request and
+    the origin's bytes in the same turn, the request first.
+    """
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        state = pathlib.Path("/proc/%d/stat" % self.pid)
+        wait.until(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T", "the worker to stop")
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def sends_late(answer, late):
+    """An origin that gives each first request on a connection this answer, and those bytes when it is told to."""
+    go, gone, connections = threading.Event(), threading.Event(), []
+
+    def script(c):
+        connections.append(c)
+        while True:
+            if c.request().target == "/trap":
+                c.send(answer)
+                assert go.wait(wait.DEADLINE)
+                c.send(late)
+                gone.set()
+            else:
+                c.answer(body="honest")
+
+    return script, go, gone, connections
+
+
+@pytest.mark.parametrize(
+    "method, answer",
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 65495\r\n\r\n" + b"x" * 65495),  # as much as one read takes
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(EVIL)),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: %d\r\n\r\n" % len(EVIL)),
+    ],
+    ids=["behind a body", "behind a body of one full read", "body of a HEAD", "chunked body of a HEAD", "body of a 304"],
+)
+def test_nobody_is_given_what_an_origin_sends_behind_a_response(simple, recorder, method, answer):
+    script, go, gone, connections = sends_late(answer, EVIL)
+    p = simple(recorder(script).address, threads=1)
+    with p.client() as trap, p.client() as victim:
+        trap.request(method, "/trap")
+        with Stopped(p.worker):
+            victim.send_request("GET", "/")
+            go.set()
+            wait.until(lambda: gone.is_set() or connections[0].closed.is_set(), "the origin to have sent it")
+            wait.until(lambda: unread(connections[0]) == 0, "the origin's bytes to arrive")
+        assert victim.response().body == b"honest"
+    assert len(connections) == 2
+
+
+def unread(connection):
+    """Bytes that the origin has written and the proxy's kernel has not taken."""
+    import fcntl
+    import struct
+    import termios
+
+    try:
+        return struct.unpack("i", fcntl.ioctl(connection.socket, termios.TIOCOUTQ, b"\0" * 4))[0]
+    except (OSError, ValueError):
+        return 0  # closed
+
+
+def test_a_head_answered_without_a_length_keeps_its_connection(simple, recorder):
+    script, go, _, connections = sends_late(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"")
+    p = simple(recorder(script).address, threads=1)
+    go.set()
+    with p.client() as c:
+        c.request("HEAD", "/trap")
+        c.request()
+    assert len(connections) == 1
+
+
+# --- floods ---
+
+
+def fill(s, block):
+    """Send copies of `block` until the sockets on the way are full."""
+    s.setblocking(False)
+    rest = memoryview(block)
+    try:
+        while True:
+            rest = rest[s.send(rest) :] or memoryview(block)
+    except BlockingIOError:
+        return
+
+
+def take_all(s):
+    """Read until nothing has come for a moment, or the end."""
+    while select.select([s], [], [], 0.3 * wait.SLOW)[0]:
+        if not s.recv(1 << 20):
+            return
+
+
+def peak_kib(pid):
+    status = pathlib.Path("/proc/%d/status" % pid).read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M).group(1))
+
+
+def test_requests_that_the_proxy_answers_itself_cost_no_memory(simple):
+    """Pipelined in their thousands: each read holds many, and an exchange lives until the end of the turn."""
+    p = simple(listeners=[proxy.listener(tls=False)], threads=1)
+    before = peak_kib(p.worker)
+    clients = [socket.create_connection(("127.0.0.1", p.port)) for _ in range(3)]
+    with Stopped(p.worker):
+        for s in clients:
+            fill(s, b"GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n" * 1000)
+    for s in clients:
+        take_all(s)
+        s.close()
+    assert p.counter("requests") > 10000
+    assert peak_kib(p.worker) - before < 32 * 1024 * max(1, wait.SLOW)
+
+
+def test_a_flood_of_key_updates_ends_the_connection(simple, ca):
+    p = simple()
+    command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % p.port, "-servername", "site.test", "-tls1_3"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as s:
+        told, most = 0, 200
+        try:
+            # A command is seen only when it stands alone in what is read: wait for each to be acknowledged.
+            for _ in range(most):
+                s.stdin.write(b"k\n")
+                s.stdin.flush()
+                while b"KEYUPDATE" not in (line := s.stderr.readline()):
+                    if not line:
+                        raise BrokenPipeError
+                told += 1
+        except BrokenPipeError:
+            pass
+        try:
+            s.stdin.close()
+        except BrokenPipeError:
+            pass
+        s.wait(wait.DEADLINE)
+    assert 16 <= told < most
+
+
+# --- ends ---
+
+
+def test_a_client_that_closed_its_half_may_read_slowly(simple, recorder):
+    size = 20_000_000
+
+    def large(c):
+        c.request()
+        c.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+
+    p = simple(recorder(large).address, listeners=[proxy.listener(tls=False)])
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(wait.DEADLINE)
+        s.connect(("127.0.0.1", p.port))
+        s.sendall(b"GET / HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")
+        s.shutdown(socket.SHUT_WR)
+        reader = wire.Reader(s.recv)
+        assert len(reader.response("GET").body) == size
