@@ -109,8 +109,10 @@ on_write(evutil_socket_t fd, short what, void *arg)
 	struct sv waiting = buf_view(&s->out);
 	ssize_t n = send(fd, waiting.p, waiting.n, MSG_NOSIGNAL);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			s->events->on_failed(s, errno);
+		if (errno == EAGAIN || errno == EINTR)
+			return;
+		s->dry = false; /* what the peer said before may have come without an event so far */
+		s->events->on_failed(s, errno);
 		return;
 	}
 	buf_consume(&s->out, (size_t)n);

@@ -9,7 +9,8 @@
 
 enum {
 	HALF_CLOSED_MS = 2000, /* how long a client that has ended its side is taken for one that still waits */
-	LINGER_MS = 2000,   /* how long a client may take to notice that we have ended (RFC 9112, 9.6) */
+	LINGER_MS = 2000,   /* how long a client that we have ended with may be silent before it closes (RFC 9112, 9.6) */
+	LINGER_MAX_MS = 30000, /* and how long it may go on sending, an upload that was refused perhaps */
 	OVER_LIMIT_SHARE = 16, /* of the connection limit: so many more are told 503; beyond them none is accepted */
 	IN_MAX = 1024 * 1024,
 };
@@ -101,6 +102,7 @@ client_finish(struct client *c, enum close_reason why)
 	}
 	/* Closing with bytes unread would reset the connection, and the client might never see the response. */
 	c->phase = CLIENT_LINGER;
+	c->linger_until = net_loop_now(c->thread->loop) + LINGER_MAX_MS;
 	buf_clear(&c->in);
 	client_arm(c);
 	net_stream_resume(&c->stream);
@@ -120,7 +122,7 @@ void
 client_arm(struct client *c)
 {
 	const struct conf_timeouts *t = timeouts_of(c);
-	uint64_t ms = 0;
+	uint64_t ms = 0, now = net_loop_now(c->thread->loop);
 
 	if (c->closed)
 		return;
@@ -144,7 +146,7 @@ client_arm(struct client *c)
 		ms = t->tunnel;
 		break;
 	case CLIENT_LINGER:
-		ms = LINGER_MS;
+		ms = now < c->linger_until ? MIN_OF((uint64_t)LINGER_MS, c->linger_until - now) : 1;
 		break;
 	}
 	if (net_stream_pending(&c->stream) > 0) {
@@ -264,6 +266,7 @@ on_failed(struct net_stream *s, int error)
 	net_stream_abandon(s);
 	c->phase = CLIENT_LINGER;
 	c->linger = true;
+	c->linger_until = net_loop_now(c->thread->loop) + LINGER_MAX_MS;
 	client_arm(c);
 }
 

@@ -34,6 +34,7 @@ struct client {
 	struct h1_body body;
 	struct h1_scan scan;
 	struct http_head *trailers;  /* of the present request; NULL: none */
+	uint64_t linger_until;       /* ms; while lingering */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */
 	uint32_t turn_end;           /* of requests: at so many others get their turn */

@@ -464,7 +464,7 @@ read_once(struct client *c)
 		flush(c);
 		stash(c, sv_of(to + used, (size_t)n - used));
 	}
-	if (c->phase == CLIENT_BODY || c->phase == CLIENT_TUNNEL)
+	if (c->phase == CLIENT_BODY || c->phase == CLIENT_TUNNEL || c->phase == CLIENT_LINGER)
 		client_arm(c);
 	return true;
 }

@@ -219,8 +219,9 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 			break;
 	} while (got < n && (got == 0 || SSL_has_pending(t->ssl)));
 	t->received += got;
-	if (tls_bio_flush(s) != 0 && t->end == 0) /* an alert, or the answer to a KeyUpdate */
-		end = broken(s);
+	/* An alert, or the answer to a KeyUpdate. Who no longer takes it may have said why before: read on. */
+	if (tls_bio_flush(s) != 0)
+		t->deaf = errno;
 	/*
 	 * All was read. RELEASE_BUFFERS gives back what records needed, but a message of the handshake among them (a
 	 * ticket, a KeyUpdate) has allocated buffers both ways. Not in the midst of a record: CVE-2024-4741.
@@ -314,16 +315,18 @@ tls_stream_write(struct net_stream *s, const struct iovec *v, int n, bool last)
 {
 	struct tls_stream *t = s->state;
 
-	if (t->end == NET_ERROR) {
-		errno = t->error;
+	if (t->end == NET_ERROR || t->deaf != 0) {
+		errno = t->deaf != 0 ? t->deaf : t->error;
 		return NET_ERROR;
 	}
 	prepare();
 	bool ok = put_all(s, v, n);
 	if (ok && last)
 		(void)SSL_shutdown(t->ssl); /* 0: our close_notify is written, the peer's has not come yet */
-	if (tls_bio_flush(s) != 0 && t->end != NET_ERROR)
-		return broken(s);
+	if (tls_bio_flush(s) != 0) {
+		t->deaf = errno;
+		return NET_ERROR;
+	}
 	if (ok)
 		return 0;
 	errno = t->error;

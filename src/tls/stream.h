@@ -23,6 +23,7 @@ struct tls_stream {
 	char *failure;      /* why it broke, malloc'ed; NULL: it did not, or memory was out */
 	int end;            /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
 	int error;          /* errno with NET_ERROR */
+	int deaf;           /* errno: the peer takes no more; what it said before that can still be read. 0: it does */
 	uint32_t messages;  /* records since the handshake that were no data */
 	uint64_t received;  /* bytes of data */
 	bool starved;       /* OpenSSL asked the socket, and it had nothing */

@@ -1,5 +1,7 @@
 """Too large, too slow, too many: each has its answer, and costs the others nothing."""
 
+import time
+
 import pytest
 
 from harness import client, proxy, wait, wire
@@ -53,6 +55,16 @@ def test_413_reaches_a_client_that_sends_all_of_it(simple):
         with p.client() as c:
             c.send_request("POST", "/", body=b"x" * 300_000)
             assert c.response().status == 413
+
+
+def test_413_reaches_a_client_that_sends_slowly(simple):
+    p = simple(limits={"body_bytes": "10k"})
+    with p.client() as c:
+        c.send_request("POST", "/", {"Content-Length": "300000"})
+        for _ in range(7):
+            c.send(b"x" * 10_000)
+            time.sleep(0.5)  # for longer in all than a silent client is waited for
+        assert c.response().status == 413
 
 
 def test_431_of_a_large_head(simple, echo):

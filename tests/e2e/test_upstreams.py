@@ -124,6 +124,27 @@ def pin_of(identity):
     return "sha256/" + base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+def test_an_answer_given_before_the_upload_broke_off_is_passed_on(simple, recorder, ca, secured):
+    """The origin closes with bytes unread, so its socket answers with a reset: what it said before is there to be read."""
+
+    def refuse(c):
+        c.request_head()
+        c.answer("413 Content Too Large", b"too much", fields=[("Connection", "close")])
+
+    origin = recorder(refuse, identity=ca.leaf("127.0.0.1") if secured else None, receive_buffer=16384)
+    p = simple(origin.address, upstreams={"origin": {"tls": {"ca": ca.file}}} if secured else {})
+    for _ in range(20):
+        with p.client() as c:
+            c.send_request("POST", "/", {"Content-Length": str(50_000_000)})
+            try:
+                for _ in range(50):
+                    c.send(b"x" * 100_000)
+            except OSError:
+                pass  # it has its answer
+            assert c.response().status == 413
+
+
 def test_tls_origin_by_pin(simple, recorder, other_ca, ca):
     identity = other_ca.leaf("whoever.test")
     origin = recorder(named("pinned"), identity=identity)
