@@ -1,0 +1,75 @@
+/*
+ * clients.h: what is known of each client of one bundle.
+ *
+ * A client is its address (IPv6: the /64) and the way its ClientHello is made
+ * up: see struct client_identity. A bounded table; nobody outside can make
+ * it grow beyond its bound, nor one network push out the others. No lock of
+ * its own: the rotation's is held.
+ */
+#ifndef BASCULE_ROTATION_CLIENTS_H
+#define BASCULE_ROTATION_CLIENTS_H
+
+#include "net/address.h"
+
+/* The two generations that matter at a time. */
+enum slot { SLOT_PREVIOUS, SLOT_CURRENT, SLOTS };
+
+/* Who is it? Made by rotation_identify(). */
+struct client_identity {
+	uint64_t key;         /* keyed hash of address and hello */
+	uint64_t network;     /* keyed hash of the address's network: IPv4 /24, IPv6 /48 */
+	struct net_ip ip;
+	uint32_t fingerprint; /* of the hello, for people: tells two clients behind one address apart */
+};
+
+/* What a client did with a generation. Full handshakes only: a resumed one shows no certificate. */
+struct evidence {
+	uint32_t accepted, rejected, silent;
+	int64_t at;    /* of the last one, seconds of the epoch; 0: none */
+	uint8_t alert; /* of the last rejection */
+};
+
+struct client_record {
+	struct client_record *next;  /* in its bucket */
+	struct client_identity who;
+	struct evidence by[SLOTS];
+	bool refuses[SLOTS];         /* it rejected this one and has not accepted it since */
+	bool suspected;              /* what it refuses it refuses in silence: it closes without a word */
+	uint8_t silent_in_row;       /* with nothing accepted between */
+	uint8_t flips;               /* how often a rejection contradicted what it had accepted before: several behind one address */
+	uint8_t last_offered;        /* enum slot */
+	int64_t first_seen, last_seen, last_resumed; /* seconds of the epoch */
+	uint64_t offer_again_ms;     /* monotonic: when one connection tries anew what it refuses */
+	uint64_t retry_ms;           /* the interval after that */
+	char *name;                  /* malloc'ed: what it said of itself (certificate subject, device); NULL: nothing */
+};
+
+struct clients {
+	struct client_record **buckets; /* a power of two of them; NULL: none yet */
+	size_t n_buckets, n;
+	uint32_t *networks;             /* as many as buckets: records by hash of their network, so at least those of one */
+	size_t max;                     /* records */
+	size_t network_max;             /* records of one network */
+	size_t hand;                    /* the bucket where the search for one that may go goes on */
+	uint64_t left_out;              /* clients that found no room */
+};
+
+void clients_init(struct clients *c, size_t max, size_t network_max);
+void clients_free(struct clients *c);
+
+/* NULL: not known. */
+struct client_record *clients_find(const struct clients *c, uint64_t key);
+
+/*
+ * The record, made when it is new. In a full table another makes room for it, but none that was served once and refuses
+ * now. NULL: no room, or no memory; then the client is served by the plan, and nothing is noted.
+ */
+struct client_record *clients_note(struct clients *c, const struct client_identity *who, int64_t now);
+
+/* Walk all, in no order: begin with NULL. The record returned before must not have been dropped. */
+struct client_record *clients_next(const struct clients *c, struct client_record *r);
+
+/* What it said of itself; the last word counts. Cut to a bound at a whole character. */
+void client_set_name(struct client_record *r, struct sv name);
+
+#endif

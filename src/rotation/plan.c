@@ -1,0 +1,466 @@
+/* plan.c: a rotation's life: its stages, what an administrator tells it, and what it does by itself. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "rotation/private.h"
+
+struct moment
+moment_now(void)
+{
+	return (struct moment){.ms = clock_mono_ms(), .wall = (int64_t)(clock_wall_us() / 1000000)};
+}
+
+void
+rotation_settings_default(struct rotation_settings *s)
+{
+	const uint64_t hour = UINT64_C(3600000);
+
+	*s = (struct rotation_settings){
+		.keep_previous_ms = 30 * 24 * hour,
+		.retry_ms = hour,
+		.retry_max_ms = 24 * hour,
+		.silent_limit = 2,
+		.silent_within_ms = 5000,
+		.rollback = {.clients = 10, .networks = 3, .share = SHARE_ALL / 10},
+		.clients_max = 65536,
+		.network_max = 8192,
+	};
+}
+
+const char *
+rotation_phase_word(enum rotation_phase p)
+{
+	static const char *const words[] = {[ROTATION_SETTLED] = "settled", [ROTATION_STAGED] = "staged", [ROTATION_HELD] = "held",
+	    [ROTATION_COMPLETE] = "complete", [ROTATION_BACK] = "rolled back"};
+
+	return words[p];
+}
+
+/* --- the two generations and the earlier ones ---------------------------------------------------------------- */
+
+struct rotation *
+rotation_new(const char *name, const struct rotation_settings *s, const unsigned char key[16])
+{
+	struct rotation *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->name = strdup(name);
+	if (r->name == NULL || pthread_mutex_init(&r->lock, NULL) != 0) {
+		free(r->name);
+		free(r);
+		return NULL;
+	}
+	uint64_t own[2] = {siphash(key, name, strlen(name)), 0};
+	own[1] = siphash(key, own, sizeof(own[0]));
+	memcpy(r->key, own, sizeof(r->key));
+	r->settings = *s;
+	clients_init(&r->clients, s->clients_max, s->network_max);
+	return r;
+}
+
+void
+rotation_free(struct rotation *r)
+{
+	if (r == NULL)
+		return;
+	for (unsigned i = 0; i < SLOTS; i++)
+		tls_bundle_unref(r->bundles[i]);
+	for (unsigned i = 0; i < r->n_kept; i++)
+		tls_bundle_unref(r->kept[i]);
+	clients_free(&r->clients);
+	(void)pthread_mutex_destroy(&r->lock);
+	free(r->name);
+	free(r);
+}
+
+void
+rotation_set(struct rotation *r, const struct rotation_settings *s)
+{
+	pthread_mutex_lock(&r->lock);
+	r->settings = *s;
+	r->clients.max = s->clients_max;
+	r->clients.network_max = s->network_max;
+	if (r->stage >= s->n_stages)
+		r->stage = s->n_stages > 0 ? s->n_stages - 1 : 0;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void
+set_active(struct rotation *r)
+{
+	__atomic_store_n(&r->active, r->bundles[SLOT_PREVIOUS] != NULL, __ATOMIC_RELAXED);
+}
+
+/* Takes over the reference. */
+static void
+keep(struct rotation *r, struct tls_bundle *b)
+{
+	if (b == NULL)
+		return;
+	if (r->n_kept == ROTATION_GENERATIONS_MAX)
+		tls_bundle_unref(r->kept[--r->n_kept]);
+	memmove(r->kept + 1, r->kept, r->n_kept * sizeof(struct tls_bundle *));
+	r->kept[0] = b;
+	r->n_kept++;
+}
+
+/* The kept one of this number, out of the list and with its reference; NULL: there is none. */
+static struct tls_bundle *
+take_kept(struct rotation *r, uint64_t generation)
+{
+	for (unsigned i = 0; i < r->n_kept; i++) {
+		struct tls_bundle *b = r->kept[i];
+		if (b->generation != generation)
+			continue;
+		r->n_kept--;
+		memmove(r->kept + i, r->kept + i + 1, (r->n_kept - i) * sizeof(struct tls_bundle *));
+		return b;
+	}
+	return NULL;
+}
+
+unsigned
+rotation_share(const struct rotation *r)
+{
+	bool staged = r->phase == ROTATION_STAGED || r->phase == ROTATION_HELD;
+
+	return staged && r->settings.n_stages > 0 ? r->settings.stages[r->stage].share : SHARE_ALL;
+}
+
+bool
+rotation_previous_is_usable(const struct rotation *r, struct moment now)
+{
+	const struct tls_bundle *b = r->bundles[SLOT_PREVIOUS];
+
+	return b != NULL && !r->compromised && now.wall < b->facts.not_after && (r->give_up_ms == 0 || now.ms < r->give_up_ms);
+}
+
+/* --- phases -------------------------------------------------------------------------------------------------- */
+
+static void
+complete(struct rotation *r, struct moment now)
+{
+	r->phase = ROTATION_COMPLETE;
+	r->stage_ends_ms = 0;
+	r->give_up_ms = now.ms + r->settings.keep_previous_ms;
+}
+
+static void
+enter_stage(struct rotation *r, unsigned stage, struct moment now)
+{
+	r->stage = stage;
+	if (stage + 1 >= r->settings.n_stages) {
+		complete(r, now);
+		return;
+	}
+	r->phase = ROTATION_STAGED;
+	r->stage_ends_ms = now.ms + r->settings.stages[stage].for_ms;
+}
+
+/* What clients did with the current generation they did, from now on, with the previous one. */
+static void
+shift_evidence(struct rotation *r)
+{
+	r->before_tested = r->before_refusing = 0;
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		c->by[SLOT_PREVIOUS] = c->by[SLOT_CURRENT];
+		c->refuses[SLOT_PREVIOUS] = c->refuses[SLOT_CURRENT];
+		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
+		c->refuses[SLOT_CURRENT] = c->suspected = false;
+		c->silent_in_row = c->flips = 0;
+		r->before_tested += is_known(c);
+		r->before_refusing += is_known(c) && c->by[SLOT_PREVIOUS].rejected > 0;
+	}
+	r->counts[SLOT_PREVIOUS] = r->counts[SLOT_CURRENT];
+}
+
+/* The previous one goes on being the previous one; what was learned of the one between is void. */
+static void
+forget_current(struct rotation *r)
+{
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
+		c->refuses[SLOT_CURRENT] = c->suspected = false;
+	}
+}
+
+static void
+begin(struct rotation *r, struct moment now)
+{
+	r->counts[SLOT_CURRENT] = (struct generation_counts){0};
+	r->resumed = 0;
+	r->known_tested = r->known_refusing = 0;
+	r->begun = now;
+	r->compromised = false;
+	r->give_up_ms = 0;
+	set_active(r);
+	if (r->settings.n_stages > 0)
+		enter_stage(r, 0, now);
+	else
+		complete(r, now);
+}
+
+static bool
+serves_orphans(const struct rotation *r)
+{
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
+		if (c->refuses[SLOT_CURRENT])
+			return true;
+	return false;
+}
+
+static bool
+same_content(const struct tls_bundle *a, const struct tls_bundle *b)
+{
+	return memcmp(a->fingerprint, b->fingerprint, sizeof(a->fingerprint)) == 0;
+}
+
+/* A newer one before the one before has reached everybody: those whom the previous one serves are still there. */
+static bool
+keeps_previous(const struct rotation *r, struct moment now)
+{
+	return rotation_previous_is_usable(r, now) && (r->phase != ROTATION_COMPLETE || serves_orphans(r));
+}
+
+/* The files hold again what the previous one has: the two change places, with all that is known of them. */
+static void
+swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
+{
+	struct generation_counts counts = r->counts[SLOT_CURRENT];
+
+	tls_bundle_unref(r->bundles[SLOT_PREVIOUS]);
+	r->bundles[SLOT_PREVIOUS] = r->bundles[SLOT_CURRENT];
+	r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
+	r->counts[SLOT_CURRENT] = r->counts[SLOT_PREVIOUS];
+	r->counts[SLOT_PREVIOUS] = counts;
+	r->known_tested = r->known_refusing = 0;
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		struct evidence e = c->by[SLOT_CURRENT];
+		bool refuses = c->refuses[SLOT_CURRENT];
+		c->by[SLOT_CURRENT] = c->by[SLOT_PREVIOUS];
+		c->refuses[SLOT_CURRENT] = c->refuses[SLOT_PREVIOUS];
+		c->by[SLOT_PREVIOUS] = e;
+		c->refuses[SLOT_PREVIOUS] = refuses;
+		r->known_tested += is_known(c) && is_tested(c);
+		r->known_refusing += is_known(c) && c->refuses[SLOT_CURRENT];
+	}
+	r->begun = now;
+	complete(r, now);
+}
+
+static void
+take_locked(struct rotation *r, struct tls_bundle *b, struct moment now)
+{
+	struct tls_bundle *before = r->bundles[SLOT_CURRENT];
+
+	if (r->bundles[SLOT_PREVIOUS] != NULL && same_content(r->bundles[SLOT_PREVIOUS], b)) {
+		swap_back(r, b, now);
+		return;
+	}
+	r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
+	if (keeps_previous(r, now)) {
+		keep(r, before);
+		forget_current(r);
+	} else {
+		keep(r, r->bundles[SLOT_PREVIOUS]);
+		r->bundles[SLOT_PREVIOUS] = before;
+		shift_evidence(r);
+	}
+	begin(r, now);
+}
+
+bool
+rotation_take(struct rotation *r, struct tls_bundle *b, struct moment now)
+{
+	pthread_mutex_lock(&r->lock);
+	struct tls_bundle *before = r->bundles[SLOT_CURRENT];
+	bool begins = before != NULL && before != b && !same_content(before, b);
+
+	if (begins) {
+		take_locked(r, b, now);
+	} else if (before != b) {
+		r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
+		tls_bundle_unref(before);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return begins;
+}
+
+/* --- what an administrator says ------------------------------------------------------------------------------ */
+
+static bool
+none_goes_on(const struct rotation *r, struct err *err)
+{
+	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change", r->name);
+}
+
+bool
+rotation_hold(struct rotation *r, struct moment now, struct err *err)
+{
+	bool ok = false;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->phase == ROTATION_STAGED) {
+		r->stage_left_ms = r->stage_ends_ms > now.ms ? r->stage_ends_ms - now.ms : 0;
+		r->stage_ends_ms = 0;
+		r->phase = ROTATION_HELD;
+		ok = true;
+	} else if (r->phase == ROTATION_SETTLED) {
+		ok = none_goes_on(r, err);
+	} else {
+		ok = err_set(err, "bundle \"%s\": the rotation is %s: there is no stage to hold", r->name, rotation_phase_word(r->phase));
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+bool
+rotation_resume(struct rotation *r, struct moment now, struct err *err)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->phase == ROTATION_HELD) {
+		r->phase = ROTATION_STAGED;
+		r->stage_ends_ms = now.ms + r->stage_left_ms;
+	} else if (r->phase == ROTATION_BACK && r->settings.n_stages > 0) {
+		enter_stage(r, 0, now);
+	} else if (r->phase == ROTATION_BACK) {
+		complete(r, now);
+	} else if (r->phase == ROTATION_SETTLED) {
+		ok = none_goes_on(r, err);
+	} else {
+		ok = err_set(err, "bundle \"%s\": the rotation is %s: nothing holds it up", r->name, rotation_phase_word(r->phase));
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+bool
+rotation_commit(struct rotation *r, struct moment now, struct err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	bool ok = r->phase != ROTATION_SETTLED || none_goes_on(r, err);
+	if (ok && r->phase != ROTATION_COMPLETE)
+		complete(r, now);
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+void
+rotation_roll_back_locked(struct rotation *r)
+{
+	r->phase = ROTATION_BACK;
+	r->stage_ends_ms = 0;
+	r->give_up_ms = 0;
+}
+
+static bool
+roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
+{
+	struct tls_bundle *to = take_kept(r, generation);
+
+	if (to == NULL)
+		return err_set(err, "bundle \"%s\": generation %llu is not kept; `bascule rotation status %s` lists those that are", r->name,
+		    (unsigned long long)generation, r->name);
+	if (now.wall >= to->facts.not_after) {
+		keep(r, to);
+		return err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
+	}
+	/* What clients did with the present previous one says nothing of this one. */
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		c->by[SLOT_PREVIOUS] = (struct evidence){.at = 0};
+		c->refuses[SLOT_PREVIOUS] = false;
+	}
+	keep(r, r->bundles[SLOT_PREVIOUS]);
+	r->bundles[SLOT_PREVIOUS] = to;
+	r->known_tested = r->known_refusing = 0;
+	r->counts[SLOT_PREVIOUS] = (struct generation_counts){0};
+	r->compromised = false;
+	set_active(r);
+	rotation_roll_back_locked(r);
+	return true;
+}
+
+bool
+rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
+{
+	const struct tls_bundle *previous;
+	bool ok = true;
+
+	pthread_mutex_lock(&r->lock);
+	previous = r->bundles[SLOT_PREVIOUS];
+	if (generation != 0 && (previous == NULL || previous->generation != generation))
+		ok = roll_back_to(r, generation, now, err);
+	else if (previous == NULL)
+		ok = none_goes_on(r, err);
+	else if (r->compromised)
+		ok = err_set(err, "bundle \"%s\": its previous generation was said to be compromised", r->name);
+	else if (now.wall >= previous->facts.not_after)
+		ok = err_set(err, "bundle \"%s\": its previous generation has expired", r->name);
+	else
+		rotation_roll_back_locked(r);
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+/* Under the lock. */
+static void
+settle(struct rotation *r)
+{
+	if (r->compromised)
+		tls_bundle_unref(r->bundles[SLOT_PREVIOUS]);
+	else
+		keep(r, r->bundles[SLOT_PREVIOUS]);
+	r->bundles[SLOT_PREVIOUS] = NULL;
+	r->phase = ROTATION_SETTLED;
+	r->stage_ends_ms = r->give_up_ms = 0;
+	set_active(r);
+}
+
+bool
+rotation_retire(struct rotation *r, bool compromised, struct moment now, struct err *err)
+{
+	bool ok = true;
+
+	(void)now;
+	pthread_mutex_lock(&r->lock);
+	if (r->phase == ROTATION_SETTLED)
+		ok = none_goes_on(r, err);
+	else if (r->phase != ROTATION_COMPLETE && !compromised)
+		ok = err_set(err, "bundle \"%s\": the rotation is %s: the previous generation serves clients by plan; commit first", r->name,
+		    rotation_phase_word(r->phase));
+	if (ok) {
+		r->compromised = compromised;
+		settle(r);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+/* --- by itself ------------------------------------------------------------------------------------------------ */
+
+bool
+rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
+{
+	pthread_mutex_lock(&r->lock);
+	struct rotation_news *n = &r->news;
+	if (r->phase == ROTATION_STAGED && now.ms >= r->stage_ends_ms) {
+		enter_stage(r, r->stage + 1, now);
+		n->completed = r->phase == ROTATION_COMPLETE;
+		n->next_stage = !n->completed;
+	}
+	/* A rolled back one that is over leaves the current one: expired serves nobody. */
+	if (r->phase != ROTATION_SETTLED && !rotation_previous_is_usable(r, now)) {
+		n->expired = true;
+		settle(r);
+	}
+	n->share = rotation_share(r);
+	*out = *n;
+	*n = (struct rotation_news){.share = 0};
+	pthread_mutex_unlock(&r->lock);
+	return out->next_stage || out->completed || out->expired || out->rolled_back;
+}

@@ -1,0 +1,60 @@
+/*
+ * private.h: a rotation, for the files of this folder.
+ */
+#ifndef BASCULE_ROTATION_PRIVATE_H
+#define BASCULE_ROTATION_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/siphash.h"
+#include "rotation/rotation.h"
+
+struct rotation {
+	/* constant */
+	char *name;
+	unsigned char key[SIPHASH_KEY]; /* of the shares: the bundle's own */
+
+	bool active; /* atomic; two generations to choose from */
+
+	pthread_mutex_t lock; /* over all that follows */
+	struct rotation_settings settings;
+	enum rotation_phase phase, held_phase;
+	struct tls_bundle *bundles[SLOTS]; /* referenced; NULL: none */
+	struct tls_bundle *kept[ROTATION_GENERATIONS_MAX]; /* earlier ones, newest first; referenced */
+	unsigned n_kept;
+	bool compromised;       /* the previous one must not be served */
+	unsigned stage;
+	uint64_t stage_ends_ms; /* monotonic; 0: it does not */
+	uint64_t stage_left_ms; /* while held */
+	uint64_t give_up_ms;    /* monotonic; 0: not yet known */
+	struct moment begun;
+	struct clients clients;
+	struct generation_counts counts[SLOTS];
+	uint64_t resumed;
+	uint64_t draws;         /* of lots: makes each another */
+	/* Known clients (that had accepted the previous generation) that were shown the current one; and before that, the like. */
+	unsigned known_tested, known_refusing;
+	unsigned before_tested, before_refusing;
+	struct rotation_news news; /* not yet told */
+};
+
+/* Under the lock. */
+void rotation_roll_back_locked(struct rotation *r);
+bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
+unsigned rotation_share(const struct rotation *r);
+
+static inline bool
+is_known(const struct client_record *c)
+{
+	return c->by[SLOT_PREVIOUS].accepted > 0;
+}
+
+static inline bool
+is_tested(const struct client_record *c)
+{
+	const struct evidence *e = &c->by[SLOT_CURRENT];
+
+	return e->accepted + e->rejected + e->silent > 0;
+}
+
+#endif

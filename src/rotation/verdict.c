@@ -1,0 +1,192 @@
+/* verdict.c: what is known of a rotation, and whether the previous generation may go. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rotation/private.h"
+
+enum {
+	DAY = 24 * 3600,
+	TICKETS_S = 7 * DAY, /* no session is resumed for longer after its full handshake (tls/resume.c) */
+	ABSENT_S = 14 * DAY, /* who has not been seen for so long is not waited for */
+};
+
+static void
+reason(struct rotation_report *o, bool blocks, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void
+reason(struct rotation_report *o, bool blocks, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (o->n_reasons == REASONS_MAX)
+		return;
+	struct rotation_reason *r = &o->reasons[o->n_reasons++];
+	r->blocks = blocks;
+	va_start(ap, fmt);
+	(void)vsnprintf(r->text, sizeof(r->text), fmt, ap);
+	va_end(ap);
+	o->may_retire = o->may_retire && !blocks;
+}
+
+static bool
+is_orphan(const struct client_record *c)
+{
+	return c->refuses[SLOT_CURRENT];
+}
+
+/* Known from before, seen not long ago, and not shown the current one so far. */
+static bool
+is_untested(const struct client_record *c, struct moment now)
+{
+	return is_known(c) && !is_tested(c) && now.wall - c->last_seen < ABSENT_S;
+}
+
+static void
+copy_client(struct report_client *to, const struct client_record *c)
+{
+	to->record = *c;
+	to->record.name = NULL;
+	to->record.next = NULL;
+	(void)snprintf(to->name, sizeof(to->name), "%s", c->name != NULL ? c->name : "");
+}
+
+/* Numbers always, lists where there is room for them. */
+static void
+walk(const struct rotation *r, struct moment now, struct rotation_report *o)
+{
+	size_t orphans = 0, untested = 0;
+
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		if (is_orphan(c)) {
+			if (o->orphans != NULL)
+				copy_client(&o->orphans[orphans], c);
+			orphans++;
+		} else if (is_untested(c, now)) {
+			if (o->untested != NULL)
+				copy_client(&o->untested[untested], c);
+			untested++;
+		}
+	}
+	o->n_orphans = orphans;
+	o->n_untested = untested;
+}
+
+static int
+by_last_seen(const void *a, const void *b)
+{
+	const struct report_client *x = a, *y = b;
+
+	return x->record.last_seen < y->record.last_seen ? 1 : x->record.last_seen > y->record.last_seen ? -1 : 0;
+}
+
+static bool
+list(const struct rotation *r, struct moment now, struct rotation_report *o)
+{
+	walk(r, now, o);
+	o->orphans = calloc(MAX_OF(o->n_orphans, (size_t)1), sizeof(*o->orphans));
+	o->untested = calloc(MAX_OF(o->n_untested, (size_t)1), sizeof(*o->untested));
+	if (o->orphans == NULL || o->untested == NULL)
+		return false;
+	walk(r, now, o);
+	qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
+	qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
+	return true;
+}
+
+static void
+judge_plan(const struct rotation *r, struct rotation_report *o)
+{
+	switch (r->phase) {
+	case ROTATION_SETTLED:
+		reason(o, false, "no rotation goes on: one generation is in service, nothing else is served");
+		break;
+	case ROTATION_STAGED:
+	case ROTATION_HELD:
+		reason(o, true, "%u.%02u %% of the clients get the current generation by plan, the others the previous one", o->share / 100, o->share % 100);
+		break;
+	case ROTATION_BACK:
+		reason(o, true, "it was rolled back: the previous generation is what clients get");
+		break;
+	case ROTATION_COMPLETE:
+		break;
+	}
+}
+
+static void
+judge(const struct rotation *r, struct moment now, struct rotation_report *o)
+{
+	o->may_retire = true;
+	judge_plan(r, o);
+	if (r->phase == ROTATION_SETTLED)
+		return;
+	if (o->n_orphans > 0)
+		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans, o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
+	if (o->n_untested > 0)
+		reason(o, true, "%zu client%s known from before ha%s not been shown the current generation", o->n_untested,
+		    o->n_untested == 1 ? "" : "s", o->n_untested == 1 ? "s" : "ve");
+	if (now.wall < o->tickets_end && r->resumed > 0)
+		reason(o, false, "%llu handshakes since the change resumed a session, and were shown no certificate; that ends in %lld days",
+		    (unsigned long long)r->resumed, (long long)(o->tickets_end - now.wall + DAY - 1) / DAY);
+	if (r->clients.left_out > 0)
+		reason(o, true, "%llu handshakes were of clients that found no room in the table: raise rotation.clients",
+		    (unsigned long long)r->clients.left_out);
+	if (o->may_retire && o->counts[SLOT_CURRENT].clients == 0)
+		reason(o, true, "no client has accepted the current generation so far");
+	if (o->may_retire)
+		reason(o, false, "all %llu clients that were shown the current generation have accepted it",
+		    (unsigned long long)o->counts[SLOT_CURRENT].clients);
+}
+
+static int64_t
+ends_by(const struct rotation *r, struct moment now)
+{
+	const struct tls_bundle *previous = r->bundles[SLOT_PREVIOUS];
+
+	if (previous == NULL)
+		return 0;
+	int64_t kept = r->give_up_ms > now.ms ? now.wall + (int64_t)((r->give_up_ms - now.ms) / 1000) : INT64_MAX;
+	return MIN_OF(previous->facts.not_after, kept);
+}
+
+bool
+rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
+{
+	pthread_mutex_lock(&r->lock);
+	*o = (struct rotation_report){
+		.name = r->name,
+		.phase = r->phase,
+		.share = r->phase == ROTATION_BACK ? 0 : rotation_share(r),
+		.stage = r->stage,
+		.n_stages = r->settings.n_stages,
+		.stage_left_ms = r->phase == ROTATION_HELD ? r->stage_left_ms : r->stage_ends_ms > now.ms ? r->stage_ends_ms - now.ms : 0,
+		.begun = r->phase != ROTATION_SETTLED ? r->begun.wall : 0,
+		.ended_by = ends_by(r, now),
+		.counts = {r->counts[SLOT_PREVIOUS], r->counts[SLOT_CURRENT]},
+		.resumed = r->resumed,
+		.tickets_end = r->begun.wall + TICKETS_S,
+		.left_out = r->clients.left_out,
+	};
+	for (unsigned s = 0; s < SLOTS; s++)
+		o->bundles[s] = r->bundles[s] != NULL ? tls_bundle_ref(r->bundles[s]) : NULL;
+	bool ok = true;
+	if (lists)
+		ok = list(r, now, o);
+	else
+		walk(r, now, o);
+	judge(r, now, o);
+	pthread_mutex_unlock(&r->lock);
+	if (!ok)
+		rotation_report_free(o);
+	return ok;
+}
+
+void
+rotation_report_free(struct rotation_report *o)
+{
+	for (unsigned s = 0; s < SLOTS; s++)
+		tls_bundle_unref(o->bundles[s]);
+	free(o->orphans);
+	free(o->untested);
+	*o = (struct rotation_report){.name = NULL};
+}

@@ -1,0 +1,105 @@
+#include <stdlib.h>
+
+#include "fleet.h"
+
+static struct clients c;
+
+static void
+begin(void)
+{
+	clients_init(&c, 100, 40);
+}
+
+static void
+end(void)
+{
+	clients_free(&c);
+}
+
+TestSuite(clients, .init = begin, .fini = end);
+
+static struct client_identity
+someone(uint64_t n, uint64_t network)
+{
+	return (struct client_identity){.key = n * UINT64_C(0x9e3779b97f4a7c15), .network = network * UINT64_C(0xbf58476d1ce4e5b9), .fingerprint = (uint32_t)n};
+}
+
+static struct client_record *
+note(uint64_t n, uint64_t network, int64_t at)
+{
+	struct client_identity who = someone(n, network);
+
+	return clients_note(&c, &who, at);
+}
+
+Test(clients, each_is_found_again)
+{
+	for (uint64_t i = 1; i <= 100; i++)
+		cr_assert_not_null(note(i, i, (int64_t)i));
+	cr_expect_eq(c.n, 100);
+	for (uint64_t i = 1; i <= 100; i++) {
+		struct client_record *r1 = clients_find(&c, someone(i, i).key);
+		cr_assert_not_null(r1, "%d", (int)i);
+		cr_expect_eq(r1->who.fingerprint, i);
+		cr_expect_eq(r1->first_seen, i);
+	}
+	cr_expect_null(clients_find(&c, someone(101, 1).key));
+	size_t n = 0;
+	for (struct client_record *r1 = clients_next(&c, NULL); r1 != NULL; r1 = clients_next(&c, r1))
+		n++;
+	cr_expect_eq(n, 100);
+}
+
+Test(clients, a_full_table_lets_go_of_what_matters_least)
+{
+	for (uint64_t i = 1; i <= 100; i++) {
+		struct client_record *r1 = note(i, i, (int64_t)i);
+		if (i <= 50)
+			r1->by[SLOT_CURRENT].accepted = 1;
+		if (i <= 25)
+			r1->refuses[SLOT_CURRENT] = true;
+	}
+	/* Those that were never served go first, whatever they refuse; then those that are content; the others never. */
+	unsigned content = 0;
+	for (uint64_t i = 101; i <= 140; i++)
+		note(i, i, 1000)->by[SLOT_CURRENT].accepted = 1;
+	for (uint64_t i = 26; i <= 50; i++)
+		content += clients_find(&c, someone(i, i).key) != NULL;
+	cr_expect_geq(content, 22, "%u", content);
+	for (uint64_t i = 151; i <= 400; i++) {
+		struct client_record *r1 = note(i, i, 2000);
+		if (r1 == NULL)
+			continue;
+		r1->by[SLOT_CURRENT].accepted = 1;
+		r1->refuses[SLOT_CURRENT] = true;
+	}
+	for (uint64_t i = 1; i <= 25; i++)
+		cr_expect_not_null(clients_find(&c, someone(i, i).key), "%d", (int)i);
+	cr_expect_eq(c.n, 100);
+	cr_expect_null(note(500, 500, 3000));
+	cr_expect_gt(c.left_out, 100);
+}
+
+Test(clients, one_network_can_not_take_it_all)
+{
+	for (uint64_t i = 1; i <= 60; i++)
+		(void)note(i, 7, 1);
+	cr_expect_eq(c.n, 40);
+	cr_expect_eq(c.left_out, 20);
+	cr_expect_not_null(note(1000, 8, 1));
+}
+
+Test(clients, a_name_is_cut_at_a_character)
+{
+	struct client_record *r1 = note(1, 1, 1);
+	char text[300];
+
+	memset(text, 'a', sizeof(text));
+	memcpy(text + 255, "\xc3\xbc", 2);
+	client_set_name(r1, sv_of(text, sizeof(text)));
+	cr_expect_eq(strlen(r1->name), 255);
+	client_set_name(r1, SV("short"));
+	cr_expect_str_eq(r1->name, "short");
+	client_set_name(r1, SV_NONE);
+	cr_expect_str_eq(r1->name, "short");
+}

@@ -1,0 +1,256 @@
+#include "fleet.h"
+
+TestSuite(plan, .init = fleet_begin, .fini = fleet_end);
+
+static const struct visitor old = {"192.0.2.1", 1, OLD, ALOUD};
+static struct err err;
+
+static void
+stages(void)
+{
+	settings.stages[0] = (struct rotation_stage){1000, 60000};
+	settings.stages[1] = (struct rotation_stage){SHARE_ALL, 0};
+	settings.n_stages = 2;
+	rotation_set(r, &settings);
+}
+
+Test(plan, the_same_content_begins_nothing)
+{
+	struct tls_bundle again = *generation(1);
+
+	again.refs = 1000;
+	cr_expect_not(rotation_take(r, &again, now));
+	cr_expect_not(rotation_is_active(r));
+}
+
+Test(plan, at_once_by_default)
+{
+	swap_to(2);
+	cr_expect_eq(r->phase, ROTATION_COMPLETE);
+	cr_expect(rotation_is_active(r));
+}
+
+Test(plan, stages_end_by_themselves)
+{
+	struct rotation_news news;
+
+	stages();
+	swap_to(2);
+	cr_expect_eq(r->phase, ROTATION_STAGED);
+	cr_expect_not(rotation_tick(r, now, &news));
+	pass_seconds(61);
+	cr_expect(rotation_tick(r, now, &news));
+	cr_expect(news.completed && !news.next_stage);
+	cr_expect_eq(r->phase, ROTATION_COMPLETE);
+}
+
+Test(plan, hold_and_resume)
+{
+	struct rotation_news news;
+
+	stages();
+	swap_to(2);
+	pass_seconds(20);
+	cr_assert(rotation_hold(r, now, &err), "%s", err.text);
+	pass_seconds(1000);
+	cr_expect_not(rotation_tick(r, now, &news));
+	cr_expect_not(rotation_hold(r, now, &err));
+	cr_assert(rotation_resume(r, now, &err), "%s", err.text);
+	pass_seconds(39);
+	cr_expect_not(rotation_tick(r, now, &news));
+	pass_seconds(2);
+	cr_expect(rotation_tick(r, now, &news));
+}
+
+Test(plan, a_clock_that_jumps_moves_no_stage)
+{
+	struct rotation_news news;
+
+	stages();
+	swap_to(2);
+	now.wall += 86400; /* as after a suspended machine was set right; the monotonic one goes on */
+	cr_expect_not(rotation_tick(r, now, &news));
+	now.wall -= 2 * 86400;
+	cr_expect_not(rotation_tick(r, now, &news));
+}
+
+Test(plan, commit_brings_all_and_goes_on_rescuing)
+{
+	stages();
+	swap_to(2);
+	cr_assert(rotation_commit(r, now, &err), "%s", err.text);
+	cr_expect_not(gets_in(&old));
+	cr_expect(gets_in(&old));
+}
+
+Test(plan, rollback_serves_the_previous_one_and_resume_begins_anew)
+{
+	swap_to(2);
+	cr_assert(rotation_rollback(r, 0, now, &err), "%s", err.text);
+	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, BOTH, ALOUD}), 1);
+	/* Who trusts only the new one by now is rescued by it. */
+	const struct visitor new = {"192.0.2.2", 1, NEW, ALOUD};
+	cr_expect_not(gets_in(&new));
+	cr_expect(gets_in(&new));
+	cr_assert(rotation_resume(r, now, &err), "%s", err.text);
+	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, BOTH, ALOUD}), 2);
+}
+
+Test(plan, rollback_to_an_earlier_one)
+{
+	struct rotation_news news;
+
+	swap_to(2);
+	pass_seconds(31 * 86400);
+	cr_expect(rotation_tick(r, now, &news) && news.expired);
+	swap_to(3);
+	pass_seconds(31 * 86400);
+	cr_expect(rotation_tick(r, now, &news));
+	cr_expect_not(rotation_rollback(r, 9, now, &err));
+	cr_expect_not_null(strstr(err.text, "generation 9 is not kept"));
+	cr_assert(rotation_rollback(r, 1, now, &err), "%s", err.text);
+	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, 7, ALOUD}), 1);
+}
+
+Test(plan, what_has_expired_is_no_way_back)
+{
+	swap_to(2);
+	generation(1)->facts.not_after = now.wall;
+	cr_expect_not(rotation_rollback(r, 0, now, &err));
+	cr_expect_not_null(strstr(err.text, "has expired"));
+}
+
+Test(plan, retire_ends_it)
+{
+	stages();
+	swap_to(2);
+	cr_expect_not(rotation_retire(r, false, now, &err), "clients have it by plan");
+	cr_assert(rotation_commit(r, now, &err));
+	cr_expect_not(gets_in(&old));
+	cr_assert(rotation_retire(r, false, now, &err), "%s", err.text);
+	cr_expect_not(rotation_is_active(r));
+	cr_expect_not(gets_in(&old));
+	cr_expect_not(rotation_retire(r, false, now, &err));
+	cr_assert(rotation_rollback(r, 1, now, &err), "it is still kept: %s", err.text);
+}
+
+Test(plan, what_was_compromised_is_never_served_again)
+{
+	swap_to(2);
+	cr_assert(rotation_retire(r, true, now, &err), "%s", err.text);
+	cr_expect_not(rotation_rollback(r, 1, now, &err));
+	cr_expect_not(rotation_is_active(r));
+}
+
+Test(plan, a_third_generation_leaves_those_rescued_where_they_are)
+{
+	cr_expect(gets_in(&old));
+	swap_to(2);
+	cr_expect_not(gets_in(&old));
+	cr_expect(gets_in(&old));
+	swap_to(3);
+	cr_expect_eq(r->bundles[SLOT_PREVIOUS]->generation, 1);
+	cr_expect_not(gets_in(&old));
+	cr_expect_eq(visit(&old), 1);
+}
+
+Test(plan, a_third_generation_follows_the_second_when_nobody_is_left_behind)
+{
+	swap_to(2);
+	swap_to(3);
+	cr_expect_eq(r->bundles[SLOT_PREVIOUS]->generation, 2);
+}
+
+Test(plan, files_put_back_change_places)
+{
+	const struct visitor moved = {"192.0.2.2", 1, 2 | 0, ALOUD};
+	struct tls_bundle back = *generation(1);
+
+	swap_to(2);
+	cr_expect(gets_in(&moved));
+	back.generation = 3;
+	back.refs = 1000;
+	cr_expect(rotation_take(r, &back, now));
+	cr_expect_eq(r->bundles[SLOT_CURRENT]->generation, 3);
+	cr_expect_eq(r->bundles[SLOT_PREVIOUS]->generation, 2);
+	struct client_identity who = identity(&moved);
+	const bool none[SLOTS] = {false, false};
+	struct rotation_offer o;
+	rotation_rejected(r, &who, 3, 48, now);
+	rotation_choose(r, &who, none, now, &o);
+	cr_expect_eq(o.generation, 2, "who has moved already is rescued by what it moved to");
+	rotation_end_offer(&o);
+}
+
+/* --- by itself ------------------------------------------------------------------------------------------------ */
+
+static void
+visitors(unsigned from, unsigned to, unsigned trusts)
+{
+	for (unsigned i = from; i < to; i++) {
+		char text[32];
+		(void)snprintf(text, sizeof(text), "10.%u.7.7", i);
+		(void)visit(&(struct visitor){text, 1, trusts, ALOUD});
+	}
+}
+
+Test(plan, rolls_back_by_itself_when_known_clients_refuse)
+{
+	struct rotation_news news;
+
+	visitors(0, 100, BOTH);
+	swap_to(2);
+	visitors(0, 30, BOTH);
+	visitors(30, 39, OLD);
+	cr_expect_not(rotation_tick(r, now, &news), "nine are not ten");
+	visitors(39, 40, OLD);
+	cr_expect(rotation_tick(r, now, &news));
+	cr_expect(news.rolled_back);
+	cr_expect_eq(news.refusing, 10);
+	cr_expect_eq(news.tested, 40);
+	cr_expect_eq(r->phase, ROTATION_BACK);
+	cr_expect_eq(visit(&(struct visitor){"10.0.7.7", 1, BOTH, ALOUD}), 1);
+}
+
+Test(plan, strangers_never_roll_it_back)
+{
+	struct rotation_news news;
+
+	visitors(0, 10, BOTH);
+	swap_to(2);
+	for (unsigned i = 0; i < 5000; i++) {
+		char text[32];
+		(void)snprintf(text, sizeof(text), "172.16.%u.%u", i / 250, i % 250);
+		struct client_identity who = identity(&(struct visitor){text, 9, NEITHER, ALOUD});
+		rotation_rejected(r, &who, 2, 48, now);
+	}
+	cr_expect_not(rotation_tick(r, now, &news));
+	cr_expect_eq(r->phase, ROTATION_COMPLETE);
+}
+
+Test(plan, one_network_never_rolls_it_back)
+{
+	struct rotation_news news;
+
+	for (unsigned k = 0; k < 2; k++) {
+		for (unsigned i = 0; i < 200; i++) {
+			char text[32];
+			(void)snprintf(text, sizeof(text), "10.7.7.%u", i);
+			(void)visit(&(struct visitor){text, 1, OLD, ALOUD});
+		}
+		if (k == 0)
+			swap_to(2);
+	}
+	cr_expect_not(rotation_tick(r, now, &news));
+}
+
+Test(plan, a_small_share_never_rolls_it_back)
+{
+	struct rotation_news news;
+
+	visitors(0, 250, BOTH);
+	swap_to(2);
+	visitors(20, 250, BOTH);
+	visitors(0, 20, OLD);
+	cr_expect_not(rotation_tick(r, now, &news));
+}
