@@ -122,7 +122,7 @@ allow_new(void)
 	struct allow *a = calloc(1, sizeof(*a));
 
 	if (a != NULL)
-		a->reads = (struct files){note_open_read, note_open_append, note_stamp, note_list};
+		a->reads = (struct files){note_open_read, note_open_append, note_stamp, note_list, NULL};
 	return a;
 }
 

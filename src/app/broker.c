@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/sealed.h"
 #include "base/log.h"
 
 enum { REFUSALS_LOGGED = 100 }; /* of one worker: it must not fill the disk either */
@@ -18,13 +19,16 @@ charter_free(struct charter *c)
 {
 	conf_free(c->conf);
 	allow_free(c->allow);
-	*c = (struct charter){NULL, NULL};
+	if (c->kept >= 0)
+		close(c->kept);
+	*c = CHARTER_NONE;
 }
 
 static bool
 charter_load(struct charter *c, const char *path, struct conf_problems *problems)
 {
-	*c = (struct charter){NULL, allow_new()};
+	*c = CHARTER_NONE;
+	c->allow = allow_new();
 	if (c->allow != NULL && (c->conf = conf_load(allow_what_is_read(c->allow), path, problems)) != NULL &&
 	    allow_what_is_named(c->allow, c->conf))
 		return true;
@@ -39,7 +43,7 @@ broker_init(struct broker *b, const char *config_path, struct conf_problems *pro
 {
 	struct err err;
 
-	*b = (struct broker){.config_path = config_path, .sockets = SOCKETS_EMPTY};
+	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE, .sockets = SOCKETS_EMPTY};
 	if (secret_random(b->secret, sizeof(b->secret), &err))
 		return charter_load(&b->in_service, config_path, problems);
 	conf_error(problems, NULL, NULL, "%s", err.text);
@@ -62,7 +66,7 @@ broker_commit(struct broker *b)
 		return;
 	charter_free(&b->in_service);
 	b->in_service = b->candidate;
-	b->candidate = (struct charter){NULL, NULL};
+	b->candidate = CHARTER_NONE;
 	sockets_keep(&b->sockets, b->in_service.allow);
 }
 
@@ -102,7 +106,10 @@ broker_open_log(const char *path, struct err *err)
 	return fd;
 }
 
-/* --- one function a request: each fills in the reply, *fd is sent along and then closed --- */
+/*
+ * --- one function a request: each fills in the reply; *fd is sent along and then closed. Before, it is what came with a
+ * MESSAGE_KEEP, else -1 ---
+ */
 
 static bool
 refuse(struct broker *b, const char *what, const char *name, struct err *err)
@@ -244,6 +251,39 @@ serve_secret(struct broker *b, struct message *m, struct message *reply, int *fd
 	return true;
 }
 
+/* It goes with the config that is being loaded, and comes into service with it. */
+static bool
+serve_keep(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	struct charter *c = b->candidate.conf != NULL ? &b->candidate : &b->in_service;
+	int came = *fd;
+	size_t n;
+
+	(void)m;
+	(void)reply;
+	*fd = -1;
+	if (came >= 0 && !sealed_check(came, &n, err)) {
+		close(came);
+		log_error("the worker hands over what can not be kept: %s", err->text);
+		return false;
+	}
+	if (c->kept >= 0)
+		close(c->kept);
+	c->kept = came;
+	return true;
+}
+
+static bool
+serve_kept(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	(void)m;
+	if (b->in_service.kept < 0)
+		return true;
+	*fd = fcntl(b->in_service.kept, F_DUPFD_CLOEXEC, 3);
+	reply->number = 1;
+	return *fd >= 0 || err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
+}
+
 typedef bool (*serve_fn)(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err);
 
 static const serve_fn serve[MESSAGE_KINDS_N] = {
@@ -254,15 +294,20 @@ static const serve_fn serve[MESSAGE_KINDS_N] = {
 	[MESSAGE_LISTEN] = serve_listen,
 	[MESSAGE_REFRESH] = serve_refresh,
 	[MESSAGE_SECRET] = serve_secret,
+	[MESSAGE_KEEP] = serve_keep,
+	[MESSAGE_KEPT] = serve_kept,
 };
 
 bool
-broker_serve(struct broker *b, int socket, struct message *m)
+broker_serve(struct broker *b, int socket, struct message *m, int fd)
 {
 	struct message reply = {.kind = MESSAGE_REPLY};
 	struct err err = {""};
-	int fd = -1;
 
+	if (fd >= 0 && m->kind != MESSAGE_KEEP) {
+		close(fd); /* nothing else takes one */
+		fd = -1;
+	}
 	if (serve[m->kind] == NULL) {
 		if (m->kind == MESSAGE_READY || (m->kind == MESSAGE_RELOADED && m->number == 1))
 			broker_commit(b);

@@ -18,7 +18,10 @@
 struct charter {
 	struct conf *conf;   /* owned; NULL: none */
 	struct allow *allow; /* owned */
+	int kept;            /* sealed memory: what a worker by this config has in service, for the next one; owned; -1: none */
 };
+
+#define CHARTER_NONE ((struct charter){NULL, NULL, -1})
 
 struct broker {
 	const char *config_path;   /* not owned */
@@ -36,11 +39,11 @@ MUST_CHECK bool broker_init(struct broker *b, const char *config_path, struct co
 void broker_free(struct broker *b);
 
 /*
- * Do what a message of the worker at `socket` asks and send the reply. Of MESSAGE_READY and MESSAGE_RELOADED it does
+ * Do what a message of the worker at `socket` asks and send the reply; `fd` came with it (-1: none) and is taken over. Of MESSAGE_READY and MESSAGE_RELOADED it does
  * its own part (broker_commit, broker_abandon); what they mean for others is the caller's. False: the worker does not
  * take its reply.
  */
-MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m);
+MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m, int fd);
 
 /* The candidate is in service; what only the one before named is closed. */
 void broker_commit(struct broker *b);

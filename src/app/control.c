@@ -43,11 +43,11 @@ begin(struct control *c, enum message_kind kind, const char *text, struct err *e
 	return err_set(err, "%.64s...: the path is too long", text);
 }
 
-/* Send c->m and wait for the reply, which replaces it. False with errno kept when it says no. */
+/* Send c->m with `sent` (-1: none) and wait for the reply, which replaces it. False with errno kept when it says no. */
 static bool
-call(struct control *c, int *fd, struct err *err)
+call_with(struct control *c, int sent, int *fd, struct err *err)
 {
-	if (c->lost || !message_send(c->fd, &c->m, -1, 0))
+	if (c->lost || !message_send(c->fd, &c->m, sent, 0))
 		return lose(c, err);
 	for (;;) {
 		if (message_receive(c->fd, &c->m, fd, 0) != MESSAGE_GOT)
@@ -61,6 +61,12 @@ call(struct control *c, int *fd, struct err *err)
 	err_set(err, "%.*s", (int)sizeof(err->text) - 1, c->m.text);
 	errno = c->m.error;
 	return false;
+}
+
+static bool
+call(struct control *c, int *fd, struct err *err)
+{
+	return call_with(c, -1, fd, err);
 }
 
 static int
@@ -182,7 +188,7 @@ control_attach(int fd, struct err *err)
 		return NULL;
 	}
 	c->fd = fd;
-	c->files = (struct files){ask_open_read, ask_open_append, ask_stamp, ask_list};
+	c->files = (struct files){ask_open_read, ask_open_append, ask_stamp, ask_list, NULL};
 	return c;
 }
 
@@ -255,6 +261,22 @@ control_secret(struct control *c, unsigned char *out, size_t *n, struct err *err
 	}
 	explicit_bzero(&c->m, sizeof(c->m));
 	return ok;
+}
+
+bool
+control_keep(struct control *c, int fd, struct err *err)
+{
+	return begin(c, MESSAGE_KEEP, "", err) && call_with(c, fd, NULL, err);
+}
+
+bool
+control_kept(struct control *c, int *fd, struct err *err)
+{
+	*fd = -1;
+	if (!begin(c, MESSAGE_KEPT, "", err) || !call(c, fd, err))
+		return false;
+	return c->m.number == 0 || *fd >= 0 ||
+	    err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
 }
 
 int

@@ -65,6 +65,16 @@ enum { CONTROL_SECRET_MAX = 512 }; /* bytes */
  */
 MUST_CHECK bool control_secret(struct control *c, unsigned char *out, size_t *n, struct err *err);
 
+/*
+ * What the worker after us is to get: sealed memory (app/sealed.h), in place of what was handed over before; fd stays the
+ * caller's. -1: nothing. Before control_ready() and control_reloaded(), with which it comes into force; at once when
+ * no load has begun by control_refresh().
+ */
+MUST_CHECK bool control_keep(struct control *c, int fd, struct err *err);
+
+/* What the worker before us has handed over: *fd is the caller's; -1: nothing. False with err set, and *fd is -1. */
+MUST_CHECK bool control_kept(struct control *c, int *fd, struct err *err);
+
 /* To watch for commands. */
 int control_fd(const struct control *c);
 

@@ -26,6 +26,15 @@ reset_report(struct admin_load *r)
 }
 
 static void
+add_problems(struct admin_load *r, const struct conf_problems *problems)
+{
+	struct sv lines = buf_view(&problems->text);
+
+	if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
+		log_error("more problems than the report has room for");
+}
+
+static void
 add_problem(struct admin_load *r, const char *text)
 {
 	if (!buf_printf(&r->problems, "%s\n", text))
@@ -162,46 +171,81 @@ publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *
 	return true;
 }
 
-static struct snapshot *
-build(struct loader *l, struct snap_conf *conf, struct tls_outcomes *outcomes, struct conf_problems *problems)
+/* Threads are counted once, for all workers: their sockets share a port in fixed numbers. */
+static bool
+start_threads(struct loader *l, const struct conf *c, struct err *err)
 {
-	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot};
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t n = c->threads != 0 ? c->threads : (uint64_t)MAX_OF(processors, 1L);
 
-	return snapshot_build(conf, &in, problems, outcomes);
+	if (l->threads.n > 0)
+		return true;
+	if (l->kept.threads != 0)
+		n = l->kept.threads;
+	return threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), err);
 }
 
-/* Build from `conf` and bring it into service; the report is filled. */
+/* Takes over `s`. */
 static bool
-load_conf(struct loader *l, struct snap_conf *conf, struct conf_problems *problems)
+bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
+{
+	struct fd_table fds = {.n = 0};
+	bool ok = start_threads(l, s->conf, err) && open_listeners(l, s->conf, &fds, err);
+
+	if (!ok)
+		close_fds(&fds);
+	ok = ok && publish(l, s, &fds, err);
+	if (!ok)
+		snapshot_unref(s);
+	return ok;
+}
+
+/* Build from `conf` and bring it into service; the report is filled. What is read is noted in `record`. */
+static bool
+load_conf(struct loader *l, struct snap_conf *conf, struct record *record, struct conf_problems *problems)
 {
 	struct admin_load *r = &l->admin.load;
-	struct fd_table fds = {.n = 0};
+	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
+	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store};
 	struct err err = {""};
-	struct snapshot *s = build(l, conf, &r->outcomes, problems);
+	struct snapshot *s = snapshot_build(conf, &in, problems, &r->outcomes);
+
 	if (s != NULL)
 		worker_warnings(s, problems);
-	struct sv lines = buf_view(&problems->text);
-	if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
-		log_error("more problems than the report has room for");
+	add_problems(r, problems);
 	if (s == NULL) {
 		if (problems->errors == 0 && r->outcomes.failed > 0)
 			add_problem(r, "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
 		return false;
 	}
-	bool ok = open_listeners(l, s->conf, &fds, &err);
+	bool ok = bring_into_service(l, s, &err);
 	if (!ok)
-		close_fds(&fds);
-	ok = ok && publish(l, s, &fds, &err);
-	if (!ok) {
 		add_problem(r, err.text);
-		snapshot_unref(s);
-	}
 	return ok;
 }
 
+/* What is in service was made of `record`, which is taken over: hand it all to the supervisor. */
+static void
+hand_over(struct loader *l, struct record *record)
+{
+	struct keep k = {.generation = l->generation, .threads = l->threads.n, .secret = l->secret, .record = record,
+	    .store = l->snapshot->store};
+	struct err err = {""};
+	int fd = keep_seal(&k, &err);
+
+	explicit_bzero(&k.secret, sizeof(k.secret));
+	if (!control_keep(l->control, fd, fd >= 0 ? &err : NULL) || fd < 0)
+		log_warning("should this worker die, the next one has nothing but what is on the disk then, and no earlier generation of a "
+		            "bundle: %s", err.text);
+	if (fd >= 0)
+		close(fd);
+	if (record != l->record)
+		record_free(l->record);
+	l->record = record;
+}
+
 static struct snap_conf *
-read_conf(struct loader *l, struct conf_problems *problems)
+read_conf(struct loader *l, struct files *files, struct conf_problems *problems)
 {
 	struct err err = {""};
 
@@ -213,7 +257,7 @@ read_conf(struct loader *l, struct conf_problems *problems)
 		conf_free(c);
 		return NULL;
 	}
-	struct conf *c = conf_load(l->files, l->config_path, problems);
+	struct conf *c = conf_load(files, l->config_path, problems);
 	return c != NULL ? snap_conf_new(c) : NULL;
 }
 
@@ -238,30 +282,36 @@ static bool
 load(struct loader *l)
 {
 	struct admin_load *r = &l->admin.load;
+	struct record *record = record_new();
 	struct conf_problems problems;
+	struct snap_conf *conf = NULL;
 
 	reset_report(r);
 	conf_problems_init(&problems);
-	struct snap_conf *conf = read_conf(l, &problems);
-	if (conf != NULL) {
-		if (l->snapshot == NULL)
-			open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
-		/* Threads are counted once: their sockets share a port in fixed numbers. */
-		r->ok = (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf, &problems);
-	} else {
-		struct sv lines = buf_view(&problems.text);
-		if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
-			log_error("more problems than the report has room for");
-	}
+	if (record == NULL)
+		add_problem(r, "out of memory");
+	else if ((conf = read_conf(l, record_note(record, l->files, NULL), &problems)) == NULL)
+		add_problems(r, &problems);
+	if (conf != NULL && l->snapshot == NULL)
+		open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
+	r->ok = conf != NULL && load_conf(l, conf, record, &problems);
 	if (r->ok) {
+		hand_over(l, record);
 		log_set_level(l->snapshot->conf->log.level);
 		compare_with_start(l);
+	} else {
+		record_free(record);
 	}
 	snap_conf_unref(conf);
 	conf_problems_free(&problems);
+	return r->ok;
+}
+
+static void
+tell(const struct admin_load *r)
+{
 	log_lines(buf_view(&r->problems), !r->ok);
 	log_outcomes(&r->outcomes);
-	return r->ok;
 }
 
 bool
@@ -269,6 +319,7 @@ loader_reload(struct loader *l)
 {
 	bool ok = load(l);
 
+	tell(&l->admin.load);
 	if (ok) {
 		loader_open_logs(l);
 		log_notice("generation %llu is in service", (unsigned long long)l->generation);
@@ -312,15 +363,22 @@ loader_refresh_bundles(struct loader *l)
 	tls_outcomes_free(&outcomes);
 	if (nothing)
 		return false;
-	reset_report(&l->admin.load);
+	struct admin_load *r = &l->admin.load;
+	struct record *record = record_copy(l->record); /* the config is not read again */
+	reset_report(r);
 	conf_problems_init(&problems);
-	l->admin.load.ok = load_conf(l, l->snapshot->shared, &problems);
+	if (record == NULL)
+		add_problem(r, "out of memory");
+	r->ok = record != NULL && load_conf(l, l->snapshot->shared, record, &problems);
 	conf_problems_free(&problems);
-	log_lines(buf_view(&l->admin.load.problems), !l->admin.load.ok);
-	log_outcomes(&l->admin.load.outcomes);
-	if (l->admin.load.ok)
+	if (r->ok)
+		hand_over(l, record);
+	else
+		record_free(record);
+	tell(r);
+	if (r->ok)
 		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
-	return l->admin.load.ok;
+	return r->ok;
 }
 
 void
@@ -348,24 +406,100 @@ admin_reload(struct admin *a)
 	return loader_reload(CONTAINER_OF(a, struct loader, admin));
 }
 
-bool
-loader_start_threads(struct loader *l, const struct conf *c)
+/* What the worker before us had in service, if there was one. */
+static void
+inherit(struct loader *l)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t n = c->threads != 0 ? c->threads : (uint64_t)MAX_OF(processors, 1L);
+	struct err err = {""};
+	int fd;
+
+	bool ok = control_kept(l->control, &fd, &err);
+	if (ok && fd >= 0)
+		ok = keep_open(&l->kept, fd, l->background->tls, &err);
+	if (!ok)
+		log_error("what the worker before had in service is lost, all is loaded from the disk: %s", err.text);
+	if (fd >= 0)
+		close(fd);
+	l->generation = l->kept.generation;
+	l->follows = l->kept.store != NULL;
+}
+
+/* The secret is one of the things that change with a restart only, and a worker's death is none. */
+static bool
+find_secret(struct loader *l, struct err *err)
+{
+	if (l->kept.secret.n == 0)
+		return control_secret(l->control, l->secret.bytes, &l->secret.n, err);
+	l->secret = l->kept.secret;
+	return true;
+}
+
+/* From the copies of its files, and with its bundles. */
+static struct snapshot *
+rebuild(struct loader *l, struct conf_problems *problems)
+{
+	struct files *files = record_files(l->kept.record);
+	struct conf *c = conf_load(files, l->config_path, problems);
+	struct snap_conf *conf = c != NULL ? snap_conf_new(c) : NULL;
+	struct snapshot_inputs in = {.files = files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
+	    .kept = l->kept.store, .only_kept = true};
+	struct tls_outcomes none;
+
+	if (conf == NULL)
+		return NULL;
+	open_error_log(l, &conf->conf->log);
+	struct snapshot *s = snapshot_build(conf, &in, problems, &none);
+	snap_conf_unref(conf);
+	return s;
+}
+
+/* The disk's config is refused, and its report stays; bring what was in service before back into it, as it was. */
+static bool
+go_on(struct loader *l)
+{
+	struct conf_problems problems;
+	struct err err = {"out of memory"};
+
+	control_reloaded(l->control, false, NULL);
+	conf_problems_init(&problems);
+	l->generation = l->kept.generation - 1; /* it is no new one */
+	struct snapshot *s = rebuild(l, &problems);
+	bool ok = s != NULL && bring_into_service(l, s, &err);
+	tell(&l->admin.load);
+	if (ok) {
+		hand_over(l, l->kept.record);
+		l->kept.record = NULL;
+		log_set_level(l->snapshot->conf->log.level);
+		compare_with_start(l);
+		log_error("the config on the disk is refused: generation %llu, which the worker before had in service, goes on",
+		    (unsigned long long)l->generation);
+	} else {
+		log_lines(buf_view(&problems.text), true);
+		log_error("what the worker before had in service can not be brought back: %s", err.text);
+	}
+	conf_problems_free(&problems);
+	return ok;
+}
+
+static bool
+begin(struct loader *l)
+{
 	struct err err = {""};
 
-	if (threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), &err))
-		return true;
-	add_problem(&l->admin.load, err.text);
-	return false;
+	inherit(l);
+	if (!find_secret(l, &err)) {
+		log_error("%s", err.text);
+		return false;
+	}
+	if (!load(l) && l->follows)
+		return go_on(l);
+	tell(&l->admin.load);
+	return l->admin.load.ok;
 }
 
 bool
 loader_begin(struct loader *l)
 {
-	struct err err = {""};
-
 	l->admin.started_us = clock_wall_us();
 	l->admin.reload = admin_reload;
 	l->registry = server_registry_new();
@@ -373,11 +507,9 @@ loader_begin(struct loader *l)
 		log_error("out of memory");
 		return false;
 	}
-	if (!control_refresh(l->control, &err) || !control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) {
-		log_error("%s", err.text);
-		return false;
-	}
-	if (!load(l))
+	bool ok = begin(l);
+	keep_free(&l->kept);
+	if (!ok)
 		return false;
 	l->admin.threads = l->threads.px;
 	l->admin.n_threads = l->threads.n;
@@ -391,6 +523,7 @@ loader_end(struct loader *l)
 	threads_stop(&l->threads);
 	snapshot_unref(l->snapshot);
 	l->snapshot = NULL;
+	record_free(l->record);
 	snap_conf_unref(l->started);
 	tls_outcomes_free(&l->admin.load.outcomes);
 	buf_clear(&l->admin.load.problems);

@@ -3,14 +3,16 @@
  *
  * One load: read the config, build a snapshot beside the one in service, open
  * what listeners are new, and only when all of that has succeeded publish it
- * to every thread. Whatever fails before leaves everything as it was.
- * Background thread only.
+ * to every thread. Whatever fails before leaves everything as it was. What is
+ * in service is then handed to the supervisor, for the worker that follows
+ * if this one dies (app/keep.h). Background thread only.
  */
 #ifndef BASCULE_APP_LOADER_H
 #define BASCULE_APP_LOADER_H
 
 #include "admin/admin.h"
 #include "app/control.h"
+#include "app/keep.h"
 #include "app/threads.h"
 
 struct loader {
@@ -23,11 +25,17 @@ struct loader {
 	struct server_registry *registry;
 	struct secret secret;
 	struct snapshot *snapshot; /* in service; NULL before the first */
+	struct record *record;     /* the files that it was made of, but for those of bundles */
+	struct keep kept;          /* while it begins: what the worker before had in service; all zero: there was none */
 	struct snap_conf *started; /* the first config: what it said of threads and the like holds until a restart; referenced */
 	uint64_t generation;
+	bool follows; /* a worker that has died: what it had in service must not end because of what is on the disk now */
 };
 
-/* The first load; starts the threads. False: it has been logged why. */
+/*
+ * The first load; starts the threads. When it is refused and we replace a worker that has died, what that one had in
+ * service goes on. False: it has been logged why.
+ */
 MUST_CHECK bool loader_begin(struct loader *l);
 
 /* Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. */
@@ -38,9 +46,6 @@ bool loader_reload(struct loader *l);
  * new is in service.
  */
 bool loader_refresh_bundles(struct loader *l);
-
-/* How many threads the config asks for, started. Once. */
-MUST_CHECK bool loader_start_threads(struct loader *l, const struct conf *c);
 
 /* Open the log files of the config in service (again). */
 void loader_open_logs(struct loader *l);

@@ -55,7 +55,7 @@ message_receive(int socket, struct message *m, int *fd, int flags)
 
 	if (fd != NULL) {
 		h.msg_control = room.bytes;
-		h.msg_controllen = sizeof(room.bytes);
+		h.msg_controllen = CMSG_LEN(sizeof(int)); /* not the space, whose padding would let a second one in */
 		*fd = -1;
 	}
 	do

@@ -4,7 +4,8 @@
  * Both are the same program, so a message is a struct as it lies in memory,
  * one to a datagram of the SOCK_SEQPACKET socket, with at most one
  * descriptor. The supervisor trusts nothing in it: message_receive() has
- * checked the size, the kind and that the text ends.
+ * checked the size, the kind and that the text ends, and lets through one
+ * descriptor at most.
  */
 #ifndef BASCULE_APP_MESSAGE_H
 #define BASCULE_APP_MESSAGE_H
@@ -21,6 +22,8 @@
 	X(MESSAGE_LISTEN)      /* text: address, number: index, count -> descriptor */               \
 	X(MESSAGE_REFRESH)     /* -> text: the problems, when refused */                             \
 	X(MESSAGE_SECRET)      /* -> secret, number: its bytes */                                    \
+	X(MESSAGE_KEEP)        /* with sealed memory, for the next worker; without: nothing is to be kept */  \
+	X(MESSAGE_KEPT)        /* -> number: 1 and the descriptor of what was kept, or 0 */          \
 	X(MESSAGE_READY)       /* no reply */                                                        \
 	X(MESSAGE_RELOADED)    /* number: 1 ok, text: for people. No reply */                        \
 	X(MESSAGE_REPLY)       /* to the worker: ok, else error and text say why */                  \

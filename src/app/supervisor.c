@@ -57,6 +57,7 @@ struct supervisor {
 	uint64_t start_at; /* ms; 0: no start is due */
 	uint64_t kill_at;  /* ms; 0: no end is due */
 	bool stop_sent;
+	bool refused;      /* the last config that the worker looked at */
 	bool reload_asked; /* and the worker has not begun: another SIGHUP is covered by it */
 };
 
@@ -83,6 +84,8 @@ start_worker(struct supervisor *s)
 	}
 	s->worker = (struct worker){pid, socket, clock_mono_ms()};
 	s->broker.refused = 0;
+	broker_abandon(&s->broker); /* what the one before was about to load */
+	s->refused = false;
 	s->reload_asked = false;
 	return true;
 }
@@ -165,6 +168,10 @@ say_ready(struct supervisor *s)
 {
 	char text[STATUS_SIZE];
 
+	if (s->refused) {
+		sdnotify_ready(&s->notify, "The config on the disk is refused; serving by the one before it");
+		return;
+	}
 	(void)snprintf(text, sizeof(text), "Serving %zu sites on %zu listeners, worker %d", conf_of(s)->n_sites,
 	    conf_of(s)->n_listeners, (int)s->worker.pid);
 	sdnotify_ready(&s->notify, text);
@@ -188,7 +195,8 @@ on_ready(struct supervisor *s)
 static void
 on_reloaded(struct supervisor *s, const struct message *m)
 {
-	if (m->number == 1) {
+	s->refused = m->number != 1;
+	if (!s->refused) {
 		error_log_follow(&s->log, &conf_of(s)->log);
 		log_notice("reloaded: %s", m->text[0] != '\0' ? m->text : s->broker.config_path);
 		if (s->phase == SERVING)
@@ -201,18 +209,18 @@ on_reloaded(struct supervisor *s, const struct message *m)
 		log_error("%.*s", SV_FMT(line));
 	}
 	if (s->phase == SERVING)
-		sdnotify_ready(&s->notify, "The last reload was refused; serving by the config before it");
+		say_ready(s);
 }
 
 static void
-on_message(struct supervisor *s, struct message *m)
+on_message(struct supervisor *s, struct message *m, int fd)
 {
 	if (m->kind == MESSAGE_REFRESH) {
 		s->reload_asked = false;
 		if (s->phase == SERVING)
 			sdnotify_reloading(&s->notify);
 	}
-	if (!broker_serve(&s->broker, s->worker.socket, m)) {
+	if (!broker_serve(&s->broker, s->worker.socket, m, fd)) {
 		log_error("worker %d does not take its answer: %s; killing it", (int)s->worker.pid, strerror(errno));
 		kill_worker(s);
 	} else if (m->kind == MESSAGE_READY) {
@@ -227,10 +235,11 @@ static bool
 on_worker_socket(struct supervisor *s)
 {
 	struct message m;
+	int fd;
 
-	switch (message_receive(s->worker.socket, &m, NULL, MSG_DONTWAIT)) {
+	switch (message_receive(s->worker.socket, &m, &fd, MSG_DONTWAIT)) {
 	case MESSAGE_GOT:
-		on_message(s, &m);
+		on_message(s, &m, fd);
 		return true;
 	case MESSAGE_END:
 		/* It is about to end; if it lingers or has sent nonsense, it is broken. */

@@ -119,8 +119,8 @@ listen_for_admin(struct loader *l)
 	(void)snprintf(address, sizeof(address), "unix:%s", path);
 	int fd = control_listen(l->control, address, 0, 1, &err);
 	if (fd < 0) {
-		log_error("admin socket: %s", err.text);
-		return false;
+		log_error("admin socket: %s%s", err.text, l->follows ? "; there is no admin API until this worker is replaced" : "");
+		return l->follows;
 	}
 	return px_thread_listen(l->background, fd, address, NULL, admin_service, &l->admin);
 }

@@ -142,7 +142,7 @@ direct_list(struct files *f, const char *path, struct file_entry **out, size_t *
 struct files *
 files_direct(void)
 {
-	static struct files direct = {direct_open_read, direct_open_append, direct_stamp, direct_list};
+	static struct files direct = {direct_open_read, direct_open_append, direct_stamp, direct_list, NULL};
 
 	return &direct;
 }
@@ -176,12 +176,23 @@ read_to_end(int fd, size_t expected, struct buf *out, const char *path, struct e
 	}
 }
 
+static bool
+fail_as_directory(struct err *err, const char *path)
+{
+	err_set(err, "%s: is a directory, not a file", path);
+	errno = EISDIR;
+	return false;
+}
+
 bool
 files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err)
 {
+	struct file_stamp unwanted;
 	struct stat st;
 	bool ok;
 
+	if (f->read != NULL)
+		return f->read(f, path, out, stamp != NULL ? stamp : &unwanted, err);
 	int fd = f->open_read(f, path, err);
 	if (fd < 0)
 		return false;
@@ -189,7 +200,7 @@ files_read(struct files *f, const char *path, struct buf *out, struct file_stamp
 	if (fstat(fd, &st) != 0)
 		ok = fail(err, path);
 	else if (S_ISDIR(st.st_mode))
-		ok = err_set(err, "%s: is a directory, not a file", path);
+		ok = fail_as_directory(err, path);
 	else if ((uint64_t)st.st_size > out->max)
 		ok = err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
 	else

@@ -42,6 +42,8 @@ struct files {
 	 * order; *out is malloc'ed, to be freed by the caller. False with `err` set.
 	 */
 	bool (*list)(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err);
+	/* What files_read() does, `stamp` never NULL. NULL: it opens and reads itself. */
+	bool (*read)(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
 };
 
 /* Opens with the rights of this process. Never freed. */
@@ -49,7 +51,8 @@ struct files *files_direct(void);
 
 /*
  * Read all of a file into `out` (initialised by the caller; out->max bounds the size) and its stamp, taken from
- * the same descriptor, into `stamp` (may be NULL). False with "PATH: reason" in `err`.
+ * the same descriptor, into `stamp` (may be NULL). False with "PATH: reason" in `err`, and errno EISDIR when it is a
+ * directory.
  */
 MUST_CHECK bool files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
 

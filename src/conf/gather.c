@@ -1,8 +1,8 @@
 #include "conf/gather.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/read.h"
@@ -107,7 +107,8 @@ is_read_already(struct gatherer *g, const struct request *by, struct conf_text *
 	return true;
 }
 
-static void
+/* False: it is a directory. What else is wrong has been told. */
+static bool
 load_file(struct gatherer *g, const struct request *by, const char *path)
 {
 	struct conf_text *t = conf_text_new(path, by->from);
@@ -115,16 +116,18 @@ load_file(struct gatherer *g, const struct request *by, const char *path)
 
 	if (t == NULL) {
 		no_memory(g);
-		return;
+		return true;
 	}
 	if (!files_read(g->files, path, &t->bytes, &t->stamp, &err)) {
-		fault(g, by, err.text);
+		bool directory = errno == EISDIR;
+		if (!directory)
+			fault(g, by, err.text);
 		conf_text_free(t);
-		return;
+		return !directory;
 	}
 	if (is_read_already(g, by, t)) {
 		conf_text_free(t);
-		return;
+		return true;
 	}
 	HASH_ADD(hh, g->known, stamp.device, 2 * sizeof(uint64_t), t);
 	if (t->hh.tbl == NULL)
@@ -135,6 +138,7 @@ load_file(struct gatherer *g, const struct request *by, const char *path)
 		load_includes(g, t, by->depth);
 	else
 		g->out.whole = false;
+	return true;
 }
 
 /* --- patterns and directories --- */
@@ -167,7 +171,7 @@ load_matching(struct gatherer *g, const struct request *by, const char *director
 		if (path == NULL)
 			no_memory(g);
 		else
-			load_file(g, by, path);
+			(void)load_file(g, by, path); /* became a directory just now: passed over like the others */
 		found++;
 	}
 	free(entries);
@@ -193,22 +197,12 @@ static void
 load_path(struct gatherer *g, const struct request *by, const char *path)
 {
 	struct err err;
-	struct stat st;
 
 	if (by->from != NULL && strpbrk(path, "*?[") != NULL) {
 		load_pattern(g, by, path);
 		return;
 	}
-	int fd = g->files->open_read(g->files, path, &err);
-	if (fd < 0) {
-		fault(g, by, err.text);
-		return;
-	}
-	bool directory = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-	close(fd);
-	if (!directory) {
-		load_file(g, by, path);
-	} else if (load_matching(g, by, path, "*.json") == 0) {
+	if (!load_file(g, by, path) && load_matching(g, by, path, "*.json") == 0) {
 		err_set(&err, "%s: no *.json in this directory", path);
 		fault(g, by, err.text);
 	}

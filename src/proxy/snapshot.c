@@ -5,6 +5,12 @@
 
 #include "base/log.h"
 
+static struct files *
+trust_files(const struct snapshot_inputs *in)
+{
+	return in->trust != NULL ? in->trust : in->files;
+}
+
 /* --- upstreams ---------------------------------------------------------------------------------------------- */
 
 static const struct snap_upstream *
@@ -35,7 +41,7 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 		conf_error(problems, &c->tls.at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
 		return false;
 	}
-	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, in->files, &err);
+	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, trust_files(in), &err);
 	if (u->tls == NULL)
 		conf_error(problems, &c->tls.at, "tls", "%s", err.text);
 	return u->tls != NULL;
@@ -123,7 +129,7 @@ build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struc
 	/* Most sites ask for no certificate; only those that do are worth a search among ten thousand. */
 	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
 	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
-	site->policy = tls_policy_load(&site->conf->client, old, in->files, in->thread, &err);
+	site->policy = tls_policy_load(&site->conf->client, old, trust_files(in), in->thread, &err);
 	if (site->policy == NULL) {
 		conf_error(problems, &site->conf->client.at, "client_certificate", "%s", err.text);
 		return false;
@@ -221,12 +227,22 @@ snap_conf_unref(struct snap_conf *c)
 	free(c);
 }
 
+static struct tls_store *
+load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls_outcomes *outcomes, struct err *err)
+{
+	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
+
+	if (!in->only_kept)
+		return tls_store_load(conf, before, in->files, in->thread, outcomes, err);
+	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	return tls_store_ref(in->kept);
+}
+
 struct snapshot *
 snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
 {
 	const struct conf *conf = shared->conf;
 	struct snapshot *s = calloc(1, sizeof(*s));
-	struct tls_store *before = in->previous != NULL ? in->previous->store : NULL;
 	struct err err = {""};
 
 	if (s == NULL)
@@ -234,7 +250,7 @@ snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struc
 	s->refs = 1;
 	s->shared = snap_conf_ref(shared);
 	s->conf = conf;
-	s->store = tls_store_load(conf, before, in->files, in->thread, outcomes, &err);
+	s->store = load_store(conf, in, outcomes, &err);
 	if (s->store == NULL) {
 		log_error("%s", err.text);
 		snapshot_unref(s);

@@ -75,7 +75,10 @@ struct snapshot_inputs {
 	struct tls_thread *thread; /* the background thread's */
 	const struct secret *secret;
 	struct server_registry *registry;
-	struct snapshot *previous; /* NULL at the first */
+	struct snapshot *previous;    /* NULL at the first */
+	struct files *trust;          /* for CAs and CRLs; NULL: `files` */
+	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
+	bool only_kept;               /* and they stay as they are: no bundle is looked for */
 };
 
 /*

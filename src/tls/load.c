@@ -5,9 +5,8 @@
 #include "base/log.h"
 #include "tls/materials.h"
 
-/* SHA-256 over those of leaf and chain. */
-static bool
-fingerprint(const struct chain *c, const struct tls_thread *t, unsigned char out[32])
+bool
+chain_fingerprint(const struct chain *c, const struct tls_thread *t, unsigned char out[32])
 {
 	unsigned char all[TLS_CHAIN_MAX * 32];
 
@@ -71,7 +70,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 {
 	unsigned char print[32], files[32];
 
-	if (!fingerprint(c, l->thread, print) || !source_digest(s, l->thread, files)) {
+	if (!chain_fingerprint(c, l->thread, print) || !source_digest(s, l->thread, files)) {
 		err_no_memory(err);
 		return NULL;
 	}

@@ -22,6 +22,9 @@ struct loader {
  */
 struct tls_bundle *load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, struct err *err);
 
+/* SHA-256 over those of leaf and chain. False when OpenSSL fails. */
+MUST_CHECK bool chain_fingerprint(const struct chain *c, const struct tls_thread *t, unsigned char out[32]);
+
 /* A new bundle, with one reference. Takes over the pieces' key and shares the certificates. */
 struct tls_bundle *
 bundle_new(const struct source *s, const struct chain *c, struct pieces *p, struct der_table *shared);

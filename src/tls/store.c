@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "tls/load.h"
-#include "tls/names.h"
 #include "tls/outcomes.h"
+#include "tls/store_internal.h"
 #include "tls/watch.h"
 
 /*
@@ -13,22 +13,6 @@
  * use: what costs half a millisecond must not be done ten thousand times before the first client is served.
  */
 enum { PROVE_MAX = 64 };
-
-struct entry {
-	struct tls_bundle *bundle; /* one reference */
-	const char *origin;        /* name of the config's bundle; in the store's arena */
-	bool listed;               /* of a directory: found by the names in its certificate */
-};
-
-struct tls_store {
-	int refs; /* atomic */
-	struct arena arena;
-	struct entry *v; /* in order of the bundles' names */
-	size_t n;
-	struct names_index names;
-	const char **directories;
-	size_t n_directories;
-};
 
 /* What a load works on. */
 struct job {
@@ -43,16 +27,16 @@ struct job {
 static int
 by_bundle_name(const void *a, const void *b)
 {
-	const struct entry *x = a, *y = b;
+	const struct store_entry *x = a, *y = b;
 
 	return strcmp(x->bundle->name, y->bundle->name);
 }
 
-static const struct entry *
+static const struct store_entry *
 find(const struct tls_store *s, const char *name)
 {
 	struct tls_bundle key = {.name = name};
-	struct entry wanted = {.bundle = &key};
+	struct store_entry wanted = {.bundle = &key};
 
 	return s != NULL && s->n > 0 ? bsearch(&wanted, s->v, s->n, sizeof(*s->v), by_bundle_name) : NULL;
 }
@@ -62,7 +46,7 @@ find(const struct tls_store *s, const char *name)
 static bool
 is_unchanged(const struct job *job, const struct source *s)
 {
-	const struct entry *before = find(job->previous, s->name);
+	const struct store_entry *before = find(job->previous, s->name);
 	unsigned char files[32];
 
 	return s->problem == NULL && before != NULL && source_digest(s, job->loader.thread, files) &&
@@ -70,19 +54,44 @@ is_unchanged(const struct job *job, const struct source *s)
 	    !__atomic_load_n(&before->bundle->private->unusable, __ATOMIC_RELAXED);
 }
 
-/* References the bundle. The room is there: one for each source and each entry of before. */
-static bool
-add_entry(struct job *job, struct tls_bundle *b, const char *origin, bool listed)
+bool
+store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool listed)
 {
-	struct tls_store *s = job->store;
 	const char *kept = s->n > 0 && strcmp(s->v[s->n - 1].origin, origin) == 0
 	    ? s->v[s->n - 1].origin /* one for many */
 	    : arena_copy(&s->arena, sv_cstr(origin));
 
 	if (kept == NULL)
 		return false;
-	s->v[s->n++] = (struct entry){tls_bundle_ref(b), kept, listed};
+	s->v[s->n++] = (struct store_entry){tls_bundle_ref(b), kept, listed};
 	return true;
+}
+
+static bool
+index_names(struct tls_store *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
+			return false;
+	return true;
+}
+
+bool
+store_arrange(struct tls_store *s)
+{
+	if (s->n > 0)
+		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
+	return index_names(s);
+}
+
+struct tls_store *
+store_new(void)
+{
+	struct tls_store *s = calloc(1, sizeof(*s));
+
+	if (s != NULL)
+		s->refs = 1;
+	return s;
 }
 
 /* A directory that can not be listed now: nothing of it is lost. */
@@ -92,11 +101,11 @@ hold_directory(struct job *job, const struct source *s)
 	bool any = false;
 
 	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
-		const struct entry *e = &job->previous->v[i];
+		const struct store_entry *e = &job->previous->v[i];
 		if (!e->listed || strcmp(e->origin, s->origin) != 0 ||
 		    sources_named(&job->sources, e->bundle->name) != NULL)
 			continue;
-		if (!add_entry(job, e->bundle, s->origin, true))
+		if (!store_add(job->store, e->bundle, s->origin, true))
 			return false;
 		any = true;
 	}
@@ -106,21 +115,21 @@ hold_directory(struct job *job, const struct source *s)
 static bool
 load_one(struct job *job, struct source *s, bool unchanged)
 {
-	const struct entry *before = s->doubled ? NULL : find(job->previous, s->name);
+	const struct store_entry *before = s->doubled ? NULL : find(job->previous, s->name);
 	struct tls_bundle *old = before != NULL ? before->bundle : NULL, *new;
 	struct err err;
 
 	if (s->unlisted)
 		return hold_directory(job, s);
 	if (unchanged)
-		return add_entry(job, old, s->origin, s->listed);
+		return store_add(job->store, old, s->origin, s->listed);
 	new = load_bundle(&job->loader, s, old, &err);
 	if (new == NULL) {
 		enum tls_outcome_kind kind = old != NULL ? TLS_HELD : TLS_MISSING;
 		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
-		    (old == NULL || add_entry(job, old, s->origin, s->listed));
+		    (old == NULL || store_add(job->store, old, s->origin, s->listed));
 	}
-	bool ok = add_entry(job, new, s->origin, s->listed) && (new == old || outcomes_add_loaded(job->outcomes, new));
+	bool ok = store_add(job->store, new, s->origin, s->listed) && (new == old || outcomes_add_loaded(job->outcomes, new));
 	tls_bundle_unref(new);
 	return ok;
 }
@@ -160,21 +169,12 @@ static bool
 note_gone(const struct job *job)
 {
 	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
-		const struct entry *e = &job->previous->v[i];
+		const struct store_entry *e = &job->previous->v[i];
 		if (find(job->store, e->bundle->name) == NULL &&
 		    !outcomes_add(job->outcomes, TLS_GONE, e->bundle->name, "%s: %s", e->bundle->where,
 			e->listed ? "the directory no longer has it" : "no longer configured"))
 			return false;
 	}
-	return true;
-}
-
-static bool
-index_names(struct tls_store *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
-			return false;
 	return true;
 }
 
@@ -222,15 +222,14 @@ static bool
 make(struct job *job, const struct conf *conf)
 {
 	struct tls_store *s = job->store;
+	/* One for each source, and for each entry of before. */
 	size_t room = job->sources.n + (job->previous != NULL ? job->previous->n : 0);
 
 	s->v = calloc(MAX_OF(room, (size_t)1), sizeof(*s->v));
 	job->unchanged = calloc(MAX_OF(job->sources.n, (size_t)1), sizeof(*job->unchanged));
 	if (s->v == NULL || job->unchanged == NULL || !load_all(job))
 		return false;
-	if (s->n > 0)
-		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
-	return note_gone(job) && index_names(s) && find_directories(s, conf, &job->sources);
+	return store_arrange(s) && note_gone(job) && find_directories(s, conf, &job->sources);
 }
 
 struct tls_store *
@@ -238,7 +237,7 @@ tls_store_load(const struct conf *conf, struct tls_store *previous, struct files
     struct tls_outcomes *outcomes, struct err *err)
 {
 	struct job job = {
-		.store = calloc(1, sizeof(struct tls_store)),
+		.store = store_new(),
 		.previous = previous,
 		.loader = {.files = files, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
@@ -249,7 +248,6 @@ tls_store_load(const struct conf *conf, struct tls_store *previous, struct files
 		err_no_memory(err);
 		return NULL;
 	}
-	job.store->refs = 1;
 	bool ok = sources_find(&job.sources, conf, files, err) && (make(&job, conf) || err_no_memory(err));
 	der_table_free(&job.loader.shared);
 	sources_free(&job.sources);
@@ -261,6 +259,13 @@ tls_store_load(const struct conf *conf, struct tls_store *previous, struct files
 }
 
 /* --- looking up --- */
+
+struct tls_store *
+tls_store_ref(struct tls_store *s)
+{
+	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
 
 void
 tls_store_unref(struct tls_store *s)
@@ -279,7 +284,7 @@ tls_store_unref(struct tls_store *s)
 struct tls_bundle *
 tls_store_bundle(const struct tls_store *s, const char *name)
 {
-	const struct entry *e = find(s, name);
+	const struct store_entry *e = find(s, name);
 
 	return e != NULL ? e->bundle : NULL;
 }

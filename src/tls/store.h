@@ -44,7 +44,8 @@ const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … 
 struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, struct files *files,
     struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
 
-void tls_store_unref(struct tls_store *s);
+struct tls_store *tls_store_ref(struct tls_store *s);
+void tls_store_unref(struct tls_store *s); /* NULL is fine */
 
 /* By the name in the config, or NAME of a directory's. NULL: not there. Borrowed. */
 struct tls_bundle *tls_store_bundle(const struct tls_store *s, const char *name);

@@ -28,10 +28,11 @@ static void *
 serve(void *arg)
 {
 	struct message m;
+	int fd;
 
 	(void)arg;
-	while (message_receive(supervisor_end, &m, NULL, 0) == MESSAGE_GOT)
-		if (!broker_serve(&broker, supervisor_end, &m))
+	while (message_receive(supervisor_end, &m, &fd, 0) == MESSAGE_GOT)
+		if (!broker_serve(&broker, supervisor_end, &m, fd))
 			break;
 	return NULL;
 }

@@ -1,0 +1,232 @@
+#include "tls/keep.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+/* Out of memory: the entry is not in the table. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "tls/keys.h"
+#include "tls/load.h"
+#include "tls/store_internal.h"
+
+enum {
+	INLINE = 0, /* a certificate follows; else the number, from 1, of an intermediate that came before */
+	DIGEST = 32,
+	PACKED_BUNDLE_LEAST = 3 * 5 + 1 + 8 + DIGEST + 5 + 1 + 5, /* bytes */
+	PACKED_STRING_LEAST = 5,
+};
+
+/* --- packing ------------------------------------------------------------------------------------------------ */
+
+/* An intermediate that is packed already: many bundles have the same. */
+struct packed {
+	UT_hash_handle hh; /* by the SHA-256 */
+	unsigned char sha256[DIGEST];
+	uint32_t number; /* from 1 */
+};
+
+/* A reference to what came before, or the certificate itself. */
+static bool
+pack_intermediate(struct packed **table, const struct tls_der *der, struct pack *p)
+{
+	struct packed *e = NULL;
+
+	HASH_FIND(hh, *table, der->sha256, DIGEST, e);
+	if (e != NULL) {
+		pack_u32(p, e->number);
+		return true;
+	}
+	if ((e = calloc(1, sizeof(*e))) == NULL)
+		return false;
+	memcpy(e->sha256, der->sha256, DIGEST);
+	e->number = HASH_COUNT(*table) + 1;
+	HASH_ADD(hh, *table, sha256, DIGEST, e);
+	if (e->hh.tbl == NULL) {
+		free(e);
+		return false;
+	}
+	pack_u32(p, INLINE);
+	pack_block(p, der->bytes, der->size);
+	return true;
+}
+
+static bool
+pack_entry(struct packed **table, const struct store_entry *e, struct pack *p)
+{
+	const struct tls_bundle *b = e->bundle;
+
+	pack_string(p, b->name);
+	pack_string(p, b->where);
+	pack_string(p, e->origin);
+	pack_u8(p, e->listed);
+	pack_u64(p, b->generation);
+	pack_bytes(p, b->private->files, DIGEST);
+	pack_block(p, b->private->key, b->private->key_size);
+	pack_u8(p, (uint8_t)b->n_chain);
+	pack_block(p, b->chain[0]->bytes, b->chain[0]->size);
+	for (unsigned i = 1; i < b->n_chain; i++)
+		if (!pack_intermediate(table, b->chain[i], p))
+			return false;
+	return true;
+}
+
+bool
+tls_store_pack(const struct tls_store *s, struct pack *p)
+{
+	struct packed *table = NULL, *e, *next;
+	bool ok = true;
+
+	pack_u32(p, (uint32_t)s->n_directories);
+	for (size_t i = 0; i < s->n_directories; i++)
+		pack_string(p, s->directories[i]);
+	pack_u32(p, (uint32_t)s->n);
+	for (size_t i = 0; ok && i < s->n; i++)
+		ok = pack_entry(&table, &s->v[i], p);
+	HASH_ITER(hh, table, e, next) {
+		HASH_DEL(table, e);
+		free(e);
+	}
+	return ok;
+}
+
+/* --- unpacking ---------------------------------------------------------------------------------------------- */
+
+struct unpacking {
+	struct unpack *u;
+	const struct tls_thread *thread;
+	struct tls_store *store;
+	struct der_table shared;
+	struct tls_der **intermediates; /* in the order they came; a reference each */
+	size_t n, capacity;
+};
+
+/* NULL: that is no certificate, or memory is out. */
+static struct tls_der *
+unpack_certificate(struct unpacking *w, struct cert_view *view)
+{
+	struct sv bytes = unpack_block(w->u);
+	struct tls_der *der = !w->u->bad ? tls_der_new(bytes.n) : NULL;
+
+	if (der == NULL)
+		return NULL;
+	memcpy(der->bytes, bytes.p, bytes.n);
+	der->size = (uint32_t)bytes.n;
+	if (cert_parse(der->bytes, der->size, view) &&
+	    EVP_Digest(der->bytes, der->size, der->sha256, NULL, w->thread->sha256, NULL) == 1)
+		return der;
+	tls_der_unref(der);
+	return NULL;
+}
+
+static struct tls_der *
+unpack_intermediate(struct unpacking *w)
+{
+	uint32_t number = unpack_u32(w->u);
+	struct cert_view view;
+
+	if (number != INLINE)
+		return number <= w->n ? tls_der_ref(w->intermediates[number - 1]) : NULL;
+	if (w->n == w->capacity) {
+		size_t more = w->capacity == 0 ? 16 : w->capacity * 2;
+		struct tls_der **grown = reallocarray(w->intermediates, more, sizeof(struct tls_der *));
+		if (grown == NULL)
+			return NULL;
+		w->intermediates = grown;
+		w->capacity = more;
+	}
+	struct tls_der *der = unpack_certificate(w, &view);
+	if (der != NULL)
+		w->intermediates[w->n++] = tls_der_ref(der);
+	return der;
+}
+
+/* As if key and chain had been read from files. What is in `p` is the caller's to free, in any case. */
+static bool
+unpack_pieces(struct unpacking *w, struct pieces *p, struct chain *c)
+{
+	struct sv key = unpack_block(w->u);
+	unsigned n = unpack_u8(w->u);
+
+	if (w->u->bad || key.n == 0 || n == 0 || n > TLS_CHAIN_MAX || (p->key = malloc(key.n)) == NULL)
+		return false;
+	memcpy(p->key, key.p, key.n);
+	p->key_size = key.n;
+	for (unsigned i = 0; i < n; i++) {
+		struct piece *piece = &p->certs[i];
+		piece->der = i == 0 ? unpack_certificate(w, &piece->view) : unpack_intermediate(w);
+		if (piece->der == NULL)
+			return false;
+		c->order[p->n_certs++] = piece;
+	}
+	c->n = n;
+	return key_claims(p->key, p->key_size, &p->certs[0].view) != KEY_DIFFERS;
+}
+
+static bool
+unpack_entry(struct unpacking *w)
+{
+	struct source source = {.name = unpack_string(w->u)};
+	source.where = unpack_string(w->u); /* behind the name: initializers have no order */
+	const char *origin = unpack_string(w->u);
+	bool listed = unpack_u8(w->u) != 0;
+	uint64_t generation = unpack_u64(w->u);
+	unsigned char files[DIGEST];
+	struct pieces p = {.n_certs = 0};
+	struct chain c;
+
+	unpack_bytes(w->u, files, DIGEST);
+	struct tls_bundle *b = unpack_pieces(w, &p, &c) ? bundle_new(&source, &c, &p, &w->shared) : NULL;
+	bool ok = b != NULL && chain_fingerprint(&c, w->thread, b->fingerprint);
+	pieces_free(&p);
+	if (ok) {
+		b->generation = generation;
+		memcpy(b->private->files, files, DIGEST);
+		ok = store_add(w->store, b, origin, listed);
+	}
+	tls_bundle_unref(b);
+	return ok;
+}
+
+static bool
+unpack_directories(struct tls_store *s, struct unpack *u)
+{
+	size_t n = unpack_count(u, PACKED_STRING_LEAST);
+
+	s->directories = calloc(MAX_OF(n, (size_t)1), sizeof(*s->directories));
+	for (size_t i = 0; s->directories != NULL && i < n; i++)
+		if ((s->directories[s->n_directories++] = arena_copy(&s->arena, sv_cstr(unpack_string(u)))) == NULL)
+			return false;
+	return s->directories != NULL && !u->bad;
+}
+
+static bool
+unpack_all(struct unpacking *w)
+{
+	size_t n = unpack_count(w->u, PACKED_BUNDLE_LEAST);
+
+	if ((w->store->v = calloc(MAX_OF(n, (size_t)1), sizeof(*w->store->v))) == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!unpack_entry(w))
+			return false;
+	return !w->u->bad && store_arrange(w->store);
+}
+
+struct tls_store *
+tls_store_unpack(struct unpack *u, const struct tls_thread *thread, struct err *err)
+{
+	struct unpacking w = {.u = u, .thread = thread, .store = store_new()};
+	bool ok = w.store != NULL && unpack_directories(w.store, u) && unpack_all(&w);
+
+	for (size_t i = 0; i < w.n; i++)
+		tls_der_unref(w.intermediates[i]);
+	free(w.intermediates);
+	der_table_free(&w.shared);
+	if (ok)
+		return w.store;
+	tls_store_unref(w.store);
+	err_set(err, "the certificates that were in service can not be restored");
+	return NULL;
+}
