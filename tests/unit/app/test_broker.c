@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include "app/broker.h"
 #include "app/control.h"
+#include "app/sealed.h"
 #include "base/log.h"
 #include "scratch.h"
 
@@ -324,6 +326,145 @@ Test(control, a_new_config_allows_more_and_the_old_one_less_once_it_serves)
 	control_reloaded(c, true, NULL);
 	cr_expect(gets_descriptor(MESSAGE_OPEN_READ, scratch_path("secret.txt")));
 	cr_expect(!gets_descriptor(MESSAGE_OPEN_READ, scratch_path("one.key")));
+	control_detach(c);
+}
+
+/* --- what is kept for the next worker --- */
+
+static int
+sealed_memory(const char *text)
+{
+	struct err err = {""};
+	struct sealed s;
+
+	cr_assert(sealed_begin(&s, "test", strlen(text) + 1, &err), "%s", err.text);
+	memcpy(s.p, text, s.n);
+	int fd = sealed_finish(&s, &err);
+	cr_assert_geq(fd, 0, "%s", err.text);
+	return fd;
+}
+
+static void
+keep(struct control *c, const char *text)
+{
+	struct err err = {""};
+	int fd = sealed_memory(text);
+
+	cr_assert(control_keep(c, fd, &err), "%s", err.text);
+	close(fd);
+}
+
+static void
+expect_kept(struct control *c, const char *text)
+{
+	struct err err = {""};
+	struct sealed s;
+	int fd;
+
+	cr_assert(control_kept(c, &fd, &err), "%s", err.text);
+	if (text == NULL) {
+		cr_expect_eq(fd, -1, "nothing is kept");
+		return;
+	}
+	cr_assert_geq(fd, 0);
+	cr_assert(sealed_map(&s, fd, &err), "%s", err.text);
+	cr_expect_str_eq((const char *)s.p, text);
+	sealed_unmap(&s);
+	close(fd);
+}
+
+/* Of us and of the broker, which closes its own after it has answered: so one more answer is waited for. */
+static int
+count_descriptors(void)
+{
+	int none, n = 0;
+
+	(void)ask(MESSAGE_STAMP, "/nowhere", &none);
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+Test(control, what_is_handed_over_waits_for_the_next_worker)
+{
+	struct control *c = attach();
+
+	expect_kept(c, NULL);
+	keep(c, "one");
+	int before = count_descriptors();
+	keep(c, "two");
+	expect_kept(c, "two");
+	cr_expect_eq(count_descriptors(), before, "the one before is let go of");
+	control_detach(c);
+	c = attach();
+	expect_kept(c, "two");
+	expect_kept(c, "two");
+	cr_assert(control_keep(c, -1, NULL));
+	expect_kept(c, NULL);
+	control_detach(c);
+}
+
+/* It belongs to a config: with that it comes and goes. */
+Test(control, what_is_kept_is_that_of_the_config_in_service)
+{
+	struct control *c = attach();
+	struct err err;
+
+	keep(c, "old");
+	cr_assert(control_refresh(c, &err));
+	keep(c, "new");
+	expect_kept(c, "old");
+	control_reloaded(c, false, NULL);
+	expect_kept(c, "old");
+	cr_assert(control_refresh(c, &err));
+	keep(c, "new");
+	control_reloaded(c, true, NULL);
+	expect_kept(c, "new");
+	keep(c, "newer");
+	expect_kept(c, "newer");
+	cr_assert(control_refresh(c, &err));
+	control_reloaded(c, true, NULL);
+	expect_kept(c, NULL); /* that of another config helps nobody */
+	control_detach(c);
+}
+
+Test(control, what_is_not_sealed_is_not_kept)
+{
+	struct control *c = attach();
+	struct err err = {""};
+	int before = count_descriptors();
+
+	keep(c, "good");
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cr_assert_eq(write(fd, "bad", 4), 4);
+	cr_expect(!control_keep(c, fd, &err));
+	cr_expect_not_null(strstr(err.text, "sealed"), "%s", err.text);
+	close(fd);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	cr_expect(!control_keep(c, fd, &err));
+	close(fd);
+	expect_kept(c, "good");
+	cr_expect_eq(count_descriptors(), before + 1);
+	control_detach(c);
+}
+
+Test(control, descriptors_that_come_unasked_are_closed)
+{
+	struct control *c = attach();
+	int before = count_descriptors();
+	struct message m;
+
+	for (uint32_t kind = 0; kind < MESSAGE_KEEP; kind++) {
+		m = (struct message){.kind = kind, .text = "/nowhere"};
+		cr_assert(message_send(worker_end, &m, 0, 0));
+		cr_assert_eq(message_receive(worker_end, &m, NULL, 0), MESSAGE_GOT);
+	}
+	for (uint32_t kind = MESSAGE_READY; kind < MESSAGE_KINDS_N; kind++) {
+		m = (struct message){.kind = kind};
+		cr_assert(message_send(worker_end, &m, 0, 0));
+	}
+	expect_kept(c, NULL);
+	cr_expect_eq(count_descriptors(), before);
 	control_detach(c);
 }
 

@@ -61,6 +61,30 @@ Test(message, descriptors_that_nobody_wants_do_not_arrive)
 	cr_expect_eq(count_descriptors(), before);
 }
 
+/* A worker that somebody has taken over fills no table of ours. */
+Test(message, of_several_descriptors_one_arrives_at_most)
+{
+	struct message m = {.kind = MESSAGE_KEEP}, got;
+	struct iovec v = {&m, sizeof(m)};
+	int before = count_descriptors(), fd = -1, many[3] = {0, 1, 2};
+	char room[CMSG_SPACE(sizeof(many))] = {0};
+	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+
+	for (size_t n = 2; n <= COUNTOF(many); n++) {
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(c), many, n * sizeof(int));
+		h.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		cr_assert_eq(sendmsg(ends[0], &h, 0), (ssize_t)sizeof(m));
+		cr_assert_eq(message_receive(ends[1], &got, &fd, 0), MESSAGE_GOT);
+		if (fd >= 0)
+			close(fd);
+		cr_expect_eq(count_descriptors(), before, "%zu were sent", n);
+	}
+}
+
 Test(message, none_yet)
 {
 	struct message got;

@@ -114,7 +114,8 @@ struct snapshot *
 rig_build(const char *json)
 {
 	struct snap_conf *shared = snap_conf_new(rig_conf(json));
-	struct snapshot_inputs in = {files_direct(), rig.loader, &rig.secret, rig.registry, rig.snapshot};
+	struct snapshot_inputs in = {.files = files_direct(), .thread = rig.loader, .secret = &rig.secret, .registry = rig.registry,
+	    .previous = rig.snapshot};
 
 	tls_outcomes_free(&rig.outcomes);
 	struct snapshot *s = snapshot_build(shared, &in, &rig.problems, &rig.outcomes);

@@ -84,7 +84,8 @@ Test(snapshot, the_live_state_of_a_server_outlives_it)
 Test(snapshot, a_config_is_shared_by_the_snapshots_of_it)
 {
 	struct snap_conf *shared = snap_conf_new(rig_conf(site));
-	struct snapshot_inputs in = {files_direct(), rig.loader, &rig.secret, rig.registry, NULL};
+	struct snapshot_inputs in = {.files = files_direct(), .thread = rig.loader, .secret = &rig.secret, .registry = rig.registry,
+	    .previous = NULL};
 	struct tls_outcomes outcomes;
 	struct snapshot *first = snapshot_build(shared, &in, &rig.problems, &outcomes), *second;
 
@@ -128,7 +129,8 @@ Test(snapshot, a_network_that_is_none)
 {
 	struct conf *c = rig_conf(site);
 	struct tls_outcomes outcomes;
-	struct snapshot_inputs in = {files_direct(), rig.loader, &rig.secret, rig.registry, NULL};
+	struct snapshot_inputs in = {.files = files_direct(), .thread = rig.loader, .secret = &rig.secret, .registry = rig.registry,
+	    .previous = NULL};
 	const char *bad = "10.0.0.0/64";
 
 	c->trusted_proxies.v[1] = bad;
