@@ -110,12 +110,21 @@ def test_a_listener_that_can_not_be_opened(simple):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
-        p.change(listeners=[p.contents["listeners"][0], proxy.listener(s.getsockname()[1])], threads=3)
+        p.change(listeners=[p.contents["listeners"][0], proxy.listener(s.getsockname()[1])])
         assert not die(p)["last_reload"]["ok"]
         assert p.get().status == 200
         p.change(listeners=[p.contents["listeners"][0]])
         p.reload()
         assert p.get().status == 200
+
+
+def test_the_threads_stay_as_many_until_a_restart(simple):
+    p = simple(threads=2)
+    p.change(threads=3)
+    assert die(p)["threads"] == 2
+    p.change(sites=[proxy.site("site.test", bundle="nobody")])
+    assert die(p)["threads"] == 2
+    assert p.get().status == 200
 
 
 def test_an_admin_socket_that_can_not_be_opened(simple, directory):
@@ -298,6 +307,20 @@ def test_a_file_of_client_certificates(simple, devices, directory, which, damage
     pki.write(files["crl"], devices.crl())
     p.reload()
     assert p.get(identity=lost).status == 200
+
+
+def test_what_a_refused_config_asks_for_is_not_in_force(simple, devices, directory):
+    """Its listeners and files come and go with it; those of the config in service stay, in one worker after the other."""
+    pki.write(directory / "devices.crl", b"damaged")
+    rule = {"mode": "required", "pins": [{"ca": devices.file}], "crls": [str(directory / "devices.crl")]}
+    p = simple()
+    first, other = p.port, proxy.listener()
+    p.change(listeners=[other], sites=[proxy.site("site.test", client_certificate=rule)])
+    for _ in range(2):
+        assert not die(p)["last_reload"]["ok"]
+        assert p.get(port=first).status == 200
+        with pytest.raises(OSError):
+            p.client(port=p.port)
 
 
 def test_the_ca_of_an_origin(simple, ca, directory, recorder):

@@ -100,8 +100,11 @@ Test(keep, all_of_it_comes_back)
 	configure(&leaf);
 	cr_assert_eq(mkdir(IN_DIR("all"), 0700), 0);
 	fixture_bundle("*")->directory = IN_DIR("all");
+	pki_write_combined(IN_DIR("all/listed.pem"), PKI_CERTS(&leaf));
+	fixture_load();
 	pki_write_combined(IN_DIR("all/listed.pem"), PKI_CERTS(&other));
 	fixture_load();
+	cr_assert_eq(tls_store_bundle(fix.store, "listed")->generation, 2);
 	struct bytes b = packed(fix.store);
 	struct tls_store *s = unpacked(b.p, b.n);
 	cr_assert_not_null(s);
