@@ -157,6 +157,7 @@ worker_main(int fd, const char *config_path)
 	struct err err = {""};
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes fails a log line, or what is kept for the next worker, and no more */
 	w.loader.config_path = config_path;
 	w.loader.control = control_attach(fd, &err);
 	if (w.loader.control != NULL)

@@ -1,5 +1,6 @@
 """The worker dies while the disk holds something bad: what was in service goes on in the next worker."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import pytest
 
 from harness import client, pki, proxy, wait
+from harness.origins import open_descriptors
 from test_client_certs import turned_away
 from test_swap import served
 
@@ -152,6 +154,43 @@ def test_a_reload_while_it_is_replaced(simple, leaves, directory):
         p.configure(text)
         p.send_signal(signal.SIGHUP)
         wait.until(lambda: p.workers() and p.is_ready() and served(p) == leaf.serial, "the new certificate by the new worker")
+
+
+def test_the_supervisor_keeps_one(simple):
+    def kept(pid):
+        found = []
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            with contextlib.suppress(OSError):
+                found.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        return sum("bascule-keep" in f for f in found)
+
+    p = simple()
+    before = open_descriptors(p.process.pid)
+    for _ in range(5):
+        p.reload()
+        die(p)
+    wait.until(lambda: open_descriptors(p.process.pid) == before, "no descriptor to be left")
+    assert kept(p.process.pid) == 1
+    assert kept(p.worker) == 0
+
+
+def test_when_it_can_not_be_kept(simple, leaves, directory):
+    """It is said, all goes on, and nothing older comes back in its place."""
+    p = simple(prefix=["prlimit", "--fsize=300000"])
+    text = p.config_path.read_text()
+    p.configure(text + " " * 400000)
+    leaves[0].files(directory)
+    p.reload()
+    p.wait_log(r"should this worker die, .* ")
+    assert served(p) == leaves[0].serial
+    die(p)
+    assert served(p) == leaves[0].serial
+    assert bundle(p)["generation"] == 1, "it begins anew"
+    p.configure(text)
+    p.reload()
+    cut_short(directory, leaves[1])
+    die(p)
+    assert served(p) == leaves[0].serial, "and is kept again"
 
 
 # --- bundles ---
