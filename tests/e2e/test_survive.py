@@ -107,6 +107,30 @@ def test_a_config_of_many_files(simple, directory, damage):
         assert p.get().status == 200
 
 
+def test_the_service_manager_is_told(simple, directory, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(str(directory / "notify"))
+        os.chmod(directory / "notify", 0o666)
+        s.settimeout(wait.DEADLINE)
+
+        def status_when_ready():
+            while "READY=1" not in (lines := s.recv(4096).decode().splitlines()):
+                pass
+            return next(line for line in lines if line.startswith("STATUS="))
+
+        monkeypatch.setenv("NOTIFY_SOCKET", str(directory / "notify"))
+        p = simple()
+        assert "Serving 1 sites" in status_when_ready()
+        text = p.config_path.read_text()
+        p.configure("{")
+        die(p)
+        assert "refused" in status_when_ready()
+        assert "refused" in status_when_ready(), "also when the worker is ready"
+        p.configure(text)
+        p.reload()
+        assert "Serving 1 sites" in status_when_ready()
+
+
 def test_a_listener_that_can_not_be_opened(simple):
     p = simple()
     with socket.socket() as s:
