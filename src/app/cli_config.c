@@ -12,6 +12,7 @@ static const struct {
 } pages[] = {
 	{"schema", conf_write_schema},
 	{"reference", conf_write_reference},
+	{"manual", conf_write_manual},
 	{"metrics", admin_metrics_reference},
 };
 
@@ -35,7 +36,7 @@ cli_config(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < COUNTOF(pages); i++)
 		if (strcmp(argv[1], pages[i].name) == 0)
 			return print(pages[i].write);
-	(void)fputs("bascule config: \"schema\", \"reference\" or \"metrics\" must follow; `bascule help config` tells more\n",
+	(void)fputs("bascule config: \"schema\", \"reference\", \"manual\" or \"metrics\" must follow; `bascule help config` tells more\n",
 	    stderr);
 	return CLI_USAGE;
 }

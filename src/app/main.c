@@ -35,9 +35,10 @@ static const struct cli_command commands[] = {
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},
-	{"config", "schema | reference | metrics", "Print the JSON schema of the config, or the references.",
+	{"config", "schema | reference | manual | metrics", "Print the JSON schema of the config, or the references.",
 	    "  schema     for editors that complete and check: name it as \"$schema\" in a config\n"
 	    "  reference  every key with its meaning and default, as Markdown\n"
+	    "  manual     the same as a manual page, bascule.json(5)\n"
 	    "  metrics    every counter with what it tells, as Markdown\n",
 	    cli_config},
 	{"demo", "ADDRESS", "Run a small origin server to try the proxy with.",

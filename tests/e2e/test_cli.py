@@ -196,7 +196,13 @@ def test_check_leaves_nothing_behind(check, directory):
 
 
 @pytest.mark.parametrize(
-    "what, file", [("schema", "conf/schema.json"), ("reference", "docs/configuration.md"), ("metrics", "docs/metrics.md")]
+    "what, file",
+    [
+        ("schema", "conf/schema.json"),
+        ("reference", "docs/configuration.md"),
+        ("manual", "docs/bascule.json.5"),
+        ("metrics", "docs/metrics.md"),
+    ],
 )
 def test_what_is_generated_is_up_to_date(what, file):
     done = run(BINARY, "config", what)

@@ -35,6 +35,11 @@ Test(conf_generated, reference)
 	expect_file("docs/configuration.md", conf_write_reference, "reference");
 }
 
+Test(conf_generated, manual)
+{
+	expect_file("docs/bascule.json.5", conf_write_manual, "manual");
+}
+
 Test(conf_generated, nothing_when_there_is_no_room)
 {
 	struct buf small;
@@ -42,6 +47,7 @@ Test(conf_generated, nothing_when_there_is_no_room)
 	buf_init(&small, 1000);
 	cr_expect_not(conf_write_schema(&small));
 	cr_expect_not(conf_write_reference(&small));
+	cr_expect_not(conf_write_manual(&small));
 	buf_clear(&small);
 }
 
