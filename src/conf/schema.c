@@ -14,8 +14,8 @@ struct schema {
 static json_t *
 fill(struct schema *s, json_t *into, const char *key, json_t *value)
 {
-	/* Takes over the value, also when it fails. */
-	if (into == NULL || json_object_set_new(into, key, value) != 0)
+	/* Takes over the value, also when it fails or there is nothing to fill. */
+	if (json_object_set_new(into, key, value) != 0)
 		s->failed = true;
 	return into;
 }

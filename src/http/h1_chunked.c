@@ -106,7 +106,7 @@ trailer_line(struct h1_body *b, struct sv *in)
 	struct sv piece = h1_take(in, lf != NULL ? (uint64_t)(lf - in->p) + 1 : in->n);
 
 	if (!buf_append(&b->trailers, piece.p, piece.n))
-		return H1_TRAILER_TOO_LARGE;
+		return buf_len(&b->trailers) + piece.n > b->trailers.max ? H1_TRAILER_TOO_LARGE : H1_NO_MEMORY;
 	if (lf == NULL)
 		return H1_OK;
 	struct sv all = buf_view(&b->trailers);

@@ -78,7 +78,7 @@ class StartFailed(Exception):
 class Bascule:
     """A running proxy. Made by the fixture `bascule`, which also ends it and looks at how it ended."""
 
-    def __init__(self, directory, contents, *, environment=None, prefix=()):
+    def __init__(self, directory, contents, *, environment=None, prefix=(), program=BINARY):
         self.directory = pathlib.Path(directory)
         self.config_path = self.directory / "bascule.json"
         self.admin_socket = self.directory / "admin.sock"
@@ -86,6 +86,7 @@ class Bascule:
         self.output_path = self.directory / "output.log"
         self.environment = environment or {}
         self.prefix = list(prefix)
+        self.program = program
         self.process = None
         self.expected_status = 0
         self.configure(contents)
@@ -122,7 +123,7 @@ class Bascule:
     def start(self, ready=True):
         with open(self.output_path, "ab") as output:
             self.process = subprocess.Popen(
-                [*self.prefix, BINARY, "run", "-c", str(self.config_path)],
+                [*self.prefix, self.program, "run", "-c", str(self.config_path)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env=dict(SANITIZER_OPTIONS, **dict(os.environ, **self.environment)),
             )  # fmt: skip

@@ -1,0 +1,210 @@
+"""The running proxy with its allocations failing one after the other: what is refused is new work, what served goes on."""
+
+import ctypes
+import mmap
+import os
+import pathlib
+import ssl
+import tempfile
+
+import pytest
+
+from harness import client, pki, proxy, wait, wire
+
+# The same program with another allocator: see tests/unit/memory/failing.h. `make bascule-failing` builds it.
+PROGRAM = pathlib.Path(proxy.BINARY).with_name("bascule-failing")
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="make bascule-failing builds what this needs")
+
+# Of the program's own allocations each one fails. Of those that libraries make, too, where there are many the first ones,
+# and so many spread over the rest.
+FIRST, SPREAD = wait.fewer(300), wait.fewer(200)
+
+LOST = (OSError, ssl.SSLError, wire.Ended)
+
+
+class Failing(ctypes.Structure):
+    """struct failing."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("until", "most", "ours", "seen", "failed", "blocks")]
+
+
+@pytest.fixture
+def failing():
+    """What supervisor and worker share: in it allocations are counted, and chosen to fail."""
+    with tempfile.NamedTemporaryFile(prefix="bsc-failing-") as f:
+        os.fchmod(f.fileno(), 0o666)
+        f.truncate(ctypes.sizeof(Failing))
+        shared = Failing.from_buffer(mmap.mmap(f.fileno(), ctypes.sizeof(Failing)))
+        shared.path = f.name
+        yield shared
+
+
+class Failures:
+    """Has `work` done over and over, with one allocation failing each time, and looks each time whether all goes on."""
+
+    def __init__(self, shared, p, check):
+        self.shared, self.p, self.check = shared, p, check
+        self.worker = p.worker
+
+    def allocations(self, work):
+        """How many there are in it, the most of three times."""
+        counts = []
+        for _ in range(3):
+            before = self.shared.seen
+            assert work(), "it must work while nothing fails"
+            counts.append(self.shared.seen - before)
+        return max(counts)
+
+    def one(self, work, n, most=1):
+        self.shared.failed, self.shared.until, self.shared.most = 0, n, most
+        try:
+            return work()
+        finally:
+            self.shared.most = 0
+
+    def each(self, work, least):
+        for ours in 1, 0:
+            self.shared.ours = ours
+            count = self.allocations(work)
+            first = count if ours else FIRST
+            step = max(1, (count - first) // SPREAD)
+            assert ours or count >= least, "only %d allocations: is this the work that was meant?" % count
+            met = 0
+            for n in [*range(min(first, count)), *range(first, count, step)]:
+                for most in 1, 1 << 30:
+                    self.one(work, n, most)
+                    met += self.shared.failed > 0
+                    self.check("allocation %d%s failed" % (n, " and those after it" if most > 1 else ""))
+            assert met > 0
+        assert self.p.worker == self.worker, "the worker died"
+        assert work(), "it must work as before"
+
+
+@pytest.fixture
+def served(bascule, failing, directory, identity, ca, echo, recorder, port):
+    """A proxy with one thread and what there is to a config, and a connection to it that must go on through everything."""
+    devices = pki.Authority("Devices", directory=directory)
+    secure = recorder(identity=ca.leaf("127.0.0.1"))
+    site = proxy.site(
+        "site.test",
+        routes=[
+            {"path": "^/tls", "upstream": "secure", "request_headers": {"set": {"X-Id": "${request_id}"}}},
+            {"path": "^/(alone)", "rewrite": "/$1"},
+        ],
+    )
+    device_site = proxy.site(
+        "device.test", client_certificate={"mode": "required", "pins": [{"ca": devices.file}]}, bundle=["main", "p12"]
+    )
+    contents = proxy.config(
+        port, identity.files(directory), echo.address, sites=[site, device_site], threads=1,
+        bundles={"p12": ca.leaf("device.test", key="rsa").pkcs12(directory)},
+        upstreams={
+            "origin": {"sticky": {}, "idle_connections": 1},
+            "secure": proxy.upstream(secure.address, tls={"ca": ca.file}, idle_connections=0),
+        },
+    )  # fmt: skip
+    p = bascule(contents, program=str(PROGRAM), environment={"FAILING": failing.path})
+    p.device = devices.leaf("device-1", client=True)
+    p.identity = identity
+    with p.client() as kept:
+
+        def check(when):
+            assert kept.request().status == 200, "the connection that was there before: " + when
+
+        check("before anything")
+        yield Failures(failing, p, check)
+
+
+# --- requests ---
+
+
+def answered(p, name="site.test", expect=200, **options):
+    """Did a request on a new connection get its answer? False when the connection was lost."""
+    request = {k: options.pop(k) for k in ("method", "target", "fields", "body") if k in options}
+    try:
+        with p.client(name, **options) as c:
+            answer = c.request(**request)
+            assert answer.status in (expect, 500, 502, 503), "status %d" % answer.status
+            return answer.status == expect
+    except LOST as e:
+        assert not isinstance(e, TimeoutError), "no answer and no end"
+        return False
+
+
+LARGE = {"X-%d" % i: "v" * 1000 for i in range(20)}
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        dict(target="/alone"),
+        dict(version=client.TLS12),
+        dict(fields=LARGE, method="POST", body=b"x" * 200000),
+        dict(fields=CHUNKED, method="POST", body=b"5\r\nhello\r\n0\r\nX-T: v\r\n\r\n"),
+        dict(target="/tls"),
+        dict(name="device.test"),
+        dict(target="/nowhere", name="unknown.test"),
+    ],
+    ids=["simple", "TLS 1.2", "large", "chunked", "TLS to the origin", "client certificate", "unknown"],
+)
+def test_a_request(served, request_):
+    p = served.p
+    if request_.get("name") == "device.test":
+        request_["identity"] = p.device
+    if request_.get("name") == "unknown.test":
+        served.each(lambda: not answered(p, **request_), 20)
+    else:
+        served.each(lambda: answered(p, **request_), 50)
+
+
+def test_a_request_on_an_open_connection(served):
+    """Whatever becomes of it, the next connection is served."""
+
+    def work():
+        try:
+            with served.p.client() as c:
+                before = served.shared.until, served.shared.most
+                served.shared.most = 0
+                c.request()
+                served.shared.until, served.shared.most = before
+                return all(c.request("GET", "/again", LARGE).status == 200 for _ in range(2))
+        except LOST as e:
+            assert not isinstance(e, TimeoutError), "no answer and no end"
+            return False
+
+    served.each(work, 1)
+
+
+# --- reloads ---
+
+
+def test_a_reload(served, directory):
+    """It is done or it is refused; either way what serves is whole."""
+    p = served.p
+
+    generation = p.generation
+
+    def work():
+        nonlocal generation
+        for path in directory.glob("bundle*"):
+            os.utime(path)
+        try:
+            answer = p.admin("POST", "/v1/reload").json()
+        except (*LOST, ValueError):
+            answer = {}
+        served.shared.most = 0
+        status = p.status()
+        before, generation = generation, status["generation"]
+        assert generation in (before, before + 1)
+        assert [b["name"] for b in status["bundles"]] == ["main", "p12"], "a bundle was lost"
+        return answer.get("ok", False) and generation == before + 1
+
+    def check(when):
+        with p.client() as c:
+            assert c.serial == p.identity.serial, when
+            assert c.request().status == 200, when
+
+    kept, served.check = served.check, lambda when: (kept(when), check(when))
+    served.each(work, 500)
