@@ -23,9 +23,7 @@ TestSuite(conf_check, .init = begin, .fini = end, .timeout = 60);
 #define SITE(rest) "\"sites\": [ { \"names\": \"a\", " rest " } ]" UPSTREAM
 #define TO_NODES "\"upstream\": \"nodes\", "
 
-static const struct {
-	const char *config, *says;
-} faults[] = {
+static const struct try_fault faults[] = {
 	/* listeners */
 	{"{}", "c.json: listeners: there is none: say where clients connect, as in \"listeners\": [ { \"address\": \"*:443\", \"tls\": true } ]\n"},
 	{"{ \"listeners\": [] }", "c.json:1:16: listeners: is empty: say where clients connect\n"},
@@ -107,10 +105,7 @@ static const struct {
 
 Test(conf_check, faults)
 {
-	for (size_t i = 0; i < COUNTOF(faults); i++) {
-		try_text(&t, faults[i].config);
-		cr_expect_str_eq(t.text, faults[i].says, "%s\nsays\n%snot\n%s", faults[i].config, t.text, faults[i].says);
-	}
+	try_faults(&t, "", faults, COUNTOF(faults), "");
 }
 
 Test(conf_check, warnings_do_not_refuse)

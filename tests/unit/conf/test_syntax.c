@@ -19,9 +19,7 @@ end(void)
 
 TestSuite(conf_syntax, .init = begin, .fini = end, .timeout = 60);
 
-static const struct {
-	const char *config, *says;
-} faults[] = {
+static const struct try_fault faults[] = {
 	{"", "c.json: holds nothing; an object { … } is expected\n"},
 	{" \n\t\r\n", "c.json: holds nothing; an object { … } is expected\n"},
 	{"// nothing\n# here\n/* but */\n", "c.json: holds nothing; an object { … } is expected\n"},
@@ -68,11 +66,7 @@ static const struct {
 
 Test(conf_syntax, faults)
 {
-	for (size_t i = 0; i < COUNTOF(faults); i++) {
-		try_text(&t, faults[i].config);
-		cr_expect_str_eq(t.text, faults[i].says, "%s\nsays\n%snot\n%s", faults[i].config, t.text, faults[i].says);
-		cr_expect_eq(t.problems.errors, 1);
-	}
+	try_faults(&t, "", faults, COUNTOF(faults), "");
 }
 
 Test(conf_syntax, a_zero_byte)

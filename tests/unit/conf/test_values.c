@@ -90,9 +90,7 @@ Test(conf_values, numbers_as_text)
 }
 
 
-static const struct {
-	const char *config, *says;
-} faults[] = {
+static const struct try_fault faults[] = {
 	{"\"lissteners\": []", "c.json:2:1: lissteners: unknown key; did you mean \"listeners\"?\n"},
 	{"\"watch\": true", "c.json:2:1: watch: unknown key here; it belongs into \"reload\"\n"},
 	{"\"admin\": { \"path\": 1 }", "c.json:2:12: admin.path: unknown key; known here are: socket\n"},
@@ -144,13 +142,7 @@ static const struct {
 
 Test(conf_values, faults)
 {
-	char text[1024];
-
-	for (size_t i = 0; i < COUNTOF(faults); i++) {
-		(void)snprintf(text, sizeof(text), TRY_BEGIN "%s }", faults[i].config);
-		try_text(&t, text);
-		cr_expect_str_eq(t.text, faults[i].says, "%s\nsays\n%snot\n%s", faults[i].config, t.text, faults[i].says);
-	}
+	try_faults(&t, TRY_BEGIN, faults, COUNTOF(faults), " }");
 }
 
 /* What stands in `head` and `tail` around a string value, the values that are fine there, and those that are not. */

@@ -90,3 +90,15 @@ try_text(struct try *t, const char *content)
 	try_write(t, "c.json", content);
 	try_load(t, "c.json");
 }
+
+void
+try_faults(struct try *t, const char *before, const struct try_fault *faults, size_t n, const char *after)
+{
+	char text[4096];
+
+	for (const struct try_fault *f = faults; f < faults + n; f++) {
+		cr_assert_lt(snprintf(text, sizeof(text), "%s%s%s", before, f->config, after), (int)sizeof(text));
+		try_text(t, text);
+		cr_expect_str_eq(t->text, f->says, "%s\nsays\n%snot\n%s", f->config, t->text, f->says);
+	}
+}

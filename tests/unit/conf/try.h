@@ -29,6 +29,14 @@ void try_load(struct try *t, const char *name);
 /* Write it as c.json and load that. */
 void try_text(struct try *t, const char *content);
 
+/* What is to be said of a config; all that there is to say of it. */
+struct try_fault {
+	const char *config, *says;
+};
+
+/* Load each as c.json, between `before` and `after`. */
+void try_faults(struct try *t, const char *before, const struct try_fault *faults, size_t n, const char *after);
+
 /* A config that is right up to here; what follows begins at line 2, column 1. */
 #define TRY_BEGIN "{ \"listeners\": [ { \"address\": \"*:80\", \"redirect\": \"https\" } ],\n"
 
