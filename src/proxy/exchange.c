@@ -12,24 +12,10 @@
 enum { FREE_EXCHANGES_MAX = 256 }; /* kept by a thread for the next requests */
 
 static enum exchange_step (*const step_fns[])(struct exchange *) = {
-#define X(id, name, fn) [id] = fn,
+#define X(id, fn) [id] = fn,
 	EXCHANGE_STEPS(X)
 #undef X
 };
-
-static const char *const step_names[] = {
-#define X(id, name, fn) [id] = name,
-	EXCHANGE_STEPS(X)
-#undef X
-	[STEP_WAIT] = "wait",
-	[STEP_OVER] = "over",
-};
-
-const char *
-exchange_step_name(enum exchange_step s)
-{
-	return step_names[s];
-}
 
 /* Go on from the present step until one has to wait or the exchange is over. */
 static void

@@ -43,20 +43,20 @@ struct side_ops {
 };
 
 /*
- * X(id, name, function): the steps, in the order in which a request that meets no obstacle goes through them. The
- * function returns the next step, or WAIT. The name is what status and debug lines show.
+ * X(id, function): the steps, in the order in which a request that meets no obstacle goes through them. The function
+ * returns the next step, or WAIT.
  */
-#define EXCHANGE_STEPS(X)                                                                 \
-	X(STEP_SITE, "site", step_site)       /* which site is meant, and may this connection carry it */ \
-	X(STEP_ROUTE, "route", step_route)    /* which route, with what limits and upstream */    \
-	X(STEP_PREPARE, "prepare", step_prepare) /* the head as the origin will see it */         \
-	X(STEP_CHOOSE, "choose", step_choose) /* a server that has not been tried */              \
-	X(STEP_CONNECT, "connect", step_connect) /* an idle connection to it, or a new one: waits */ \
-	X(STEP_SEND, "send", step_send)       /* head, and what came of the body meanwhile */     \
-	X(STEP_RELAY, "relay", step_relay)    /* both bodies flow: waits until the response has ended */
+#define EXCHANGE_STEPS(X)                                                                               \
+	X(STEP_SITE, step_site)       /* which site is meant, and may this connection carry it */       \
+	X(STEP_ROUTE, step_route)     /* which route, with what limits and upstream */                  \
+	X(STEP_PREPARE, step_prepare) /* the head as the origin will see it */                          \
+	X(STEP_CHOOSE, step_choose)   /* a server that has not been tried */                            \
+	X(STEP_CONNECT, step_connect) /* an idle connection to it, or a new one: waits */               \
+	X(STEP_SEND, step_send)       /* head, and what came of the body meanwhile */                   \
+	X(STEP_RELAY, step_relay)     /* both bodies flow: waits until the response has ended */
 
 enum exchange_step {
-#define X(id, name, fn) id,
+#define X(id, fn) id,
 	EXCHANGE_STEPS(X)
 #undef X
 	STEP_WAIT, /* returned by a step: an event will go on */
@@ -179,7 +179,5 @@ void exchange_end(struct exchange *x, enum side_end how);
 
 /* The address a request came from, as trusted proxies tell or else the peer's; without the port. */
 struct sv exchange_client_address(const struct exchange *x);
-
-const char *exchange_step_name(enum exchange_step s);
 
 #endif
