@@ -112,19 +112,61 @@ print_duration(FILE *out, json_int_t s)
 		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " s", s);
 }
 
+/* --- tables: one row for each object of a list --- */
+
+struct column {
+	const char *before; /* stands to its left */
+	const char *key;    /* of the value, in each object */
+	void (*show)(FILE *out, const json_t *row, const struct column *c);
+	int width;
+};
+
+static void
+show_text(FILE *out, const json_t *row, const struct column *c)
+{
+	print_safe(out, text_of(row, c->key), c->width);
+}
+
+static void
+show_number(FILE *out, const json_t *row, const struct column *c)
+{
+	(void)fprintf(out, "%*" JSON_INTEGER_FORMAT, c->width, number_of(row, c->key));
+}
+
+static void
+show_names(FILE *out, const json_t *row, const struct column *c)
+{
+	print_names(out, json_object_get(row, c->key));
+}
+
+static void
+print_table(FILE *out, const json_t *list, const struct column *columns, size_t n)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(list, i, row) {
+		for (const struct column *c = columns; c < columns + n; c++) {
+			(void)fputs(c->before, out);
+			if (c->show != NULL)
+				c->show(out, row, c);
+		}
+		(void)fputc('\n', out);
+	}
+}
+
+/* --- the parts of a status --- */
+
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
-	size_t i;
-	json_t *o;
+	static const struct column columns[] = {
+	    {"  ", "bundle", show_text, 20},
+	    {" ", "outcome", show_text, 8},
+	    {" ", "text", show_text, 0},
+	};
 
-	json_array_foreach(outcomes, i, o) {
-		(void)fputs("  ", out);
-		print_safe(out, text_of(o, "bundle"), 20);
-		(void)fputc(' ', out);
-		print_safe(out, text_of(o, "outcome"), 8);
-		print_line(out, " ", text_of(o, "text"));
-	}
+	print_table(out, outcomes, columns, COUNTOF(columns));
 }
 
 /* The problems as lines, as `bascule check` has them. */
@@ -161,17 +203,21 @@ print_head(FILE *out, const json_t *root)
 }
 
 static void
+show_tls(FILE *out, const json_t *row, const struct column *c)
+{
+	(void)fputs(json_is_true(json_object_get(row, c->key)) ? "TLS" : "plain", out);
+}
+
+static void
 print_listeners(FILE *out, const json_t *list)
 {
-	size_t i;
-	json_t *l;
+	static const struct column columns[] = {
+	    {"  ", "address", show_text, 28},
+	    {" ", "tls", show_tls, 0},
+	};
 
 	(void)fputs("\nListeners\n", out);
-	json_array_foreach(list, i, l) {
-		(void)fputs("  ", out);
-		print_safe(out, text_of(l, "address"), 28);
-		(void)fputs(json_is_true(json_object_get(l, "tls")) ? " TLS\n" : " plain\n", out);
-	}
+	print_table(out, list, columns, COUNTOF(columns));
 }
 
 static void
@@ -189,39 +235,50 @@ print_sites(FILE *out, const json_t *list)
 	}
 }
 
+/* Of a time only the date. */
+static void
+show_date(FILE *out, const json_t *row, const struct column *c)
+{
+	(void)fprintf(out, "%-10.10s", text_of(row, c->key));
+}
+
+static void
+show_expiry(FILE *out, const json_t *row, const struct column *c)
+{
+	json_int_t days = number_of(row, c->key);
+
+	(void)fputs(days < 0 ? "  EXPIRED" : days < 14 ? "  expires soon" : "", out);
+}
+
 static void
 print_bundles(FILE *out, const json_t *list)
 {
-	size_t i;
-	json_t *b;
+	static const struct column columns[] = {
+	    {"  ", "name", show_text, 18},
+	    {" ", "generation", show_number, 5},
+	    {"  ", "not_after", show_date, 10},
+	    {" ", "days_left", show_number, 6},
+	    {"  ", "names", show_names, 0},
+	    {"", "days_left", show_expiry, 0},
+	};
 
 	(void)fputs("\nBundles               gen.  expires      days  names\n", out);
-	json_array_foreach(list, i, b) {
-		json_int_t days = number_of(b, "days_left");
-		(void)fputs("  ", out);
-		print_safe(out, text_of(b, "name"), 18);
-		(void)fprintf(out, " %5" JSON_INTEGER_FORMAT "  %-10.10s %6" JSON_INTEGER_FORMAT "  ",
-		    number_of(b, "generation"), text_of(b, "not_after"), days);
-		print_names(out, json_object_get(b, "names"));
-		(void)fputs(days < 0 ? "  EXPIRED\n" : days < 14 ? "  expires soon\n" : "\n", out);
-	}
+	print_table(out, list, columns, COUNTOF(columns));
 }
 
 static void
 print_servers(FILE *out, const json_t *list)
 {
-	size_t i;
-	json_t *s;
+	static const struct column columns[] = {
+	    {"    ", "address", show_text, 26},
+	    {" ", "state", show_text, 8},
+	    {" ", "in_flight", show_number, 6},
+	    {" in flight ", "requests", show_number, 10},
+	    {" requests ", "errors", show_number, 8},
+	    {" errors", NULL, NULL, 0},
+	};
 
-	json_array_foreach(list, i, s) {
-		(void)fputs("    ", out);
-		print_safe(out, text_of(s, "address"), 26);
-		(void)fputc(' ', out);
-		print_safe(out, text_of(s, "state"), 8);
-		(void)fprintf(out,
-		    " %6" JSON_INTEGER_FORMAT " in flight %10" JSON_INTEGER_FORMAT " requests %8" JSON_INTEGER_FORMAT " errors\n",
-		    number_of(s, "in_flight"), number_of(s, "requests"), number_of(s, "errors"));
-	}
+	print_table(out, list, columns, COUNTOF(columns));
 }
 
 static void
