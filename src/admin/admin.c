@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "proxy/exchange.h"
 
 enum { METRICS_MAX = 1024 * 1024 };
@@ -53,6 +54,61 @@ metrics(struct exchange *x, struct admin *a)
 	buf_clear(&text);
 }
 
+/* --- rotations ----------------------------------------------------------------------------------------------- */
+
+static void
+rotations(struct exchange *x, struct admin *a)
+{
+	answer_json(x, 200, admin_rotations_json(a));
+}
+
+/* %XX; false: it is cut off, or no text. */
+static bool
+unescape(struct sv in, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.n && n + 1 < size; i++) {
+		unsigned value = (unsigned char)in.p[i];
+		if (in.p[i] == '%') {
+			char digits[3] = {i + 1 < in.n ? in.p[i + 1] : '\0', i + 2 < in.n ? in.p[i + 2] : '\0', '\0'};
+			char *end;
+			value = (unsigned)strtoul(digits, &end, 16);
+			if (end != digits + 2 || value == 0)
+				return false;
+			i += 2;
+		}
+		out[n++] = (char)value;
+		out[n] = '\0';
+	}
+	return n > 0;
+}
+
+/* NAME, or NAME/WORD with a query. */
+static void
+rotation(struct exchange *x, struct admin *a, struct sv rest)
+{
+	struct sv query = rest, path = sv_cut(&query, '?'), word = path, name = sv_cut(&word, '/');
+	char bundle[1024] = "";
+	struct rotation *r = unescape(name, bundle, sizeof(bundle)) ? rotation_registry_find(a->rotations, bundle) : NULL;
+	struct err err = {""};
+
+	if (r == NULL) {
+		exchange_refuse(x, 404, "no bundle has this name; `bascule status` lists them");
+	} else if (word.p == NULL && sv_eq(x->request.method, SV("GET"))) {
+		answer_json(x, 200, admin_rotation_json(r));
+	} else if (word.p == NULL || !sv_eq(x->request.method, SV("POST"))) {
+		exchange_refuse(x, 405, "the admin API has this path with another method");
+	} else if (admin_rotation_command(r, word, query, &err)) {
+		log_notice("bundle \"%s\": told to %.*s", bundle, SV_FMT(word));
+		answer_json(x, 200, admin_rotation_json(r));
+	} else {
+		answer(x, 409, SV("text/plain"), sv_cstr(err.text));
+	}
+}
+
+/* --- the calls ----------------------------------------------------------------------------------------------- */
+
 static const struct {
 	const char *path, *method;
 	void (*fn)(struct exchange *x, struct admin *a);
@@ -60,13 +116,19 @@ static const struct {
 	{"/v1/status", "GET", status},
 	{"/v1/reload", "POST", reload},
 	{"/metrics", "GET", metrics},
+	{"/v1/rotations", "GET", rotations},
 };
 
 void
 admin_service(struct exchange *x, void *arg)
 {
+	const struct sv rotations_of = SV("/v1/rotations/");
 	struct admin *a = arg;
 
+	if (sv_starts(x->request.path, rotations_of)) {
+		rotation(x, a, sv_of(x->request.path.p + rotations_of.n, x->request.path.n - rotations_of.n));
+		return;
+	}
 	for (size_t i = 0; i < COUNTOF(calls); i++) {
 		if (!sv_eq(x->request.path, sv_cstr(calls[i].path)))
 			continue;

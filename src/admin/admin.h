@@ -4,6 +4,9 @@
  *   GET  /v1/status   everything, as JSON
  *   POST /v1/reload   load config and certificates anew; the reply tells how it went
  *   GET  /metrics     the counters, as Prometheus text
+ *   GET  /v1/rotations            those that go on
+ *   GET  /v1/rotations/NAME       of one bundle: numbers, lists, verdict
+ *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised
  *
  * A service of a listener of the background thread: it answers exchanges
  * without an origin. Background thread only; other threads' counters are
@@ -13,6 +16,7 @@
 #define BASCULE_ADMIN_ADMIN_H
 
 #include "proxy/thread.h"
+#include "rotation/registry.h"
 
 /* How the last load of config and certificates went. */
 struct admin_load {
@@ -26,6 +30,7 @@ struct admin {
 	struct px_thread *const *threads; /* the loop threads; borrowed */
 	unsigned n_threads;
 	const struct snapshot *snapshot; /* the newest; borrowed */
+	const struct rotation_registry *rotations; /* borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
 	bool (*reload)(struct admin *a); /* fills `load`; true: in service */
@@ -37,6 +42,12 @@ void admin_service(struct exchange *x, void *arg);
 /* admin/status.c: NULL when memory is out; the caller frees. */
 char *admin_status_json(const struct admin *a);
 char *admin_load_json(const struct admin *a);
+
+/* admin/rotation.c: NULL when memory is out; the caller frees. */
+char *admin_rotations_json(const struct admin *a);
+char *admin_rotation_json(struct rotation *r);
+/* False with err set: it makes no sense now, or there is no such word. */
+MUST_CHECK bool admin_rotation_command(struct rotation *r, struct sv word, struct sv query, struct err *err);
 
 /* admin/metrics.c: append the Prometheus text; false when it does not fit. */
 MUST_CHECK bool admin_metrics(const struct admin *a, struct buf *out);

@@ -37,4 +37,10 @@ MUST_CHECK bool admin_print_status(const struct admin_reply *r, FILE *out, struc
 MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struct err *err);
 MUST_CHECK bool admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err);
 
+/* The replies to /v1/rotations and to /v1/rotations/NAME. */
+MUST_CHECK bool admin_print_rotations(const struct admin_reply *r, FILE *out, struct err *err);
+MUST_CHECK bool admin_print_rotation(const struct admin_reply *r, FILE *out, struct err *err);
+/* Does the reply for a bundle say that the previous generation may go? */
+MUST_CHECK bool admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err);
+
 #endif

@@ -4,44 +4,7 @@
 #include <string.h>
 
 #include "admin/client.h"
-
-/* --- the JSON of a reply; what is missing reads as empty, so that an older proxy can still be asked --- */
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s != NULL ? s : "";
-}
-
-static json_int_t
-number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
-static json_t *
-parse(const struct admin_reply *r, struct err *err)
-{
-	json_error_t where;
-	struct sv s = buf_view(&r->body);
-	json_t *root = json_loadb(s.p != NULL ? s.p : "", s.n, 0, &where);
-
-	if (root == NULL || !json_is_object(root)) {
-		err_set(err, "the reply is no JSON object (line %d: %s); is it the admin socket of a bascule?", where.line,
-		    where.text);
-		json_decref(root);
-		return NULL;
-	}
-	return root;
-}
-
-static bool
-written(FILE *out, struct err *err)
-{
-	return fflush(out) == 0 && !ferror(out) ? true : err_set(err, "can not write the output");
-}
+#include "admin/print.h"
 
 bool
 admin_unexpected(const struct admin_reply *r, struct err *err)
@@ -59,100 +22,7 @@ admin_print_body(const struct admin_reply *r, FILE *out, struct err *err)
 
 	if (s.n > 0 && fwrite(s.p, 1, s.n, out) == s.n && s.p[s.n - 1] != '\n')
 		(void)fputc('\n', out);
-	return written(out, err);
-}
-
-/* --- for people --- */
-
-/* A wide name or address pushes its columns, never loses its end. Bytes that command a terminal are not passed on. */
-static void
-print_safe(FILE *out, const char *s, int width)
-{
-	int n = 0;
-
-	for (; *s != '\0'; s++, n++)
-		(void)fputc((unsigned char)*s >= 0x20 && *s != 0x7f ? *s : '?', out);
-	for (; n < width; n++)
-		(void)fputc(' ', out);
-}
-
-static void
-print_line(FILE *out, const char *before, const char *text)
-{
-	(void)fputs(before, out);
-	print_safe(out, text, 0);
-	(void)fputc('\n', out);
-}
-
-static void
-print_names(FILE *out, const json_t *names)
-{
-	enum { SHOWN = 8 };
-	size_t i, n = json_array_size(names);
-
-	for (i = 0; i < n && i < SHOWN; i++) {
-		(void)fputs(i > 0 ? ", " : "", out);
-		const char *s = json_string_value(json_array_get(names, i));
-		print_safe(out, s != NULL ? s : "?", 0);
-	}
-	if (n > i)
-		(void)fprintf(out, " and %zu more", n - i);
-}
-
-static void
-print_duration(FILE *out, json_int_t s)
-{
-	if (s >= 86400)
-		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " d %" JSON_INTEGER_FORMAT " h", s / 86400, s % 86400 / 3600);
-	else if (s >= 3600)
-		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " h %" JSON_INTEGER_FORMAT " min", s / 3600, s % 3600 / 60);
-	else if (s >= 60)
-		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " min %" JSON_INTEGER_FORMAT " s", s / 60, s % 60);
-	else
-		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " s", s);
-}
-
-/* --- tables: one row for each object of a list --- */
-
-struct column {
-	const char *before; /* stands to its left */
-	const char *key;    /* of the value, in each object */
-	void (*show)(FILE *out, const json_t *row, const struct column *c);
-	int width;
-};
-
-static void
-show_text(FILE *out, const json_t *row, const struct column *c)
-{
-	print_safe(out, text_of(row, c->key), c->width);
-}
-
-static void
-show_number(FILE *out, const json_t *row, const struct column *c)
-{
-	(void)fprintf(out, "%*" JSON_INTEGER_FORMAT, c->width, number_of(row, c->key));
-}
-
-static void
-show_names(FILE *out, const json_t *row, const struct column *c)
-{
-	print_names(out, json_object_get(row, c->key));
-}
-
-static void
-print_table(FILE *out, const json_t *list, const struct column *columns, size_t n)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(list, i, row) {
-		for (const struct column *c = columns; c < columns + n; c++) {
-			(void)fputs(c->before, out);
-			if (c->show != NULL)
-				c->show(out, row, c);
-		}
-		(void)fputc('\n', out);
-	}
+	return print_done(out, err);
 }
 
 /* --- the parts of a status --- */
@@ -187,18 +57,18 @@ print_head(FILE *out, const json_t *root)
 	const json_t *last = json_object_get(root, "last_reload");
 
 	(void)fputs("bascule ", out);
-	print_safe(out, text_of(root, "version"), 0);
-	(void)fprintf(out, ", worker %" JSON_INTEGER_FORMAT ", up ", number_of(root, "pid"));
-	print_duration(out, number_of(root, "uptime_seconds"));
+	print_safe(out, reply_text(root, "version"), 0);
+	(void)fprintf(out, ", worker %" JSON_INTEGER_FORMAT ", up ", reply_number(root, "pid"));
+	print_duration(out, reply_number(root, "uptime_seconds"));
 	(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " threads, config generation %" JSON_INTEGER_FORMAT "\n",
-	    number_of(root, "threads"), number_of(root, "generation"));
+	    reply_number(root, "threads"), reply_number(root, "generation"));
 	if (!json_is_object(last))
 		return;
 	(void)fputs("Last reload ", out);
-	print_safe(out, text_of(last, "at"), 0);
+	print_safe(out, reply_text(last, "at"), 0);
 	bool done = json_is_true(json_object_get(last, "ok"));
 	(void)fputs(done ? ": done\n" : ": refused, the config before it goes on\n", out);
-	print_problems(out, text_of(last, "problems"));
+	print_problems(out, reply_text(last, "problems"));
 	print_outcomes(out, json_object_get(last, "outcomes"));
 }
 
@@ -239,13 +109,13 @@ print_sites(FILE *out, const json_t *list)
 static void
 show_date(FILE *out, const json_t *row, const struct column *c)
 {
-	(void)fprintf(out, "%-10.10s", text_of(row, c->key));
+	(void)fprintf(out, "%-10.10s", reply_text(row, c->key));
 }
 
 static void
 show_expiry(FILE *out, const json_t *row, const struct column *c)
 {
-	json_int_t days = number_of(row, c->key);
+	json_int_t days = reply_number(row, c->key);
 
 	(void)fputs(days < 0 ? "  EXPIRED" : days < 14 ? "  expires soon" : "", out);
 }
@@ -289,7 +159,7 @@ print_upstreams(FILE *out, const json_t *list)
 
 	(void)fputs("\nUpstreams\n", out);
 	json_array_foreach(list, i, u) {
-		print_line(out, "  ", text_of(u, "name"));
+		print_line(out, "  ", reply_text(u, "name"));
 		json_array_foreach(json_object_get(u, "warnings"), k, w)
 			print_line(out, "    warning: ", json_is_string(w) ? json_string_value(w) : "?");
 		print_servers(out, json_object_get(u, "servers"));
@@ -313,7 +183,7 @@ print_counters(FILE *out, json_t *counters)
 bool
 admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 {
-	json_t *root = parse(r, err);
+	json_t *root = reply_parse(r, err);
 
 	if (root == NULL)
 		return false;
@@ -324,13 +194,13 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 	print_upstreams(out, json_object_get(root, "upstreams"));
 	print_counters(out, json_object_get(root, "counters"));
 	json_decref(root);
-	return written(out, err);
+	return print_done(out, err);
 }
 
 bool
 admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struct err *err)
 {
-	json_t *root = parse(r, NULL);
+	json_t *root = reply_parse(r, NULL);
 	const json_t *ok = json_object_get(root, "ok"), *outcome;
 	bool tells = json_is_boolean(ok);
 	size_t i;
@@ -348,16 +218,16 @@ admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struc
 bool
 admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err)
 {
-	json_t *root = parse(r, err);
+	json_t *root = reply_parse(r, err);
 
 	if (root == NULL)
 		return false;
-	print_problems(out, text_of(root, "problems"));
+	print_problems(out, reply_text(root, "problems"));
 	if (json_is_true(json_object_get(root, "ok")))
-		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT "\n", number_of(root, "generation"));
+		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT "\n", reply_number(root, "generation"));
 	else
 		(void)fputs("reload refused: the config before it goes on\n", out);
 	print_outcomes(out, json_object_get(root, "outcomes"));
 	json_decref(root);
-	return written(out, err);
+	return print_done(out, err);
 }

@@ -8,25 +8,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/json.h"
 #include "base/clock.h"
 
-/* The array takes over `v`; a NULL (memory is out) is left out, and the dump fails or shows less, never crashes. */
-static void
-append(json_t *array, json_t *v)
+void
+json_add(json_t *array, json_t *v)
 {
 	if (v != NULL)
 		(void)json_array_append_new(array, v);
 }
 
-static void
-set(json_t *object, const char *key, json_t *v)
+void
+json_put(json_t *object, const char *key, json_t *v)
 {
 	if (v != NULL)
 		(void)json_object_set_new(object, key, v);
 }
 
-static json_t *
-wall_time(uint64_t us)
+json_t *
+json_wall_time(uint64_t us)
 {
 	char text[CLOCK_TEXT_SIZE];
 
@@ -40,7 +40,7 @@ strings(const char *const *v, size_t n)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		append(a, json_string(v[i]));
+		json_add(a, json_string(v[i]));
 	return a;
 }
 
@@ -50,7 +50,7 @@ outcomes(const struct tls_outcomes *o)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < o->n; i++)
-		append(a, json_pack("{s:s, s:s, s:s?}", "bundle", o->v[i].bundle, "outcome", tls_outcome_word(o->v[i].kind), "text",
+		json_add(a, json_pack("{s:s, s:s, s:s?}", "bundle", o->v[i].bundle, "outcome", tls_outcome_word(o->v[i].kind), "text",
 		    o->v[i].text));
 	return a;
 }
@@ -61,11 +61,11 @@ load(const struct admin *a)
 	const struct admin_load *l = &a->load;
 	json_t *o = json_object();
 
-	set(o, "ok", json_boolean(l->ok));
-	set(o, "at", l->at_us != 0 ? wall_time(l->at_us) : json_null());
-	set(o, "generation", json_integer(a->snapshot != NULL ? (json_int_t)a->snapshot->generation : 0));
-	set(o, "problems", json_stringn(l->problems.data != NULL ? l->problems.data + l->problems.head : "", buf_len(&l->problems)));
-	set(o, "outcomes", outcomes(&l->outcomes));
+	json_put(o, "ok", json_boolean(l->ok));
+	json_put(o, "at", l->at_us != 0 ? json_wall_time(l->at_us) : json_null());
+	json_put(o, "generation", json_integer(a->snapshot != NULL ? (json_int_t)a->snapshot->generation : 0));
+	json_put(o, "problems", json_stringn(l->problems.data != NULL ? l->problems.data + l->problems.head : "", buf_len(&l->problems)));
+	json_put(o, "outcomes", outcomes(&l->outcomes));
 	return o;
 }
 
@@ -75,7 +75,7 @@ listeners(const struct conf *c)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < c->n_listeners; i++)
-		append(a, json_pack("{s:s, s:b, s:b}", "address", c->listeners[i].address, "tls", c->listeners[i].tls, "redirect",
+		json_add(a, json_pack("{s:s, s:b, s:b}", "address", c->listeners[i].address, "tls", c->listeners[i].tls, "redirect",
 		    c->listeners[i].redirect == CONF_REDIRECT_HTTPS));
 	return a;
 }
@@ -89,17 +89,17 @@ sites(const struct snapshot *s)
 	for (size_t i = 0; i < s->conf->n_sites; i++) {
 		const struct conf_site *c = &s->conf->sites[i];
 		json_t *o = json_object();
-		set(o, "names", strings(c->names.v, c->names.n));
-		set(o, "default", json_boolean(c->is_default));
-		set(o, "bundles", strings(c->bundles.v, c->bundles.n));
-		set(o, "client_certificate", json_string(modes[c->client.mode]));
-		append(a, o);
+		json_put(o, "names", strings(c->names.v, c->names.n));
+		json_put(o, "default", json_boolean(c->is_default));
+		json_put(o, "bundles", strings(c->bundles.v, c->bundles.n));
+		json_put(o, "client_certificate", json_string(modes[c->client.mode]));
+		json_add(a, o);
 	}
 	return a;
 }
 
-static json_t *
-bundle(const struct tls_bundle *b)
+json_t *
+json_bundle(const struct tls_bundle *b)
 {
 	char fingerprint[sizeof(b->fingerprint) * 2 + 1];
 	int64_t left = (b->facts.not_after - (int64_t)time(NULL)) / 86400;
@@ -107,15 +107,15 @@ bundle(const struct tls_bundle *b)
 
 	for (size_t i = 0; i < sizeof(b->fingerprint); i++)
 		(void)snprintf(fingerprint + 2 * i, 3, "%02x", b->fingerprint[i]);
-	set(o, "name", json_string(b->name));
-	set(o, "generation", json_integer((json_int_t)b->generation));
-	set(o, "names", strings(b->facts.names, b->facts.n_names));
-	set(o, "not_after", wall_time((uint64_t)b->facts.not_after * 1000000));
-	set(o, "days_left", json_integer(left));
-	set(o, "issuer", json_string(b->facts.issuer));
-	set(o, "serial", json_string(b->facts.serial));
-	set(o, "fingerprint", json_string(fingerprint));
-	set(o, "from", json_string(b->where));
+	json_put(o, "name", json_string(b->name));
+	json_put(o, "generation", json_integer((json_int_t)b->generation));
+	json_put(o, "names", strings(b->facts.names, b->facts.n_names));
+	json_put(o, "not_after", json_wall_time((uint64_t)b->facts.not_after * 1000000));
+	json_put(o, "days_left", json_integer(left));
+	json_put(o, "issuer", json_string(b->facts.issuer));
+	json_put(o, "serial", json_string(b->facts.serial));
+	json_put(o, "fingerprint", json_string(fingerprint));
+	json_put(o, "from", json_string(b->where));
 	return o;
 }
 
@@ -125,7 +125,7 @@ bundles(const struct tls_store *store)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < tls_store_count(store); i++)
-		append(a, bundle(tls_store_at(store, i)));
+		json_add(a, json_bundle(tls_store_at(store, i)));
 	return a;
 }
 
@@ -149,16 +149,16 @@ upstreams(const struct snapshot *s)
 		const struct upstream *u = s->upstreams[i].balance;
 		json_t *o = json_object(), *servers = json_array(), *warnings = json_array();
 		for (unsigned k = 0; k < upstream_count(u); k++)
-			append(servers, server(upstream_at(u, k)));
+			json_add(servers, server(upstream_at(u, k)));
 		if (c->tls.present && !c->tls.verify)
-			append(warnings, json_string("certificates are not verified: anybody on the way can pose as a server"));
-		set(o, "name", json_string(c->name));
-		set(o, "tls", json_boolean(c->tls.present));
+			json_add(warnings, json_string("certificates are not verified: anybody on the way can pose as a server"));
+		json_put(o, "name", json_string(c->name));
+		json_put(o, "tls", json_boolean(c->tls.present));
 		if (c->tls.present)
-			set(o, "verify", json_boolean(c->tls.verify));
-		set(o, "warnings", warnings);
-		set(o, "servers", servers);
-		append(a, o);
+			json_put(o, "verify", json_boolean(c->tls.verify));
+		json_put(o, "warnings", warnings);
+		json_put(o, "servers", servers);
+		json_add(a, o);
 	}
 	return a;
 }
@@ -168,7 +168,7 @@ counters(const struct admin *a)
 {
 	json_t *o = json_object();
 
-#define X(name, kind, help) set(o, #name, json_integer((json_int_t)admin_sum(a, offsetof(struct counters, name))));
+#define X(name, kind, help) json_put(o, #name, json_integer((json_int_t)admin_sum(a, offsetof(struct counters, name))));
 	COUNTER_ROWS(X)
 #undef X
 	return o;
@@ -180,18 +180,18 @@ admin_status_json(const struct admin *a)
 	const struct snapshot *s = a->snapshot;
 	json_t *o = json_object();
 
-	set(o, "version", json_string(PACKAGE_VERSION));
-	set(o, "pid", json_integer(getpid()));
-	set(o, "uptime_seconds", json_integer((json_int_t)((clock_wall_us() - a->started_us) / 1000000)));
-	set(o, "threads", json_integer(a->n_threads));
-	set(o, "draining", json_boolean(a->n_threads > 0 && __atomic_load_n(&a->threads[0]->shared->draining, __ATOMIC_RELAXED)));
-	set(o, "generation", json_integer((json_int_t)s->generation));
-	set(o, "last_reload", load(a));
-	set(o, "listeners", listeners(s->conf));
-	set(o, "sites", sites(s));
-	set(o, "bundles", bundles(s->store));
-	set(o, "upstreams", upstreams(s));
-	set(o, "counters", counters(a));
+	json_put(o, "version", json_string(PACKAGE_VERSION));
+	json_put(o, "pid", json_integer(getpid()));
+	json_put(o, "uptime_seconds", json_integer((json_int_t)((clock_wall_us() - a->started_us) / 1000000)));
+	json_put(o, "threads", json_integer(a->n_threads));
+	json_put(o, "draining", json_boolean(a->n_threads > 0 && __atomic_load_n(&a->threads[0]->shared->draining, __ATOMIC_RELAXED)));
+	json_put(o, "generation", json_integer((json_int_t)s->generation));
+	json_put(o, "last_reload", load(a));
+	json_put(o, "listeners", listeners(s->conf));
+	json_put(o, "sites", sites(s));
+	json_put(o, "bundles", bundles(s->store));
+	json_put(o, "upstreams", upstreams(s));
+	json_put(o, "counters", counters(a));
 	char *text = json_dumps(o, JSON_INDENT(2));
 	json_decref(o);
 	return text;

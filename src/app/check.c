@@ -113,10 +113,10 @@ worker_warnings(const struct snapshot *s, struct conf_problems *problems)
 }
 
 static bool
-choose_nothing(struct net_stream *s, struct sv name, struct tls_choice *out)
+choose_nothing(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out)
 {
 	(void)s;
-	(void)name;
+	(void)hello;
 	(void)out;
 	return false;
 }

@@ -7,7 +7,7 @@
 #ifndef BASCULE_APP_CLI_H
 #define BASCULE_APP_CLI_H
 
-#include "base/defs.h"
+#include "base/err.h"
 
 /* CLI_HELD: the reload was done, but for bundles that were refused and keep their last good generation, if any. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_HELD = 3 };
@@ -29,6 +29,7 @@ int cli_status(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_rotation(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
 enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4 };
@@ -41,5 +42,10 @@ struct cli_options {
 
 /* False, with the reason on standard error, when something else stands there. */
 MUST_CHECK bool cli_options(struct cli_options *o, unsigned takes, int argc, char **argv);
+
+struct admin_reply;
+
+/* Ask the running proxy that the options name. False with err set. */
+MUST_CHECK bool cli_ask(const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err);
 
 #endif

@@ -40,6 +40,14 @@ find_socket(const struct cli_options *o, char out[SOCKET_PATH_SIZE], struct err 
 	return ok;
 }
 
+bool
+cli_ask(const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err)
+{
+	char socket[SOCKET_PATH_SIZE];
+
+	return find_socket(o, socket, err) && admin_request(socket, method, path, reply, err);
+}
+
 /* Parse the options, send the request and have the reply printed by `print`, whose value is the exit status. */
 static int
 ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
@@ -48,11 +56,10 @@ ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
 	struct cli_options o;
 	struct admin_reply reply;
 	struct err err = {""};
-	char socket[SOCKET_PATH_SIZE];
 
 	if (!cli_options(&o, takes, argc, argv))
 		return CLI_USAGE;
-	if (!find_socket(&o, socket, &err) || !admin_request(socket, method, path, &reply, &err))
+	if (!cli_ask(&o, method, path, &reply, &err))
 		return fail(argv[0], err.text);
 	int status = print(&reply, o.json, &err);
 	admin_reply_free(&reply);

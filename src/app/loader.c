@@ -156,8 +156,10 @@ publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *
 {
 	s->generation = l->generation + 1;
 	/* The background thread goes first: what it refuses (a cipher list, say) the others would refuse, too. */
-	if (!px_thread_publish(l->background, snapshot_ref(s), &l->secret, err) ||
-	    !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
+	bool ok = px_thread_publish(l->background, snapshot_ref(s), &l->secret, err);
+	if (ok)
+		rotations_sync(&l->rotations, s);
+	if (!ok || !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
 		close_fds(fds);
 		return false;
 	}
@@ -491,6 +493,11 @@ begin(struct loader *l)
 		log_error("%s", err.text);
 		return false;
 	}
+	if (!rotations_init(&l->rotations, l->background->loop, &l->secret, l->threads.shared.rotation_key, &err)) {
+		log_error("%s", err.text);
+		return false;
+	}
+	l->admin.rotations = l->rotations.registry;
 	if (!load(l) && l->follows)
 		return go_on(l);
 	tell(&l->admin.load);
@@ -523,6 +530,7 @@ loader_end(struct loader *l)
 	threads_stop(&l->threads);
 	snapshot_unref(l->snapshot);
 	l->snapshot = NULL;
+	rotations_free(&l->rotations);
 	record_free(l->record);
 	snap_conf_unref(l->started);
 	tls_outcomes_free(&l->admin.load.outcomes);

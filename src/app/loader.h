@@ -13,6 +13,7 @@
 #include "admin/admin.h"
 #include "app/control.h"
 #include "app/keep.h"
+#include "app/rotations.h"
 #include "app/threads.h"
 
 struct loader {
@@ -23,6 +24,7 @@ struct loader {
 	struct px_thread *background; /* owned by the worker */
 	struct threads threads;
 	struct server_registry *registry;
+	struct rotations rotations;
 	struct secret secret;
 	struct snapshot *snapshot; /* in service; NULL before the first */
 	struct record *record;     /* the files that it was made of, but for those of bundles */

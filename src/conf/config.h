@@ -59,6 +59,29 @@ struct conf_listener {
 	uint64_t backlog;
 };
 
+/* A part of a rotation: this share of the clients gets the new generation. */
+struct conf_stage {
+	struct conf_where at;
+	uint64_t share; /* percent */
+	uint64_t lasts; /* then the next one */
+};
+
+/* What happens when a bundle's content changes. */
+struct conf_rotation {
+	struct conf_where at;
+	struct conf_stage *stages; /* none: at once */
+	size_t n_stages;
+	uint64_t keep_previous;    /* for clients that refuse the new one; 0: nobody is rescued */
+	uint64_t retry, retry_max; /* when those are offered the new one again */
+	uint64_t silent_limit;     /* silent ends in a row that make a suspect; 0: none do */
+	uint64_t silent_within;    /* after the handshake */
+	struct {
+		uint64_t clients, networks, share; /* known clients that refuse; 0 clients: never */
+	} rollback;
+	uint64_t clients; /* that are tracked */
+	bool track;       /* clients are known before a rotation begins */
+};
+
 /* A named bundle: exactly one of certificate+key, combined, pkcs12, directory. */
 struct conf_bundle {
 	struct conf_where at;
@@ -69,6 +92,7 @@ struct conf_bundle {
 	const char *combined;      /* one PEM file with the key, the leaf and its intermediates */
 	const char *pkcs12;
 	const char *password_file; /* for pkcs12 */
+	struct conf_rotation rotation;
 	const char *directory;     /* each NAME/ or NAME.pem or NAME.p12 (+ NAME.pass) in it is a bundle called NAME */
 };
 

@@ -3,6 +3,72 @@
  */
 #include "conf/keys.h"
 
+static const struct key stage_keys[] = {
+	ROW_NUMBER("share", conf_stage, share, "Percent of the clients that get the new generation. By their address, so each gets one and the same.",
+	    .min = 1, .max = 100, .preset = 100, .example = "5"),
+	ROW_DURATION("for", conf_stage, lasts, "How long, before the next stage. The last stage stays.", .min = 1000, .max = 365 * DAY, .preset = HOUR,
+	    .example = "\"10m\""),
+};
+
+static const struct key_object keys_stage = {
+	.name = "stage",
+	.intro = "A part of a rotation.",
+	.example = "{ \"share\": 5, \"for\": \"10m\" }",
+	.keys = stage_keys,
+	.n_keys = COUNTOF(stage_keys),
+	.size = sizeof(struct conf_stage),
+	.at = offsetof(struct conf_stage, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
+static const struct key rotation_keys[] = {
+	ROW_LIST("stages", conf_rotation, stages, conf_stage, keys_stage,
+	    "Growing shares of the clients that get the new generation first. Without it: all at once.",
+	    .example = "[ { \"share\": 5, \"for\": \"10m\" }, { \"share\": 50, \"for\": \"1h\" } ]"),
+	ROW_DURATION("keep_previous", conf_rotation, keep_previous,
+	    "How long the generation before is kept for clients that refuse the new one, once all others have that; at most until it "
+	    "expires.",
+	    .min = 1000, .max = 3650 * DAY, .zero = "such clients are not rescued", .preset = 30 * DAY),
+	ROW_DURATION("retry", conf_rotation, retry,
+	    "When a client that is served the generation before is offered the new one again, for one connection. Doubles each "
+	    "time.",
+	    .min = 1000, .max = 365 * DAY, .preset = HOUR),
+	ROW_DURATION("retry_max", conf_rotation, retry_max, "Up to this.", .min = 1000, .max = 365 * DAY, .preset = DAY),
+	ROW_NUMBER("silent_limit", conf_rotation, silent_limit,
+	    "Some clients refuse a certificate without a word: they close. So many such ends in a row, of a client that had accepted "
+	    "the generation before, count as a refusal.",
+	    .min = 1, .max = 100, .zero = "they never do", .preset = 2),
+	ROW_DURATION("silent_within", conf_rotation, silent_within,
+	    "Who closes later than that after the handshake did not do so for the certificate.", .min = 1, .max = HOUR, .preset = 5 * SECOND),
+	ROW_NUMBER("rollback_clients", conf_rotation, rollback.clients,
+	    "When so many clients refuse the new generation that had accepted the one before, it is rolled back without asking.",
+	    .min = 1, .max = 1000000, .zero = "never without asking", .preset = 10),
+	ROW_NUMBER("rollback_networks", conf_rotation, rollback.networks,
+	    "From so many networks (IPv4 /24, IPv6 /48) at least, so that nobody can cause it from one place.", .min = 1, .max = 64, .preset = 3),
+	ROW_NUMBER("rollback_share", conf_rotation, rollback.share,
+	    "And so many percent at least of those known clients that have been shown it.", .min = 1, .max = 100, .preset = 10),
+	ROW_NUMBER("clients", conf_rotation, clients,
+	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.", .min = 1, .max = 10000000, .preset = 65536),
+	ROW_BOOL("track", conf_rotation, track,
+	    "Learn who the clients are before a rotation begins. Without it nobody is known to have accepted the generation before: "
+	    "silent refusals are not noticed, and nothing is rolled back without asking.",
+	    .preset = true),
+};
+
+static const struct key_object keys_rotation = {
+	.name = "rotation",
+	.intro = "What happens when the content of a bundle changes: who gets the new generation when, and what becomes of those who "
+		 "refuse it. See [rotation.md](rotation.md).",
+	.example = "{ \"stages\": [ { \"share\": 5, \"for\": \"10m\" }, { \"share\": 50, \"for\": \"1h\" } ], \"keep_previous\": \"30d\" }",
+	.keys = rotation_keys,
+	.n_keys = COUNTOF(rotation_keys),
+	.size = sizeof(struct conf_rotation),
+	.at = offsetof(struct conf_rotation, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
 static const struct key bundle_keys[] = {
 	ROW_PATH("certificate", conf_bundle, certificate, "PEM: the certificate, then its intermediates. Needs `key`.",
 	    .example = "\"shop/fullchain.pem\""),
@@ -21,6 +87,7 @@ static const struct key bundle_keys[] = {
 	    "and `NAME/` as certbot or Kubernetes lay it out is a bundle called NAME. Thousands are fine: a key is "
 	    "made ready when it is first used.",
 	    .example = "\"bundles/\""),
+	ROW_OBJECT("rotation", conf_bundle, rotation, conf_rotation, keys_rotation, "What happens when its content changes."),
 };
 
 const struct key_object keys_bundle = {

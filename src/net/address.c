@@ -203,6 +203,14 @@ net_ip_parse(struct sv text, struct net_ip *out)
 	return true;
 }
 
+void
+net_ip_text(const struct net_ip *ip, char out[NET_IP_TEXT])
+{
+	(void)snprintf(out, NET_IP_TEXT, "?");
+	if (ip->size != 0)
+		(void)inet_ntop(ip->size == 4 ? AF_INET : AF_INET6, ip->bytes, out, NET_IP_TEXT);
+}
+
 bool
 net_cidr_parse(struct sv text, struct net_cidr *out, struct err *err)
 {

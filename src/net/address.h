@@ -51,6 +51,8 @@ struct net_ip {
 struct net_ip net_ip_of(const struct net_address *a);
 /* Numeric, without brackets: "192.0.2.1", "2001:db8::1". */
 bool net_ip_parse(struct sv text, struct net_ip *out);
+enum { NET_IP_TEXT = 48 };
+void net_ip_text(const struct net_ip *ip, char out[NET_IP_TEXT]); /* "?" for none */
 
 /* A network such as "10.0.0.0/8" or "2001:db8::/32", or one address. */
 struct net_cidr {

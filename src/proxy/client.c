@@ -74,6 +74,7 @@ close_with(struct client *c, enum close_reason why, const char *detail)
 	__atomic_sub_fetch(&t->shared->connections, 1, __ATOMIC_RELAXED);
 	if (c->view != NULL)
 		px_view_unref(c->view);
+	client_rotation_left(c, why == CLOSE_CLIENT || why == CLOSE_CLIENT_BROKE);
 	/* Without TLS only a reset tells a client that a response without a length is not whole. */
 	net_stream_close(&c->stream, (c->cut_off || net_stream_pending(&c->stream) > 0) && !c->is_tls);
 	LIST_REMOVE(c, link);
@@ -213,6 +214,7 @@ on_open(struct net_stream *s)
 		counter_add(facts.resumed ? &c->thread->counters.handshakes_resumed : &c->thread->counters.handshakes_full, 1);
 		px_view_unref(c->view);
 		c->view = NULL;
+		client_rotation_opened(c, facts.resumed);
 	}
 	c->phase = CLIENT_IDLE;
 	client_arm(c);
@@ -254,6 +256,7 @@ on_failed(struct net_stream *s, int error)
 		return;
 	}
 	tls_stream_failure(s, &f);
+	client_rotation_failed(c, &f);
 	counter_add(f.unrecognized_name ? &c->thread->counters.handshakes_unrecognized : &c->thread->counters.handshakes_failed, 1);
 	if (error != EPROTO || f.peer_alert != 0) {
 		close_with(c, CLOSE_HANDSHAKE, f.text);
@@ -297,9 +300,10 @@ add_bundles(const struct snap_site *site, struct sv name, struct tls_choice *out
 }
 
 bool
-client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
+client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out)
 {
 	struct client *c = CONTAINER_OF(s, struct client, stream);
+	struct sv name = hello->name;
 
 	/* A client that took its time to say hello gets what is in service now. */
 	px_view_unref(c->view);
@@ -318,6 +322,7 @@ client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out)
 	if (c->policy != NULL)
 		tls_policy_unref(c->policy); /* a second ClientHello, after HelloRetryRequest */
 	c->policy = tls_policy_ref(site->policy);
+	client_rotation_choose(c, hello, out);
 	return true;
 }
 

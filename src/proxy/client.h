@@ -27,6 +27,7 @@ struct client {
 	struct px_thread *thread;
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
+	struct client_rotation *rotation; /* until the first byte of a request; NULL: nothing to learn */
 	struct exchange *exchange;   /* NULL between requests */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with pipelined bytes */
@@ -75,13 +76,25 @@ void client_finish(struct client *c, enum close_reason why);
 void client_arm(struct client *c);
 
 /* Which site's certificate and rule a handshake needs: for tls_server_new. */
-bool client_choose_site(struct net_stream *s, struct sv name, struct tls_choice *out);
+bool client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out);
 
 /* Look again, once the turn is over, at bytes that have been read already. */
 void client_later(struct client *c);
 
 /* The client certificate's facts; *out NULL: none was shown. False: memory is out, and none must not be said. */
 MUST_CHECK bool client_peer(struct client *c, const struct tls_peer **out);
+
+/*
+ * --- client_rotation.c ---
+ *
+ * The choice may put other generations in place of the bundles; then one of the others tells how the client took it.
+ */
+void client_rotation_choose(struct client *c, const struct tls_hello *hello, struct tls_choice *out);
+void client_rotation_opened(struct client *c, bool resumed);
+void client_rotation_failed(struct client *c, const struct tls_failure *f);
+void client_rotation_spoke(struct client *c); /* c->rotation is not NULL */
+void client_rotation_left(struct client *c, bool by_itself);
+void client_rotation_end(struct client *c);
 
 /* --- client_h1.c --- */
 

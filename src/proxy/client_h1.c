@@ -455,6 +455,8 @@ read_once(struct client *c)
 		at_end(c);
 		return false;
 	}
+	if (UNLIKELY(c->rotation != NULL))
+		client_rotation_spoke(c);
 	if (kept) {
 		buf_added(&c->in, (size_t)n);
 		if (!consume_kept(c) && c->phase == CLIENT_WAIT)

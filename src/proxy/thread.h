@@ -84,6 +84,7 @@ struct px_shared {
 	uint64_t connections;     /* open now; atomic */
 	uint64_t max_connections; /* atomic */
 	bool draining;            /* atomic */
+	unsigned char rotation_key[16]; /* of clients' identities; constant */
 };
 
 /* NULL with err set. The loop's user pointer is the thread. `number` is its place among threads; `slot` its TLS slot. */

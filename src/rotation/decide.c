@@ -68,15 +68,16 @@ mixed(struct rotation *r, const struct client_record *c)
 }
 
 static enum slot
-decide(struct rotation *r, const struct client_identity *who, const bool authorities[SLOTS], struct moment now, enum offer_reason *why)
+decide(struct rotation *r, const struct client_identity *who, const struct rotation_hint *hint, struct moment now, enum offer_reason *why)
 {
 	*why = OFFER_PLAN;
 	if (!rotation_previous_is_usable(r, now))
 		return SLOT_CURRENT;
 	enum slot plan = planned(r, who), else_ = other(plan);
-	if (authorities[plan] != authorities[else_]) {
-		*why = authorities[plan] ? OFFER_PLAN : OFFER_AUTHORITY;
-		return authorities[plan] ? plan : else_;
+	bool trusts = hint != NULL && hint->trusts(hint->arg, r->bundles[plan]);
+	if (trusts || (hint != NULL && hint->trusts(hint->arg, r->bundles[else_]))) {
+		*why = trusts ? OFFER_PLAN : OFFER_AUTHORITY;
+		return trusts ? plan : else_;
 	}
 	struct client_record *c = clients_find(&r->clients, who->key);
 	if (c == NULL || (c->flips < FLIPS_MAX && !c->refuses[plan]))
@@ -96,11 +97,11 @@ decide(struct rotation *r, const struct client_identity *who, const bool authori
 }
 
 void
-rotation_choose(struct rotation *r, const struct client_identity *who, const bool authorities[SLOTS], struct moment now,
+rotation_choose(struct rotation *r, const struct client_identity *who, const struct rotation_hint *hint, struct moment now,
     struct rotation_offer *out)
 {
 	pthread_mutex_lock(&r->lock);
-	enum slot s = decide(r, who, authorities, now, &out->why);
+	enum slot s = decide(r, who, hint, now, &out->why);
 	out->bundle = tls_bundle_ref(r->bundles[s]);
 	out->generation = out->bundle->generation;
 	struct client_record *c = clients_find(&r->clients, who->key);
@@ -147,6 +148,12 @@ alert_index(unsigned alert)
 	while (i < ALERTS_NAMED && alerts[i].number != alert)
 		i++;
 	return i;
+}
+
+const char *
+rotation_alert_word(unsigned alert)
+{
+	return rotation_alert_name(alert_index(alert));
 }
 
 bool
@@ -311,15 +318,15 @@ rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_
  * good under the other generation, make a suspect; never of one that says no aloud, or that has accepted this one.
  */
 static bool
-is_suspicious(const struct rotation *r, const struct client_record *c, enum slot s)
+is_suspicious(const struct rotation *r, const struct client_record *c, enum slot s, uint64_t after_ms)
 {
 	const struct evidence *here = &c->by[s], *there = &c->by[other(s)];
 
-	return r->settings.silent_limit > 0 && there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
+	return r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms && there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
 }
 
 void
-rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, struct moment now)
+rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, uint64_t after_ms, struct moment now)
 {
 	enum slot s = SLOTS;
 	struct client_record *c = begin(r, who, generation, now, &s);
@@ -328,7 +335,7 @@ rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t 
 		return;
 	r->counts[s].silent++;
 	if (c != NULL) {
-		if (is_suspicious(r, c, s) && ++c->silent_in_row >= r->settings.silent_limit) {
+		if (is_suspicious(r, c, s, after_ms) && ++c->silent_in_row >= r->settings.silent_limit) {
 			refuse(r, c, s, now);
 			c->suspected = true;
 			c->silent_in_row = 0;

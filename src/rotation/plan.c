@@ -38,6 +38,12 @@ rotation_phase_word(enum rotation_phase p)
 	return words[p];
 }
 
+const char *
+rotation_name(const struct rotation *r)
+{
+	return r->name;
+}
+
 /* --- the two generations and the earlier ones ---------------------------------------------------------------- */
 
 struct rotation *

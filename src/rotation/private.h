@@ -6,10 +6,14 @@
 
 #include <pthread.h>
 
+#include <uthash.h>
+
 #include "base/siphash.h"
 #include "rotation/rotation.h"
 
 struct rotation {
+	UT_hash_handle hh; /* of the registry; the background thread's */
+
 	/* constant */
 	char *name;
 	unsigned char key[SIPHASH_KEY]; /* of the shares: the bundle's own */

@@ -73,14 +73,21 @@ void rotation_identify(const unsigned char key[16], const struct net_ip *ip, uin
 /* Does this rotation have two generations to choose from? One load, for the hot path. */
 bool rotation_is_active(const struct rotation *r);
 
-/* `authorities`: for each slot, did the client name an authority of its chain? Both false when it named none. */
-void rotation_choose(struct rotation *r, const struct client_identity *who, const bool authorities[SLOTS], struct moment now,
+/* For a client that named the authorities it trusts: did it name one of this bundle's chain? */
+struct rotation_hint {
+	bool (*trusts)(const void *arg, const struct tls_bundle *b);
+	const void *arg;
+};
+
+/* `hint` NULL: it named none. */
+void rotation_choose(struct rotation *r, const struct client_identity *who, const struct rotation_hint *hint, struct moment now,
     struct rotation_offer *out);
 
 /* How it went: once for each offer, then end it. Without an offer (no rotation goes on) `generation` is the bundle's. */
 void rotation_accepted(struct rotation *r, const struct client_identity *who, uint64_t generation, struct sv name, struct moment now);
 void rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_t generation, unsigned alert, struct moment now);
-void rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, struct moment now);
+/* It ended the connection without a word, `after_ms` after the handshake (0: within it). */
+void rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, uint64_t after_ms, struct moment now);
 void rotation_end_offer(struct rotation_offer *o);
 
 /* It resumed, and was shown nothing. */
@@ -88,6 +95,7 @@ void rotation_resumed(struct rotation *r, const struct client_identity *who, str
 
 /* Is this alert (RFC 8446, 6.2) a client's word on a certificate? */
 bool rotation_alert_is_rejection(unsigned alert);
+const char *rotation_alert_word(unsigned alert); /* "unknown_ca"; NULL: no rejection */
 
 /* --- the plan ----------------------------------------------------------------------------------------------- */
 
@@ -99,6 +107,7 @@ enum rotation_phase {
 	ROTATION_BACK,     /* rolled back: all but those who refuse it have the previous one */
 };
 const char *rotation_phase_word(enum rotation_phase p);
+const char *rotation_name(const struct rotation *r); /* the bundle's */
 
 struct rotation *rotation_new(const char *name, const struct rotation_settings *s, const unsigned char key[16]);
 void rotation_free(struct rotation *r); /* NULL is fine; nobody may use it any more */

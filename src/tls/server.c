@@ -24,6 +24,8 @@ struct server_stream {
 	struct tls_server *server;
 	char *name; /* NULL: none */
 	bool chosen;
+	bool certified; /* certificates have been set: it is a full handshake, and ours is shown next */
+	int8_t shown;   /* of the choice's bundles; -1: none */
 	struct tls_choice choice; /* bundles only until the handshake ends */
 };
 
@@ -86,7 +88,8 @@ on_hello(SSL *ssl, int *alert, void *arg)
 		    refuse_hello(t, alert, SSL_AD_ILLEGAL_PARAMETER, "the second ClientHello names another server");
 	if (name[0] != '\0' && (t->name = strdup(name)) == NULL)
 		return refuse_hello(t, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
-	if (!server->choose(s, sv_cstr(t->name), &t->choice)) {
+	struct tls_hello hello = {.name = sv_cstr(t->name), .ssl = ssl};
+	if (!server->choose(s, &hello, &t->choice)) {
 		t->tls.unrecognized = true;
 		tls_stream_note(&t->tls, "no site, or no certificate, for \"%s\"", name);
 		return refuse_hello(t, alert, SSL_AD_UNRECOGNIZED_NAME, "");
@@ -139,6 +142,7 @@ on_certificate(SSL *ssl, void *arg)
 		tls_stream_note(&t->tls, "no bundle of the site can be used");
 		return 0;
 	}
+	t->certified = true;
 	ERR_clear_error(); /* of one that can not be used beside one that can */
 	if (choice->policy->mode == CONF_CLIENT_NONE || set_client_cas(ssl, choice->policy, server->thread))
 		return 1;
@@ -164,6 +168,27 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigne
 
 /* --- the transform ------------------------------------------------------------------------------------------ */
 
+/* Of several bundles OpenSSL takes the one that the client's signature algorithms allow. */
+static void
+note_shown(struct server_stream *t)
+{
+	const X509 *leaf = t->certified ? SSL_get_certificate(t->tls.ssl) : NULL;
+
+	for (unsigned i = 0; leaf != NULL && i < t->choice.n_bundles; i++) {
+		const struct tls_materials *m = tls_bundle_materials(t->choice.bundles[i], t->server->thread);
+		if (m != NULL && m->leaf == leaf)
+			t->shown = (int8_t)i;
+	}
+}
+
+int
+tls_stream_shown(const struct net_stream *s)
+{
+	const struct server_stream *t = s->transform != NULL ? s->state : NULL;
+
+	return t != NULL ? t->shown : -1;
+}
+
 /* What only the handshake needed is given back: it would be a good part of an idle connection's memory. */
 static void
 settle(struct server_stream *t)
@@ -183,6 +208,8 @@ server_handshake(struct net_stream *s)
 {
 	int r = tls_stream_handshake(s);
 
+	if (r != NET_AGAIN)
+		note_shown(s->state);
 	if (r == 1)
 		settle(s->state);
 	return r;
@@ -218,6 +245,7 @@ tls_server_accept(struct tls_server *server, struct net_stream *s)
 		return false;
 	}
 	SSL_set_accept_state(t->tls.ssl);
+	t->shown = -1;
 	t->server = server;
 	__atomic_fetch_add(&server->refs, 1, __ATOMIC_RELAXED);
 	net_stream_set_transform(s, &server_transform, t);

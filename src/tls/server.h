@@ -25,11 +25,24 @@ struct tls_choice {
 	uint16_t min_version;      /* 0: the server's */
 };
 
+/* A ClientHello, during the choice only. */
+struct tls_hello {
+	struct sv name; /* SNI in lower case without a trailing dot; empty: none was sent, or what is no host name */
+	struct ssl_st *ssl;
+};
+
 /*
- * Which site? `name` is the SNI in lower case without a trailing dot, or empty when the client sent none or sent what
- * is no host name. `user` is the stream's owner given to tls_server_accept. False: unrecognized_name.
+ * How it is made up: versions, ciphers, extensions, groups, signature algorithms and ALPN, whatever their order, without
+ * GREASE (RFC 8701) and without what changes from one connection of a client to the next. The same on all machines.
  */
-typedef bool (*tls_choose_fn)(struct net_stream *s, struct sv name, struct tls_choice *out);
+uint64_t tls_hello_fingerprint(const struct tls_hello *h);
+
+/* Does it name authorities (RFC 8446, 4.2.4), and one of the bundle's chain among them? */
+bool tls_hello_has_authorities(const struct tls_hello *h);
+bool tls_hello_trusts(const struct tls_hello *h, const struct tls_bundle *b);
+
+/* Which site? False: unrecognized_name. */
+typedef bool (*tls_choose_fn)(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out);
 
 /* NULL with err set (a cipher list that does not parse names its key). `secret` is copied into derived keys only. */
 struct tls_server *tls_server_new(struct tls_thread *thread, const struct conf_tls *conf, const struct secret *secret,
@@ -49,6 +62,12 @@ struct tls_session_facts {
 	bool resumed;
 };
 void tls_stream_facts(const struct net_stream *s, struct tls_session_facts *out);
+
+/*
+ * Which of the choice's bundles was shown in the handshake, that goes on, has just ended or has failed: valid in on_open
+ * and in on_failed. -1: none, because it resumed, or did not come so far.
+ */
+int tls_stream_shown(const struct net_stream *s);
 
 /* The name the client asked for, as given to choose. */
 struct sv tls_stream_server_name(const struct net_stream *s);
@@ -74,6 +93,7 @@ struct tls_failure {
 	char text[160];
 	unsigned peer_alert;    /* the alert that the peer sent, + 1; 0: none */
 	bool unrecognized_name; /* choose refused */
+	bool peer_left;         /* the peer ended the connection without an alert */
 };
 void tls_stream_failure(const struct net_stream *s, struct tls_failure *out);
 

@@ -301,6 +301,12 @@ tls_store_at(const struct tls_store *s, size_t i)
 	return s->v[i].bundle;
 }
 
+const char *
+tls_store_origin_at(const struct tls_store *s, size_t i)
+{
+	return s->v[i].origin;
+}
+
 size_t
 tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2])
 {

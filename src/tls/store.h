@@ -53,6 +53,7 @@ struct tls_bundle *tls_store_bundle(const struct tls_store *s, const char *name)
 /* For people and the admin API: walk all, in order of name. */
 size_t tls_store_count(const struct tls_store *s);
 struct tls_bundle *tls_store_at(const struct tls_store *s, size_t i);
+const char *tls_store_origin_at(const struct tls_store *s, size_t i); /* name of the config's bundle that leads to it */
 
 /*
  * Bundles of directories by the names in their certificates: an exact name first, then the wildcard that covers it.

@@ -105,6 +105,7 @@ outcome(struct net_stream *s, int r)
 	default:
 		/* The end without close_notify: what came may have been cut off (RFC 8446, 6.1). */
 		t->error = s->eof ? ECONNRESET : saved != 0 ? saved : EPROTO;
+		t->left = s->eof || saved == ECONNRESET || saved == EPIPE;
 		tls_stream_note(t, "%s", s->eof ? "the peer closed without close_notify" : strerror(t->error));
 		break;
 	}
@@ -144,6 +145,7 @@ tls_stream_failure(const struct net_stream *s, struct tls_failure *out)
 	(void)snprintf(out->text, sizeof(out->text), "%s", t->failure != NULL ? t->failure : "no reason known");
 	out->peer_alert = t->alert;
 	out->unrecognized_name = t->unrecognized;
+	out->peer_left = t->left;
 }
 
 /* --- the transform ------------------------------------------------------------------------------------------ */
@@ -164,6 +166,7 @@ tls_stream_handshake(struct net_stream *s)
 	if (result == NET_EOF) {
 		/* Some clients refuse a certificate in this way. */
 		tls_stream_note(t, "the peer sent close_notify in the handshake");
+		t->left = true;
 		t->error = EPROTO;
 		t->end = result = NET_ERROR;
 	}

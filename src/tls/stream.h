@@ -26,6 +26,7 @@ struct tls_stream {
 	int deaf;           /* errno: the peer takes no more; what it said before that can still be read. 0: it does */
 	uint32_t messages;  /* records since the handshake that were no data */
 	uint64_t received;  /* bytes of data */
+	bool left;          /* it broke because the peer ended the connection, without an alert */
 	bool starved;       /* OpenSSL asked the socket, and it had nothing */
 	uint16_t alert;     /* the peer's alert that broke it, + 1; 0: none */
 	bool unrecognized;  /* refused because no site serves the name */

@@ -53,18 +53,17 @@ uint64_t
 visit(const struct visitor *v)
 {
 	struct client_identity who = identity(v);
-	const bool none[SLOTS] = {false, false};
 	struct rotation_offer o = {.bundle = NULL};
 	uint64_t n = r->bundles[SLOT_CURRENT]->generation;
 
 	if (rotation_is_active(r)) {
-		rotation_choose(r, &who, none, now, &o);
+		rotation_choose(r, &who, NULL, now, &o);
 		n = o.generation;
 	}
 	if (v->trusts & (1u << (n - 1)))
 		rotation_accepted(r, &who, n, SV_NONE, now);
 	else if (v->manner == SILENT)
-		rotation_silent(r, &who, n, now);
+		rotation_silent(r, &who, n, 0, now);
 	else
 		rotation_rejected(r, &who, n, 48, now);
 	if (o.bundle != NULL)

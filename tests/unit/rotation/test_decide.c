@@ -56,7 +56,7 @@ Test(decide, spare_connections_of_a_good_client_prove_nothing)
 	swap_to(2);
 	cr_expect(gets_in(&both));
 	for (unsigned i = 0; i < 5; i++)
-		rotation_silent(r, &who, 2, now);
+		rotation_silent(r, &who, 2, 0, now);
 	cr_expect_eq(visit(&both), 2);
 }
 
@@ -68,9 +68,20 @@ Test(decide, spare_connections_of_a_rescued_client_do_not_take_it_off_the_list)
 	swap_to(2);
 	cr_expect_not(gets_in(&old));
 	for (unsigned i = 0; i < 5; i++)
-		rotation_silent(r, &who, 1, now);
+		rotation_silent(r, &who, 1, 0, now);
 	cr_expect(gets_in(&old));
 	cr_expect(gets_in(&old));
+}
+
+Test(decide, who_stays_for_a_while_did_not_leave_for_the_certificate)
+{
+	struct client_identity who = identity(&quiet);
+
+	cr_expect(gets_in(&quiet));
+	swap_to(2);
+	for (unsigned i = 0; i < 5; i++)
+		rotation_silent(r, &who, 2, 60000, now);
+	cr_expect_eq(visit(&quiet), 2);
 }
 
 Test(decide, an_acceptance_between_two_silent_ends_clears_it)
@@ -81,8 +92,8 @@ Test(decide, an_acceptance_between_two_silent_ends_clears_it)
 	swap_to(2);
 	cr_expect_not(gets_in(&quiet));
 	rotation_accepted(r, &who, 2, SV_NONE, now);
-	rotation_silent(r, &who, 2, now);
-	rotation_silent(r, &who, 2, now);
+	rotation_silent(r, &who, 2, 0, now);
+	rotation_silent(r, &who, 2, 0, now);
 	cr_expect_eq(visit(&quiet), 2);
 }
 
@@ -166,17 +177,24 @@ Test(decide, a_nat_with_a_good_and_an_orphaned_client_of_other_make)
 	cr_expect_eq(visit(&one), 1);
 }
 
+/* Trusts the generations whose bits are set in *arg. */
+static bool
+trusts(const void *arg, const struct tls_bundle *b)
+{
+	return *(const unsigned *)arg & (1u << (b->generation - 1));
+}
+
 Test(decide, the_clients_own_word_on_authorities_comes_first)
 {
 	struct client_identity who = identity(&old);
 	struct rotation_offer o;
 
 	swap_to(2);
-	rotation_choose(r, &who, (const bool[SLOTS]){true, false}, now, &o);
+	rotation_choose(r, &who, &(struct rotation_hint){trusts, &(const unsigned){OLD}}, now, &o);
 	cr_expect_eq(o.generation, 1);
 	cr_expect_eq(o.why, OFFER_AUTHORITY);
 	rotation_end_offer(&o);
-	rotation_choose(r, &who, (const bool[SLOTS]){true, true}, now, &o);
+	rotation_choose(r, &who, &(struct rotation_hint){trusts, &(const unsigned){BOTH}}, now, &o);
 	cr_expect_eq(o.generation, 2);
 	rotation_end_offer(&o);
 }

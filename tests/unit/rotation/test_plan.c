@@ -174,10 +174,9 @@ Test(plan, files_put_back_change_places)
 	cr_expect_eq(r->bundles[SLOT_CURRENT]->generation, 3);
 	cr_expect_eq(r->bundles[SLOT_PREVIOUS]->generation, 2);
 	struct client_identity who = identity(&moved);
-	const bool none[SLOTS] = {false, false};
 	struct rotation_offer o;
 	rotation_rejected(r, &who, 3, 48, now);
-	rotation_choose(r, &who, none, now, &o);
+	rotation_choose(r, &who, NULL, now, &o);
 	cr_expect_eq(o.generation, 2, "who has moved already is rescued by what it moved to");
 	rotation_end_offer(&o);
 }

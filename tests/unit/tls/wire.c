@@ -26,6 +26,7 @@ static void
 over(struct wire *w)
 {
 	tls_stream_failure(&w->stream, &w->seen.failure);
+	w->seen.shown = w->seen.opened ? w->seen.shown : tls_stream_shown(&w->stream);
 	if (w->seen.opened)
 		tls_stream_facts(&w->stream, &w->seen.facts);
 	net_stream_close(&w->stream, false);
@@ -38,6 +39,7 @@ on_open(struct net_stream *s)
 	struct wire *w = wire_of(s);
 
 	w->seen.opened = true;
+	w->seen.shown = tls_stream_shown(s);
 	w->seen.peer = tls_stream_peer(s, w->thread, &w->seen.has_peer);
 	if (w->greeting > 0) {
 		char *bytes = malloc(w->greeting);
@@ -125,11 +127,14 @@ static const struct net_stream_events events = {
 };
 
 static bool
-choose(struct net_stream *s, struct sv name, struct tls_choice *out)
+choose(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out)
 {
 	struct wire *w = wire_of(s);
+	struct sv name = hello->name;
 
 	w->seen.chosen++;
+	w->seen.fingerprint = tls_hello_fingerprint(hello);
+	w->seen.has_authorities = tls_hello_has_authorities(hello);
 	for (unsigned i = 0; i < WIRE_SITES; i++) {
 		const struct wire_site *site = &w->sites[i];
 		if (site->name == NULL || !sv_eq(sv_cstr(site->name), name))
@@ -137,6 +142,8 @@ choose(struct net_stream *s, struct sv name, struct tls_choice *out)
 		(void)sv_copy(name, w->seen.name, sizeof(w->seen.name));
 		*out = (struct tls_choice){.n_bundles = site->n_bundles, .policy = site->policy, .min_version = site->min_version};
 		memcpy(out->bundles, site->bundles, sizeof(out->bundles));
+		for (unsigned k = 0; k < site->n_bundles; k++)
+			w->seen.trusts[k] = tls_hello_trusts(hello, site->bundles[k]);
 		return true;
 	}
 	return false;
@@ -379,6 +386,8 @@ peer_main(void *arg)
 		memcpy(alpn + 1, c->alpn, alpn[0]);
 		cr_assert(SSL_set_alpn_protos(ssl, alpn, alpn[0] + 1U) == 0);
 	}
+	if (c->authority != NULL)
+		cr_assert(SSL_add1_to_CA_list(ssl, c->authority->x509));
 	p->seen->connected = SSL_connect(ssl) == 1;
 	if (p->seen->connected) {
 		look(ssl, p->seen);

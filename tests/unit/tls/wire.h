@@ -36,6 +36,9 @@ struct wire_seen {
 	struct tls_peer *peer; /* owned, until the next connection */
 	char name[256];     /* tls_stream_server_name */
 	unsigned chosen;    /* calls of choose */
+	uint64_t fingerprint;
+	bool has_authorities, trusts[4];
+	int shown;          /* tls_stream_shown, when it opened or failed */
 	size_t bytes, reads, pauses;
 	char first[64];     /* bytes that came first */
 };
@@ -73,6 +76,7 @@ struct peer_config {
 	const char *alpn; /* one protocol */
 	const struct test_cert *cert;
 	const struct test_cert *trust; /* CA to verify the server by; NULL: do not */
+	const struct test_cert *authority; /* to be named in the ClientHello; NULL: none */
 	SSL_SESSION *session;          /* to resume */
 	void (*talk)(struct wire *w, SSL *ssl); /* NULL: peer_ping */
 	BIO_callback_fn_ex on_io; /* on the peer's socket: to change what it sends */

@@ -1,0 +1,198 @@
+/* print_rotation.c: rotations for people. */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "admin/print.h"
+
+static void
+show_flag(FILE *out, const json_t *row, const struct column *c)
+{
+	(void)fprintf(out, "%-*s", c->width, json_is_true(json_object_get(row, c->key)) ? "yes" : "no");
+}
+
+static void
+show_share(FILE *out, const json_t *row, const struct column *c)
+{
+	(void)fprintf(out, "%*.4g %%", c->width, json_number_value(json_object_get(row, c->key)));
+}
+
+bool
+admin_print_rotations(const struct admin_reply *r, FILE *out, struct err *err)
+{
+	static const struct column columns[] = {
+	    {"  ", "bundle", show_text, 20},
+	    {" ", "phase", show_text, 12},
+	    {" ", "share_percent", show_share, 6},
+	    {" ", "orphans", show_number, 9},
+	    {" ", "untested", show_number, 9},
+	    {"  ", "may_retire", show_flag, 0},
+	};
+	json_t *root = reply_parse(r, err);
+
+	if (root == NULL)
+		return false;
+	const json_t *list = json_object_get(root, "rotations");
+	if (json_array_size(list) == 0) {
+		(void)fputs("No rotation goes on: each bundle has one generation in service.\n", out);
+	} else {
+		(void)fputs("  bundle               phase           share   orphans  untested  old may go\n", out);
+		print_table(out, list, columns, COUNTOF(columns));
+	}
+	json_decref(root);
+	return print_done(out, err);
+}
+
+/* --- one rotation --- */
+
+static void
+print_generation(FILE *out, const char *which, const json_t *g)
+{
+	const json_t *h = json_object_get(g, "handshakes"), *alerts = json_object_get(h, "alerts");
+	const char *name;
+	json_t *n;
+
+	if (!json_is_object(g))
+		return;
+	(void)fprintf(out, "\n%s: generation %" JSON_INTEGER_FORMAT ", SHA-256 %.16s, serial ", which, reply_number(g, "generation"),
+	    reply_text(g, "fingerprint"));
+	print_safe(out, reply_text(g, "serial"), 0);
+	(void)fputs("\n  issued by ", out);
+	print_safe(out, reply_text(g, "issuer"), 0);
+	(void)fprintf(out, "\n  expires %.10s, in %" JSON_INTEGER_FORMAT " days\n", reply_text(g, "not_after"), reply_number(g, "days_left"));
+	(void)fprintf(out,
+	    "  handshakes: %" JSON_INTEGER_FORMAT " accepted by %" JSON_INTEGER_FORMAT " clients, %" JSON_INTEGER_FORMAT
+	    " rejected, %" JSON_INTEGER_FORMAT " ended in silence\n",
+	    reply_number(h, "accepted"), reply_number(h, "clients"), reply_number(h, "rejected"), reply_number(h, "silent"));
+	json_object_foreach((json_t *)alerts, name, n) {
+		(void)fputs("    alert ", out);
+		print_safe(out, name, 24);
+		(void)fprintf(out, " %8" JSON_INTEGER_FORMAT "\n", json_integer_value(n));
+	}
+}
+
+static void
+show_name(FILE *out, const json_t *row, const struct column *c)
+{
+	const char *name = reply_text(row, c->key);
+
+	print_safe(out, name[0] != '\0' ? name : "-", c->width);
+}
+
+/* "2026-11-21T10:20:30.123Z" to the second, without the letters. */
+static void
+show_time(FILE *out, const json_t *row, const struct column *c)
+{
+	const char *at = reply_text(row, c->key);
+	const char *clock = strchr(at, 'T');
+
+	(void)fprintf(out, "%.10s %-*.8s", at, c->width - 11, clock != NULL ? clock + 1 : "");
+}
+
+static void
+show_evidence(FILE *out, const json_t *row, const struct column *c)
+{
+	print_safe(out, reply_text(row, c->key), 0);
+	if (json_is_true(json_object_get(row, "suspected")))
+		(void)fputs(" (suspected)", out);
+	if (json_is_true(json_object_get(row, "mixed")))
+		(void)fputs(" (refuses both: several clients behind one address?)", out);
+}
+
+static void
+print_orphans(FILE *out, const json_t *list)
+{
+	static const struct column columns[] = {
+	    {"  ", "address", show_text, 24},
+	    {" ", "fingerprint", show_text, 9},
+	    {" ", "last_seen", show_time, 19},
+	    {" ", "refusals", show_number, 8},
+	    {"  ", "name", show_name, 32},
+	    {" ", "evidence", show_evidence, 0},
+	};
+
+	if (json_array_size(list) == 0)
+		return;
+	(void)fprintf(out, "\nClients that refuse the current generation (%zu)\n", json_array_size(list));
+	(void)fputs("  address                  hello     last seen           refusals  name                             how\n", out);
+	print_table(out, list, columns, COUNTOF(columns));
+}
+
+static void
+print_untested(FILE *out, const json_t *list)
+{
+	static const struct column columns[] = {
+	    {"  ", "address", show_text, 24},
+	    {" ", "fingerprint", show_text, 9},
+	    {" ", "last_seen", show_time, 19},
+	    {"  ", "name", show_name, 0},
+	};
+
+	if (json_array_size(list) == 0)
+		return;
+	(void)fprintf(out, "\nClients that have not been shown it (%zu)\n", json_array_size(list));
+	(void)fputs("  address                  hello     last seen            name\n", out);
+	print_table(out, list, columns, COUNTOF(columns));
+}
+
+static void
+print_verdict(FILE *out, const json_t *root)
+{
+	size_t i;
+	json_t *reason;
+
+	(void)fputs(json_is_true(json_object_get(root, "may_retire")) ? "\nThe previous generation may go: yes\n"
+	                                                             : "\nThe previous generation may go: not yet\n", out);
+	json_array_foreach(json_object_get(root, "reasons"), i, reason)
+		print_line(out, json_is_true(json_object_get(reason, "blocks")) ? "  no: " : "  ", reply_text(reason, "text"));
+}
+
+static void
+print_plan(FILE *out, const json_t *root)
+{
+	json_int_t left = reply_number(root, "stage_left_seconds");
+
+	(void)fputs("Bundle ", out);
+	print_safe(out, reply_text(root, "bundle"), 0);
+	(void)fputs(": ", out);
+	print_safe(out, reply_text(root, "phase"), 0);
+	(void)fprintf(out, ", %.4g %% of the clients get the current generation", json_number_value(json_object_get(root, "share_percent")));
+	if (reply_number(root, "stages") > 0)
+		(void)fprintf(out, ", stage %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT, reply_number(root, "stage"), reply_number(root, "stages"));
+	if (left > 0) {
+		(void)fputs(", the next in ", out);
+		print_duration(out, left);
+	}
+	(void)fputc('\n', out);
+	if (reply_text(root, "previous_ends_by")[0] != '\0')
+		(void)fprintf(out, "The previous one is kept until %.10s at the latest\n", reply_text(root, "previous_ends_by"));
+}
+
+bool
+admin_print_rotation(const struct admin_reply *r, FILE *out, struct err *err)
+{
+	json_t *root = reply_parse(r, err);
+
+	if (root == NULL)
+		return false;
+	print_plan(out, root);
+	print_generation(out, "Current", json_object_get(root, "current"));
+	print_generation(out, "Previous", json_object_get(root, "previous"));
+	print_orphans(out, json_object_get(root, "orphan_list"));
+	print_untested(out, json_object_get(root, "untested_list"));
+	print_verdict(out, root);
+	json_decref(root);
+	return print_done(out, err);
+}
+
+bool
+admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err)
+{
+	json_t *root = reply_parse(r, err);
+	const json_t *may = json_object_get(root, "may_retire");
+	bool tells = json_is_boolean(may);
+
+	*may_retire = json_is_true(may);
+	json_decref(root);
+	return tells || (err->text[0] != '\0' ? false : err_set(err, "the reply has no verdict; is the proxy an older one?"));
+}

@@ -1,0 +1,249 @@
+/* rotation.c: the part of the admin API that is about rotations. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin.h"
+#include "admin/json.h"
+
+static json_t *
+seconds(int64_t at)
+{
+	return at > 0 ? json_wall_time((uint64_t)at * 1000000) : json_null();
+}
+
+/* --- clients ------------------------------------------------------------------------------------------------- */
+
+static json_t *
+address(const struct net_ip *ip)
+{
+	char text[NET_IP_TEXT];
+
+	net_ip_text(ip, text);
+	return json_string(text);
+}
+
+static const char *
+alert_word(const struct evidence *e)
+{
+	const char *name = rotation_alert_word(e->alert);
+
+	return e->rejected == 0 ? "closed without a word" : name != NULL ? name : "unknown alert";
+}
+
+static json_t *
+client(const struct report_client *c)
+{
+	const struct client_record *r = &c->record;
+	const struct evidence *e = &r->by[SLOT_CURRENT];
+	char print[9];
+	json_t *o = json_object();
+
+	(void)snprintf(print, sizeof(print), "%08x", r->who.fingerprint);
+	json_put(o, "address", address(&r->who.ip));
+	json_put(o, "fingerprint", json_string(print));
+	json_put(o, "name", c->name[0] != '\0' ? json_string(c->name) : json_null());
+	json_put(o, "last_seen", seconds(r->last_seen));
+	json_put(o, "accepted_previous", json_integer(r->by[SLOT_PREVIOUS].accepted));
+	if (r->refuses[SLOT_CURRENT]) {
+		json_put(o, "refusals", json_integer(e->rejected + e->silent));
+		json_put(o, "evidence", json_string(alert_word(e)));
+		json_put(o, "suspected", json_boolean(r->suspected));
+		json_put(o, "mixed", json_boolean(r->refuses[SLOT_PREVIOUS]));
+	}
+	json_put(o, "last_resumed", seconds(r->last_resumed));
+	return o;
+}
+
+static json_t *
+clients(const struct report_client *v, size_t n)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_add(a, client(&v[i]));
+	return a;
+}
+
+/* --- generations --------------------------------------------------------------------------------------------- */
+
+static json_t *
+counts(const struct generation_counts *c)
+{
+	json_t *o = json_object(), *alerts = json_object();
+
+	for (unsigned i = 0; rotation_alert_name(i) != NULL; i++)
+		if (c->by_alert[i] > 0)
+			json_put(alerts, rotation_alert_name(i), json_integer((json_int_t)c->by_alert[i]));
+	json_put(o, "accepted", json_integer((json_int_t)c->accepted));
+	json_put(o, "rejected", json_integer((json_int_t)c->rejected));
+	json_put(o, "silent", json_integer((json_int_t)c->silent));
+	json_put(o, "clients", json_integer((json_int_t)c->clients));
+	json_put(o, "alerts", alerts);
+	return o;
+}
+
+static json_t *
+generation(const struct tls_bundle *b, const struct generation_counts *c)
+{
+	if (b == NULL)
+		return json_null();
+	json_t *o = json_bundle(b);
+	json_put(o, "handshakes", counts(c));
+	return o;
+}
+
+static json_t *
+reasons(const struct rotation_report *r)
+{
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < r->n_reasons; i++)
+		json_add(a, json_pack("{s:b, s:s}", "blocks", r->reasons[i].blocks, "text", r->reasons[i].text));
+	return a;
+}
+
+static json_t *
+summary(const struct rotation_report *r)
+{
+	json_t *o = json_object();
+
+	json_put(o, "bundle", json_string(r->name));
+	json_put(o, "phase", json_string(rotation_phase_word(r->phase)));
+	json_put(o, "share_percent", json_real((double)r->share / (SHARE_ALL / 100)));
+	json_put(o, "begun", seconds(r->begun));
+	json_put(o, "orphans", json_integer((json_int_t)r->n_orphans));
+	json_put(o, "untested", json_integer((json_int_t)r->n_untested));
+	json_put(o, "may_retire", json_boolean(r->may_retire));
+	return o;
+}
+
+static json_t *
+whole(const struct rotation_report *r)
+{
+	json_t *o = summary(r);
+
+	json_put(o, "stage", json_integer(r->n_stages > 0 ? (json_int_t)r->stage + 1 : 0));
+	json_put(o, "stages", json_integer(r->n_stages));
+	json_put(o, "stage_left_seconds", json_integer((json_int_t)(r->stage_left_ms / 1000)));
+	json_put(o, "previous_ends_by", seconds(r->ended_by));
+	json_put(o, "current", generation(r->bundles[SLOT_CURRENT], &r->counts[SLOT_CURRENT]));
+	json_put(o, "previous", generation(r->bundles[SLOT_PREVIOUS], &r->counts[SLOT_PREVIOUS]));
+	json_put(o, "resumed", json_integer((json_int_t)r->resumed));
+	json_put(o, "tickets_end", seconds(r->begun > 0 ? r->tickets_end : 0));
+	json_put(o, "not_tracked", json_integer((json_int_t)r->left_out));
+	json_put(o, "reasons", reasons(r));
+	json_put(o, "orphan_list", clients(r->orphans, r->n_orphans));
+	json_put(o, "untested_list", clients(r->untested, r->n_untested));
+	return o;
+}
+
+/* Takes over `o`. */
+static char *
+dump(json_t *o)
+{
+	char *text = o != NULL ? json_dumps(o, JSON_INDENT(2)) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
+char *
+admin_rotation_json(struct rotation *r)
+{
+	struct rotation_report report;
+
+	if (!rotation_report(r, true, moment_now(), &report))
+		return NULL;
+	char *text = dump(whole(&report));
+	rotation_report_free(&report);
+	return text;
+}
+
+char *
+admin_rotations_json(const struct admin *a)
+{
+	json_t *list = json_array();
+	struct rotation_report report;
+
+	for (struct rotation *r = rotation_registry_next(a->rotations, NULL); r != NULL; r = rotation_registry_next(a->rotations, r)) {
+		if (!rotation_is_active(r) || !rotation_report(r, false, moment_now(), &report))
+			continue;
+		json_add(list, summary(&report));
+		rotation_report_free(&report);
+	}
+	return dump(json_pack("{s:o}", "rotations", list));
+}
+
+/* --- what an administrator says ------------------------------------------------------------------------------ */
+
+/* A parameter of the query; SV_NONE: it is not there. Its value is a number or a word: nothing is escaped. */
+static struct sv
+parameter(struct sv query, struct sv name)
+{
+	while (query.p != NULL && query.n > 0) {
+		struct sv value = sv_cut(&query, '&'), key = sv_cut(&value, '=');
+		if (sv_eq(key, name))
+			return value.p != NULL ? value : SV("");
+	}
+	return SV_NONE;
+}
+
+static bool
+hold(struct rotation *r, struct sv query, struct err *err)
+{
+	(void)query;
+	return rotation_hold(r, moment_now(), err);
+}
+
+static bool
+resume(struct rotation *r, struct sv query, struct err *err)
+{
+	(void)query;
+	return rotation_resume(r, moment_now(), err);
+}
+
+static bool
+commit(struct rotation *r, struct sv query, struct err *err)
+{
+	(void)query;
+	return rotation_commit(r, moment_now(), err);
+}
+
+static bool
+rollback(struct rotation *r, struct sv query, struct err *err)
+{
+	struct sv to = parameter(query, SV("to"));
+	uint64_t generation = 0;
+
+	if (to.p != NULL && (!sv_u64(to, &generation) || generation == 0))
+		return err_set(err, "\"%.*s\" is no number of a generation", SV_FMT(to));
+	return rotation_rollback(r, generation, moment_now(), err);
+}
+
+static bool
+retire(struct rotation *r, struct sv query, struct err *err)
+{
+	return rotation_retire(r, parameter(query, SV("compromised")).p != NULL, moment_now(), err);
+}
+
+static const struct {
+	const char *word;
+	bool (*fn)(struct rotation *r, struct sv query, struct err *err);
+} commands[] = {
+	{"hold", hold},
+	{"resume", resume},
+	{"commit", commit},
+	{"rollback", rollback},
+	{"retire", retire},
+};
+
+bool
+admin_rotation_command(struct rotation *r, struct sv word, struct sv query, struct err *err)
+{
+	for (size_t i = 0; i < COUNTOF(commands); i++)
+		if (sv_eq(word, sv_cstr(commands[i].word)))
+			return commands[i].fn(r, query, err);
+	return err_set(err, "\"%.*s\" is nothing that a rotation can be told", SV_FMT(word));
+}

@@ -1,0 +1,83 @@
+#include "app/rotations.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum { TICK_MS = 1000 };
+
+static void
+tell(const struct rotation *r, const struct rotation_news *n)
+{
+	const char *name = rotation_name(r);
+
+	if (n->rolled_back)
+		log_error("bundle \"%s\": rolled back: %u of %u clients that had accepted the previous generation refuse the new one; `bascule "
+		          "rotation status %s` lists them, `bascule rotation resume %s` begins anew",
+		    name, n->refusing, n->tested, name, name);
+	if (n->next_stage)
+		log_notice("bundle \"%s\": the next stage: %u.%02u %% of the clients get the new generation", name, n->share / 100, n->share % 100);
+	if (n->completed)
+		log_notice("bundle \"%s\": all clients get the new generation, but for those that refuse it", name);
+	if (n->expired)
+		log_notice("bundle \"%s\": the previous generation has had its time: nobody is rescued by it any more", name);
+}
+
+static void
+on_tick(struct net_timer *t)
+{
+	struct rotations *rs = CONTAINER_OF(t, struct rotations, tick);
+	struct moment now = moment_now();
+	struct rotation_news news;
+
+	for (struct rotation *r = rotation_registry_next(rs->registry, NULL); r != NULL; r = rotation_registry_next(rs->registry, r))
+		if (rotation_is_active(r) && rotation_tick(r, now, &news))
+			tell(r, &news);
+	net_timer_set(t, TICK_MS);
+}
+
+bool
+rotations_init(struct rotations *r, struct net_loop *loop, const struct secret *secret, unsigned char key[16], struct err *err)
+{
+	if (!secret_derive(secret, "bascule rotation", SV_NONE, key, 16))
+		return err_set(err, "can not derive the key of clients' identities: OpenSSL failed");
+	r->registry = rotation_registry_new(key);
+	if (r->registry == NULL)
+		return err_no_memory(err);
+	net_timer_init(&r->tick, loop, on_tick);
+	net_timer_set(&r->tick, TICK_MS);
+	return true;
+}
+
+void
+rotations_free(struct rotations *r)
+{
+	if (r->registry == NULL)
+		return;
+	net_timer_cancel(&r->tick);
+	rotation_registry_free(r->registry);
+	r->registry = NULL;
+}
+
+static void
+began(struct rotation *r, const struct tls_bundle *b)
+{
+	struct rotation_report report;
+
+	if (!rotation_report(r, false, moment_now(), &report))
+		return;
+	if (report.phase == ROTATION_STAGED)
+		log_notice("bundle \"%s\": a rotation begins: generation %llu for %u.%02u %% of the clients at first", b->name,
+		    (unsigned long long)b->generation, report.share / 100, report.share % 100);
+	else
+		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before", b->name,
+		    (unsigned long long)b->generation);
+	rotation_report_free(&report);
+}
+
+void
+rotations_sync(struct rotations *r, const struct snapshot *s)
+{
+	if (!rotation_registry_sync(r->registry, s->conf, s->store, moment_now(), began))
+		log_error("out of memory: some bundles change at once, and nobody is rescued from them");
+}

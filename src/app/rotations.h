@@ -1,0 +1,26 @@
+/*
+ * rotations.h: the rotations of the worker as time goes by.
+ *
+ * Brings them up to each load, lets their stages go on, and says in the log
+ * what they do by themselves. Background thread only.
+ */
+#ifndef BASCULE_APP_ROTATIONS_H
+#define BASCULE_APP_ROTATIONS_H
+
+#include "net/loop.h"
+#include "proxy/snapshot.h"
+#include "rotation/registry.h"
+
+struct rotations {
+	struct rotation_registry *registry;
+	struct net_timer tick;
+};
+
+/* The key of clients' identities, from the cluster's secret. False: OpenSSL failed, or memory is out. */
+MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, const struct secret *secret, unsigned char key[16], struct err *err);
+void rotations_free(struct rotations *r); /* after the loop threads have ended */
+
+/* Just before this snapshot is published. */
+void rotations_sync(struct rotations *r, const struct snapshot *s);
+
+#endif

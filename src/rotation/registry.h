@@ -1,0 +1,35 @@
+/*
+ * registry.h: the rotations of all bundles, by name.
+ *
+ * Lives as long as the worker. The background thread brings it up to each
+ * load before that is published; loop threads get at a rotation by way of the
+ * bundle that they have in hand.
+ */
+#ifndef BASCULE_ROTATION_REGISTRY_H
+#define BASCULE_ROTATION_REGISTRY_H
+
+#include "conf/config.h"
+#include "rotation/rotation.h"
+#include "tls/store.h"
+
+struct rotation_registry;
+
+/* `key`: see rotation_identify(). NULL: out of memory. */
+struct rotation_registry *rotation_registry_new(const unsigned char key[16]);
+void rotation_registry_free(struct rotation_registry *r); /* NULL is fine; after the loop threads have ended */
+
+/*
+ * Each bundle of the store gets its rotation, by the settings of its config, and each rotation the newest bundle. For
+ * one whose content has changed a rotation begins: `began` is called. A bundle that the store no longer has keeps its
+ * rotation, in case it comes back. False: out of memory; then some are not tracked.
+ */
+MUST_CHECK bool rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store,
+    struct moment now, void (*began)(struct rotation *r, const struct tls_bundle *b));
+
+/* By the bundle's name; NULL: there is none. */
+struct rotation *rotation_registry_find(const struct rotation_registry *r, const char *name);
+
+/* Walk all, in no order: begin with NULL. */
+struct rotation *rotation_registry_next(const struct rotation_registry *r, const struct rotation *at);
+
+#endif
