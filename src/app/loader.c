@@ -160,6 +160,7 @@ publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *
 	if (ok)
 		rotations_sync(&l->rotations, s);
 	if (!ok || !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
+		l->rotations.snapshot = l->snapshot;
 		close_fds(fds);
 		return false;
 	}

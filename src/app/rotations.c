@@ -1,10 +1,30 @@
 #include "app/rotations.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "admin/admin.h"
+#include "app/notify.h"
 #include "base/log.h"
 
-enum { TICK_MS = 1000 };
+enum {
+	TICK_MS = 1000,
+	VERDICT_TICKS = 30, /* a verdict is a walk over all clients of a bundle */
+};
+
+/* --- telling people ------------------------------------------------------------------------------------------- */
+
+static void
+notify(const struct rotations *rs, struct rotation *r, const char *event)
+{
+	const struct conf_bundle *c = conf_bundle(rs->snapshot->conf, rotation_origin(r));
+
+	if (c == NULL || c->rotation.notify.n == 0)
+		return;
+	char *json = admin_rotation_json(r);
+	notify_run(rs->tick.loop, &c->rotation.notify, event, rotation_name(r), sv_cstr(json));
+	free(json);
+}
 
 static void
 tell(const struct rotation *r, const struct rotation_news *n)
@@ -24,15 +44,51 @@ tell(const struct rotation *r, const struct rotation_news *n)
 }
 
 static void
+notify_news(const struct rotations *rs, struct rotation *r, const struct rotation_news *n)
+{
+	if (n->rolled_back)
+		notify(rs, r, "rolled_back");
+	if (n->next_stage)
+		notify(rs, r, "next_stage");
+	if (n->completed)
+		notify(rs, r, "completed");
+	if (n->expired)
+		notify(rs, r, "ended");
+}
+
+/* Once, when it has become so. */
+static void
+look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struct moment now)
+{
+	struct rotation_report report;
+
+	if (!rotation_report(r, false, now, &report))
+		return;
+	if (rotation_note_verdict(r, report.may_retire)) {
+		log_notice("bundle \"%s\": the previous generation may go: `bascule rotation retire %s`", report.name, report.name);
+		notify(rs, r, "may_retire");
+	}
+	rotation_report_free(&report);
+}
+
+static void
 on_tick(struct net_timer *t)
 {
 	struct rotations *rs = CONTAINER_OF(t, struct rotations, tick);
 	struct moment now = moment_now();
 	struct rotation_news news;
+	bool verdict = ++rs->ticks % VERDICT_TICKS == 0;
 
-	for (struct rotation *r = rotation_registry_next(rs->registry, NULL); r != NULL; r = rotation_registry_next(rs->registry, r))
-		if (rotation_is_active(r) && rotation_tick(r, now, &news))
+	for (struct rotation *r = rotation_registry_next(rs->registry, NULL); r != NULL; r = rotation_registry_next(rs->registry, r)) {
+		if (!rotation_is_active(r))
+			continue;
+		if (rotation_tick(r, now, &news)) {
 			tell(r, &news);
+			notify_news(rs, r, &news);
+		}
+		if (verdict && rotation_is_active(r))
+			look_whether_it_may_retire(rs, r, now);
+	}
 	net_timer_set(t, TICK_MS);
 }
 
@@ -60,7 +116,7 @@ rotations_free(struct rotations *r)
 }
 
 static void
-began(struct rotation *r, const struct tls_bundle *b)
+began(void *arg, struct rotation *r, const struct tls_bundle *b)
 {
 	struct rotation_report report;
 
@@ -73,11 +129,13 @@ began(struct rotation *r, const struct tls_bundle *b)
 		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before", b->name,
 		    (unsigned long long)b->generation);
 	rotation_report_free(&report);
+	notify(arg, r, "began");
 }
 
 void
 rotations_sync(struct rotations *r, const struct snapshot *s)
 {
-	if (!rotation_registry_sync(r->registry, s->conf, s->store, moment_now(), began))
+	r->snapshot = s;
+	if (!rotation_registry_sync(r->registry, s->conf, s->store, moment_now(), began, r))
 		log_error("out of memory: some bundles change at once, and nobody is rescued from them");
 }

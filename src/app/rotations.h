@@ -14,6 +14,8 @@
 struct rotations {
 	struct rotation_registry *registry;
 	struct net_timer tick;
+	const struct snapshot *snapshot; /* the newest; borrowed */
+	uint64_t ticks;
 };
 
 /* The key of clients' identities, from the cluster's secret. False: OpenSSL failed, or memory is out. */

@@ -78,6 +78,7 @@ struct conf_rotation {
 	struct {
 		uint64_t clients, networks, share; /* known clients that refuse; 0 clients: never */
 	} rollback;
+	struct conf_strings notify; /* a command and its arguments; none: nobody is told */
 	uint64_t clients; /* that are tracked */
 	bool track;       /* clients are known before a rotation begins */
 };

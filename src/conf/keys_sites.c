@@ -48,6 +48,11 @@ static const struct key rotation_keys[] = {
 	    "From so many networks (IPv4 /24, IPv6 /48) at least, so that nobody can cause it from one place.", .min = 1, .max = 64, .preset = 3),
 	ROW_NUMBER("rollback_share", conf_rotation, rollback.share,
 	    "And so many percent at least of those known clients that have been shown it.", .min = 1, .max = 100, .preset = 10),
+	ROW_STRINGS("notify", conf_rotation, notify,
+	    "A command, with its arguments, that is run when a rotation begins, goes on to its next stage, is complete, is rolled back "
+	    "without asking, or ends, and when the generation before may go. No shell; it runs as the worker's user, finds "
+	    "what `bascule rotation status --json` shows on its standard input and the event in `BASCULE_EVENT`.",
+	    .example = "[ \"/usr/local/bin/tell-us\", \"--channel\", \"certificates\" ]"),
 	ROW_NUMBER("clients", conf_rotation, clients,
 	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.", .min = 1, .max = 10000000, .preset = 65536),
 	ROW_BOOL("track", conf_rotation, track,

@@ -44,6 +44,21 @@ rotation_name(const struct rotation *r)
 	return r->name;
 }
 
+void
+rotation_set_origin(struct rotation *r, const char *origin)
+{
+	if (r->origin != NULL && strcmp(r->origin, origin) == 0)
+		return;
+	free(r->origin);
+	r->origin = strdup(origin);
+}
+
+const char *
+rotation_origin(const struct rotation *r)
+{
+	return r->origin != NULL ? r->origin : r->name;
+}
+
 /* --- the two generations and the earlier ones ---------------------------------------------------------------- */
 
 struct rotation *
@@ -79,6 +94,7 @@ rotation_free(struct rotation *r)
 	clients_free(&r->clients);
 	(void)pthread_mutex_destroy(&r->lock);
 	free(r->name);
+	free(r->origin);
 	free(r);
 }
 
@@ -200,7 +216,7 @@ begin(struct rotation *r, struct moment now)
 	r->resumed = 0;
 	r->known_tested = r->known_refusing = 0;
 	r->begun = now;
-	r->compromised = false;
+	r->compromised = r->may_retire = false;
 	r->give_up_ms = 0;
 	set_active(r);
 	if (r->settings.n_stages > 0)
@@ -469,4 +485,14 @@ rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
 	*n = (struct rotation_news){.share = 0};
 	pthread_mutex_unlock(&r->lock);
 	return out->next_stage || out->completed || out->expired || out->rolled_back;
+}
+
+bool
+rotation_note_verdict(struct rotation *r, bool may_retire)
+{
+	pthread_mutex_lock(&r->lock);
+	bool news = may_retire && !r->may_retire && r->phase != ROTATION_SETTLED;
+	r->may_retire = may_retire;
+	pthread_mutex_unlock(&r->lock);
+	return news;
 }

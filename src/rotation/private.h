@@ -13,6 +13,7 @@
 
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
+	char *origin;      /* the same */
 
 	/* constant */
 	char *name;
@@ -40,6 +41,7 @@ struct rotation {
 	unsigned known_tested, known_refusing;
 	unsigned before_tested, before_refusing;
 	struct rotation_news news; /* not yet told */
+	bool may_retire;           /* as last noted */
 };
 
 /* Under the lock. */

@@ -92,7 +92,7 @@ find_or_add(struct rotation_registry *r, const char *name, const struct rotation
 
 bool
 rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store, struct moment now,
-    void (*began)(struct rotation *r, const struct tls_bundle *b))
+    void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
 {
 	bool ok = true;
 
@@ -109,8 +109,9 @@ rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, con
 			continue;
 		}
 		rotation_set(each, &s);
+		rotation_set_origin(each, c->name);
 		if (rotation_take(each, b, now))
-			began(each, b);
+			began(arg, each, b);
 		__atomic_store_n(&b->rotation, c->rotation.track || rotation_is_active(each) ? each : NULL, __ATOMIC_RELEASE);
 	}
 	return ok;

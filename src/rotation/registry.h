@@ -24,7 +24,7 @@ void rotation_registry_free(struct rotation_registry *r); /* NULL is fine; after
  * rotation, in case it comes back. False: out of memory; then some are not tracked.
  */
 MUST_CHECK bool rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store,
-    struct moment now, void (*began)(struct rotation *r, const struct tls_bundle *b));
+    struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg);
 
 /* By the bundle's name; NULL: there is none. */
 struct rotation *rotation_registry_find(const struct rotation_registry *r, const char *name);

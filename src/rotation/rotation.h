@@ -113,6 +113,10 @@ struct rotation *rotation_new(const char *name, const struct rotation_settings *
 void rotation_free(struct rotation *r); /* NULL is fine; nobody may use it any more */
 void rotation_set(struct rotation *r, const struct rotation_settings *s);
 
+/* The name of the config's bundle that leads to it. Background thread. */
+void rotation_set_origin(struct rotation *r, const char *origin);
+const char *rotation_origin(const struct rotation *r);
+
 /*
  * The bundle of the newest load. The first is taken as it is; one with other content than the current begins a rotation
  * by the stages: true then. While clients are still rescued by the previous one, that stays the previous.
@@ -139,6 +143,9 @@ struct rotation_news {
 
 /* From the background thread, about once a second. True: there is news. */
 bool rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out);
+
+/* The verdict as it is now. True: it has become that the previous one may go since the last time; so it is told once. */
+bool rotation_note_verdict(struct rotation *r, bool may_retire);
 
 /* --- what to tell ------------------------------------------------------------------------------------------- */
 
