@@ -118,7 +118,7 @@ static void
 on_worker_end(struct supervisor *s, int status)
 {
 	uint64_t now = clock_mono_ms(), lived = now - s->worker.started_ms;
-	char how[128];
+	char how[128], in[CLOCK_DURATION_SIZE];
 
 	describe_end(status, how, sizeof(how));
 	if (s->worker.socket >= 0)
@@ -135,8 +135,8 @@ on_worker_end(struct supervisor *s, int status)
 		break;
 	case SERVING:
 		s->start_at = now + backoff_next(&s->backoff, lived);
-		log_error("worker %d %s; connections wait, the next worker starts in %llu ms", pid, how,
-		    (unsigned long long)(s->start_at - now));
+		log_error("worker %d %s; connections wait, the next worker starts in %s", pid, how,
+		    clock_duration(s->start_at - now, in));
 		sdnotify_status(&s->notify, "The worker died and is being replaced");
 		break;
 	case ENDING:
@@ -274,10 +274,12 @@ stop(struct supervisor *s, int signo)
 static void
 drain(struct supervisor *s)
 {
+	char limit[CLOCK_DURATION_SIZE];
+
 	if (s->phase == ENDING)
 		return;
-	log_notice("SIGQUIT: draining: no new connections, up to %llu ms for what is in flight",
-	    (unsigned long long)conf_of(s)->drain);
+	log_notice("SIGQUIT: draining: no new connections, up to %s for what is in flight",
+	    clock_duration(conf_of(s)->drain, limit));
 	sdnotify_stopping(&s->notify, "Draining");
 	s->phase = ENDING;
 	s->kill_at = clock_mono_ms() + conf_of(s)->drain + STOP_GRACE_MS;

@@ -40,10 +40,11 @@ static void
 begin_drain(struct worker *w)
 {
 	uint64_t ms = w->loader.snapshot->conf->drain;
+	char limit[CLOCK_DURATION_SIZE];
 
 	if (w->drain_until != 0)
 		return;
-	log_notice("draining: what is in flight has %llu ms to end", (unsigned long long)ms);
+	log_notice("draining: what is in flight has %s to end", clock_duration(ms, limit));
 	w->drain_until = net_loop_now(w->loader.background->loop) + ms;
 	threads_drain(&w->loader.threads);
 	net_timer_set(&w->drain_timer, 1);
