@@ -38,12 +38,29 @@ open_socket(const struct net_address *a, bool any, bool share, struct err *err)
 }
 
 static void
+explain_bind_unix(const char *path, int error, struct err *err)
+{
+	struct stat st;
+
+	if (error == EADDRINUSE && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		err_set(err, "%s: a file is there that is no socket; remove it or name another path", path);
+	else if (error == EADDRINUSE)
+		err_set(err, "%s: another process listens there; stop that one or name another path", path);
+	else if (error == ENOENT)
+		err_set(err, "%s: its directory does not exist; make it", path);
+	else
+		err_set(err, "%s: can not listen: %s", path, strerror(error));
+}
+
+static void
 explain_bind(const struct net_address *a, int error, struct err *err)
 {
 	char text[NET_ADDRESS_TEXT];
 
 	net_address_text(a, true, text);
-	if (error == EADDRINUSE)
+	if (a->u.sa.sa_family == AF_UNIX)
+		explain_bind_unix(a->u.un.sun_path, error, err);
+	else if (error == EADDRINUSE)
 		err_set(err, "%s: the address is taken by another process; stop that one or choose another port", text);
 	else if (error == EACCES)
 		err_set(err, "%s: not permitted; a port below 1024 needs root or CAP_NET_BIND_SERVICE", text);
