@@ -148,9 +148,9 @@ explain_token(const struct conf_text *t, const struct around *a, bool malformed,
 	else if (ends_value(a->before.kind) && !closes && a->token.kind != ',' && a->token.kind != ':')
 		conf_error(problems, &at, NULL, "a comma is missing before this");
 	else if (open != NULL && open->kind == '{' && (a->before.kind == '{' || a->before.kind == ','))
-		conf_error(problems, &at, NULL, "%.*s where a key in double quotes is expected", SV_FMT(token));
+		conf_error(problems, &at, NULL, "'%.*s' stands where a key in double quotes is expected", SV_FMT(token));
 	else
-		conf_error(problems, &at, NULL, "%.*s where a value is expected", SV_FMT(token));
+		conf_error(problems, &at, NULL, "'%.*s' stands where a value is expected", SV_FMT(token));
 }
 
 static void
