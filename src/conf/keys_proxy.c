@@ -88,7 +88,7 @@ static const struct key log_keys[] = {
 	ROW_WORD("level", conf_log, level, log_level,
 	    "The least grave lines that are written. `info` has one line for each connection that ended unusually.",
 	    .preset = LOG_NOTICE, .words = level_words),
-	ROW_PATH("access", conf_log, access, "The access log, a line a request. Without it: none.",
+	ROW_PATH("access", conf_log, access, "The access log, a line a request, up to a second after its end. Without it: none.",
 	    .example = "\"/var/log/bascule/access.log\""),
 	ROW_WORD("format", conf_log, format, conf_access_format,
 	    "Of the access log: `json`, one object a line, or `combined`, as other web servers write it.",
