@@ -18,7 +18,7 @@
 struct admin_load {
 	uint64_t at_us; /* wall clock; 0: none yet */
 	bool ok;
-	struct buf problems;          /* lines; empty: none */
+	struct conf_problems problems;
 	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
 };
 

@@ -140,6 +140,16 @@ print_problems(FILE *out, const char *problems)
 }
 
 static void
+print_warnings(FILE *out, const json_t *load)
+{
+	json_int_t n = number_of(load, "warnings");
+
+	if (n > 0)
+		(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " warning%s", n, n == 1 ? "" : "s");
+	(void)fputc('\n', out);
+}
+
+static void
 print_head(FILE *out, const json_t *root)
 {
 	const json_t *last = json_object_get(root, "last_reload");
@@ -155,7 +165,8 @@ print_head(FILE *out, const json_t *root)
 	(void)fputs("Last reload ", out);
 	print_safe(out, text_of(last, "at"), 0);
 	bool done = json_is_true(json_object_get(last, "ok"));
-	(void)fputs(done ? ": done\n" : ": refused, the config before it goes on\n", out);
+	(void)fputs(done ? ": done" : ": refused, the config before it goes on", out);
+	print_warnings(out, last);
 	print_problems(out, text_of(last, "problems"));
 	print_outcomes(out, json_object_get(last, "outcomes"));
 }
@@ -297,9 +308,10 @@ admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err)
 		return false;
 	print_problems(out, text_of(root, "problems"));
 	if (json_is_true(json_object_get(root, "ok")))
-		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT "\n", number_of(root, "generation"));
+		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT, number_of(root, "generation"));
 	else
-		(void)fputs("reload refused: the config before it goes on\n", out);
+		(void)fputs("reload refused: the config before it goes on", out);
+	print_warnings(out, root);
 	print_outcomes(out, json_object_get(root, "outcomes"));
 	json_decref(root);
 	return written(out, err);

@@ -59,12 +59,15 @@ static json_t *
 load(const struct admin *a)
 {
 	const struct admin_load *l = &a->load;
+	struct sv text = buf_view(&l->problems.text);
 	json_t *o = json_object();
 
 	set(o, "ok", json_boolean(l->ok));
 	set(o, "at", l->at_us != 0 ? wall_time(l->at_us) : json_null());
 	set(o, "generation", json_integer(a->snapshot != NULL ? (json_int_t)a->snapshot->generation : 0));
-	set(o, "problems", json_stringn(l->problems.data != NULL ? l->problems.data + l->problems.head : "", buf_len(&l->problems)));
+	set(o, "errors", json_integer(l->problems.errors));
+	set(o, "warnings", json_integer(l->problems.warnings));
+	set(o, "problems", json_stringn(text.n > 0 ? text.p : "", text.n));
 	set(o, "outcomes", outcomes(&l->outcomes));
 	return o;
 }

@@ -22,17 +22,20 @@ check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, stru
 }
 
 static void
-check_expiry(const struct conf *conf, const struct tls_store *store, struct conf_problems *problems)
+check_loaded(const struct conf *conf, const struct tls_store *store, struct conf_problems *problems)
 {
 	int64_t now = time(NULL);
 
 	for (size_t i = 0; i < tls_store_count(store); i++) {
 		const struct tls_bundle *b = tls_store_at(store, i);
 		const struct conf_bundle *c = conf_bundle(conf, b->name);
+		const struct conf_where *at = c != NULL ? &c->at : NULL;
 		if (b->facts.not_after - now < EXPIRY_WARNING_S)
-			conf_warning(problems, c != NULL ? &c->at : NULL, b->name,
-			    "the certificate in %s expires in %lld days; renew it", b->where,
-			    (long long)((b->facts.not_after - now) / 86400));
+			conf_warning(problems, at, b->name, "the certificate in %s expires in %lld days; renew it",
+			    b->where, (long long)((b->facts.not_after - now) / 86400));
+		if (b->reordered)
+			conf_warning(problems, at, b->name, "%s: the certificates are not in order; they are served in "
+			    "order: put the leaf first, then the issuer of each", b->where);
 	}
 }
 
@@ -107,7 +110,7 @@ speaks_tls(const struct conf *conf)
 void
 worker_warnings(const struct snapshot *s, struct conf_problems *problems)
 {
-	check_expiry(s->conf, s->store, problems);
+	check_loaded(s->conf, s->store, problems);
 	if (speaks_tls(s->conf))
 		check_names(s, problems);
 }

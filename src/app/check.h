@@ -14,7 +14,10 @@
  */
 bool worker_check(struct conf *conf, struct conf_problems *problems);
 
-/* What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon. */
+/*
+ * What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon or
+ * stand in the wrong order.
+ */
 void worker_warnings(const struct snapshot *s, struct conf_problems *problems);
 
 #endif

@@ -1,6 +1,5 @@
 #include "app/loader.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,13 +11,11 @@
 
 /* --- what a load reports ------------------------------------------------------------------------------------ */
 
-enum { PROBLEMS_MAX = 256 * 1024 };
-
 static void
 reset_report(struct admin_load *r)
 {
-	buf_clear(&r->problems);
-	buf_init(&r->problems, PROBLEMS_MAX);
+	conf_problems_free(&r->problems);
+	conf_problems_init(&r->problems);
 	tls_outcomes_free(&r->outcomes);
 	r->outcomes = (struct tls_outcomes){.n = 0};
 	r->at_us = clock_wall_us();
@@ -26,25 +23,21 @@ reset_report(struct admin_load *r)
 }
 
 static void
-add_problem(struct admin_load *r, const char *text)
+log_problems(const struct conf_problems *problems)
 {
-	if (!buf_printf(&r->problems, "%s\n", text))
-		log_error("%s", text); /* the reply has no room for it, the log has */
+	struct sv rest = buf_view(&problems->text);
+	struct conf_problem p;
+
+	while (conf_problems_next(&rest, &p))
+		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
 }
 
 static void
-log_lines(struct sv text, bool refused)
+log_report(const struct admin_load *r)
 {
-	while (text.p != NULL && text.n > 0) {
-		struct sv line = sv_cut(&text, '\n');
-		if (line.n > 0)
-			log_line(refused ? LOG_ERROR : LOG_WARNING, "%.*s", SV_FMT(line));
-	}
-}
+	const struct tls_outcomes *o = &r->outcomes;
 
-static void
-log_outcomes(const struct tls_outcomes *o)
-{
+	log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
 		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
@@ -163,65 +156,66 @@ publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *
 }
 
 static struct snapshot *
-build(struct loader *l, struct snap_conf *conf, struct tls_outcomes *outcomes, struct conf_problems *problems)
+build(struct loader *l, struct snap_conf *conf)
 {
+	struct admin_load *r = &l->admin.load;
 	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
 	    .previous = l->snapshot};
+	struct snapshot *s = snapshot_build(conf, &in, &r->problems, &r->outcomes);
 
-	return snapshot_build(conf, &in, problems, outcomes);
+	if (s != NULL)
+		worker_warnings(s, &r->problems);
+	else if (r->problems.errors == 0 && r->outcomes.failed > 0)
+		conf_error(&r->problems, NULL, NULL,
+		    "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+	else if (r->problems.errors == 0)
+		conf_error(&r->problems, NULL, NULL, "out of memory");
+	return s;
 }
 
 /* Build from `conf` and bring it into service; the report is filled. */
 static bool
-load_conf(struct loader *l, struct snap_conf *conf, struct conf_problems *problems)
+load_conf(struct loader *l, struct snap_conf *conf)
 {
-	struct admin_load *r = &l->admin.load;
 	struct fd_table fds = {.n = 0};
 	struct err err = {""};
-	struct snapshot *s = build(l, conf, &r->outcomes, problems);
-	if (s != NULL)
-		worker_warnings(s, problems);
-	struct sv lines = buf_view(&problems->text);
-	if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
-		log_error("more problems than the report has room for");
-	if (s == NULL) {
-		if (problems->errors == 0 && r->outcomes.failed > 0)
-			add_problem(r, "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+	struct snapshot *s = build(l, conf);
+
+	if (s == NULL)
 		return false;
-	}
 	bool ok = open_listeners(l, s->conf, &fds, &err);
 	if (!ok)
 		close_fds(&fds);
 	ok = ok && publish(l, s, &fds, &err);
 	if (!ok) {
-		add_problem(r, err.text);
+		conf_error(&l->admin.load.problems, NULL, NULL, "%s", err.text);
 		snapshot_unref(s);
 	}
 	return ok;
 }
 
 static struct snap_conf *
-read_conf(struct loader *l, struct conf_problems *problems)
+read_conf(struct loader *l)
 {
+	struct conf_problems *problems = &l->admin.load.problems;
 	struct err err = {""};
-
-	if (!control_refresh(l->control, &err)) {
-		/* The supervisor's message is cut to what fits: read it ourselves for the whole of it. */
-		struct conf *c = conf_load(l->files, l->config_path, problems);
-		if (c != NULL || problems->errors == 0)
-			add_problem(&l->admin.load, err.text);
-		conf_free(c);
-		return NULL;
-	}
+	/* The supervisor's message is cut to what fits: when it refuses, read it ourselves for the whole of it. */
+	bool allowed = control_refresh(l->control, &err);
 	struct conf *c = conf_load(l->files, l->config_path, problems);
-	return c != NULL ? snap_conf_new(c) : NULL;
+
+	if (!allowed && (c != NULL || problems->errors == 0))
+		conf_error(problems, NULL, NULL, "%s", err.text);
+	if (allowed && c != NULL)
+		return snap_conf_new(c);
+	conf_free(c);
+	return NULL;
 }
 
 /* Say which of the changed keys wait for a restart. */
 static void
 compare_with_start(struct loader *l)
 {
-	char keys[256], text[512];
+	char keys[256];
 
 	if (l->started == NULL) {
 		l->started = snap_conf_ref(l->snapshot->shared);
@@ -230,37 +224,26 @@ compare_with_start(struct loader *l)
 	conf_needs_restart(l->started->conf, l->snapshot->conf, keys, sizeof(keys));
 	if (keys[0] == '\0')
 		return;
-	(void)snprintf(text, sizeof(text), "warning: these have changed and take effect only at a restart: %s", keys);
-	add_problem(&l->admin.load, text);
+	conf_warning(&l->admin.load.problems, NULL, NULL, "these have changed and take effect only at a restart: %s", keys);
 }
 
 static bool
 load(struct loader *l)
 {
 	struct admin_load *r = &l->admin.load;
-	struct conf_problems problems;
 
 	reset_report(r);
-	conf_problems_init(&problems);
-	struct snap_conf *conf = read_conf(l, &problems);
-	if (conf != NULL) {
-		if (l->snapshot == NULL)
-			open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
-		/* Threads are counted once: their sockets share a port in fixed numbers. */
-		r->ok = (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf, &problems);
-	} else {
-		struct sv lines = buf_view(&problems.text);
-		if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
-			log_error("more problems than the report has room for");
-	}
+	struct snap_conf *conf = read_conf(l);
+	if (conf != NULL && l->snapshot == NULL)
+		open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
+	/* Threads are counted once: their sockets share a port in fixed numbers. */
+	r->ok = conf != NULL && (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf);
 	if (r->ok) {
 		log_set_level(l->snapshot->conf->log.level);
 		compare_with_start(l);
 	}
 	snap_conf_unref(conf);
-	conf_problems_free(&problems);
-	log_lines(buf_view(&r->problems), !r->ok);
-	log_outcomes(&r->outcomes);
+	log_report(r);
 	return r->ok;
 }
 
@@ -301,7 +284,6 @@ loader_refresh_bundles(struct loader *l)
 	struct err err = {""};
 	struct tls_store *store =
 	    tls_store_load(l->snapshot->conf, l->snapshot->store, l->files, l->background->tls, &outcomes, &err);
-	struct conf_problems problems;
 
 	if (store == NULL) {
 		log_error("looking for changed certificates: %s", err.text);
@@ -313,11 +295,8 @@ loader_refresh_bundles(struct loader *l)
 	if (nothing)
 		return false;
 	reset_report(&l->admin.load);
-	conf_problems_init(&problems);
-	l->admin.load.ok = load_conf(l, l->snapshot->shared, &problems);
-	conf_problems_free(&problems);
-	log_lines(buf_view(&l->admin.load.problems), !l->admin.load.ok);
-	log_outcomes(&l->admin.load.outcomes);
+	l->admin.load.ok = load_conf(l, l->snapshot->shared);
+	log_report(&l->admin.load);
 	if (l->admin.load.ok)
 		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return l->admin.load.ok;
@@ -357,7 +336,7 @@ loader_start_threads(struct loader *l, const struct conf *c)
 
 	if (threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), &err))
 		return true;
-	add_problem(&l->admin.load, err.text);
+	conf_error(&l->admin.load.problems, NULL, NULL, "%s", err.text);
 	return false;
 }
 
@@ -393,6 +372,6 @@ loader_end(struct loader *l)
 	l->snapshot = NULL;
 	snap_conf_unref(l->started);
 	tls_outcomes_free(&l->admin.load.outcomes);
-	buf_clear(&l->admin.load.problems);
+	conf_problems_free(&l->admin.load.problems);
 	explicit_bzero(&l->secret, sizeof(l->secret));
 }

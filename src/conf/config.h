@@ -241,6 +241,15 @@ struct conf_problems {
 void conf_problems_init(struct conf_problems *p);
 void conf_problems_free(struct conf_problems *p);
 
+/* One of the lines; `before` and `after` together are its text without the "warning: " between them. */
+struct conf_problem {
+	bool is_warning;
+	struct sv before, after; /* of an error `before` is empty */
+};
+
+/* Take the next line off `rest`, which begins as the whole text. False: there is none. */
+bool conf_problems_next(struct sv *rest, struct conf_problem *out);
+
 /* Add one; for those who find a fault in the config later (a pattern that does not compile). */
 void conf_error(struct conf_problems *p, const struct conf_where *at, const char *key, const char *fmt, ...)
     PRINTF_LIKE(4, 5);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 
 /* --- upstreams ---------------------------------------------------------------------------------------------- */
 
@@ -23,7 +22,7 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 	struct snap_upstream *u = &s->upstreams[i];
 	struct err err = {""};
 
-	u->balance = upstream_new(c, in->registry, old != NULL ? old->balance : NULL, in->secret, &err);
+	u->balance = upstream_new(c, in->registry, old != NULL ? old->balance : NULL, in->secret, problems, &err);
 	if (u->balance == NULL) {
 		conf_error(problems, &c->at, c->name, "%s", err.text);
 		return false;
@@ -116,18 +115,15 @@ static bool
 build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
 {
 	struct snap_site *site = &s->sites[i];
-	struct err err = {""};
 
 	site->conf = &s->conf->sites[i];
 	find_bundles(s, site);
 	/* Most sites ask for no certificate; only those that do are worth a search among ten thousand. */
 	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
 	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
-	site->policy = tls_policy_load(&site->conf->client, old, in->files, in->thread, &err);
-	if (site->policy == NULL) {
-		conf_error(problems, &site->conf->client.at, "client_certificate", "%s", err.text);
+	site->policy = tls_policy_load(&site->conf->client, old, in->files, in->thread, problems);
+	if (site->policy == NULL)
 		return false;
-	}
 	site->routes = route_set_new(site->conf, problems);
 	return site->routes != NULL && build_actions(s, site, problems);
 }
@@ -181,7 +177,7 @@ build_parts(struct snapshot *s, const struct snapshot_inputs *in, struct conf_pr
 	s->sites = calloc(c->n_sites + 1, sizeof(*s->sites));
 	s->hosts = host_index_new(c);
 	if (s->upstreams == NULL || s->sites == NULL || s->hosts == NULL) {
-		log_error("out of memory while the config was prepared");
+		conf_error(problems, NULL, NULL, "out of memory");
 		return false;
 	}
 	find_limits(s);
@@ -236,7 +232,7 @@ snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struc
 	s->conf = conf;
 	s->store = tls_store_load(conf, before, in->files, in->thread, outcomes, &err);
 	if (s->store == NULL) {
-		log_error("%s", err.text);
+		conf_error(problems, NULL, NULL, "%s", err.text);
 		snapshot_unref(s);
 		return NULL;
 	}

@@ -192,3 +192,35 @@ Test(conf_check, problems_of_others)
 	cr_expect_eq(t.problems.errors, 2);
 	cr_expect_eq(t.problems.warnings, 1);
 }
+
+Test(conf_check, problems_one_by_one)
+{
+	const struct conf_where at = {"/x.json", 3, 4}, whole = {"/y.json", 0, 0};
+	static const struct {
+		bool is_warning;
+		const char *before, *after;
+	} expected[] = {
+		{false, "", "/x.json:3:4: path: no \"warning: \""},
+		{true, "/x.json:3:4: ", "names: odd: very"},
+		{true, "/y.json: ", "empty"},
+		{true, "", "takes effect later"},
+		{false, "", "out of memory"},
+	};
+	struct conf_problem p;
+	size_t i = 0;
+
+	conf_problems_free(&t.problems);
+	conf_problems_init(&t.problems);
+	conf_error(&t.problems, &at, "path", "no \"warning: \"");
+	conf_warning(&t.problems, &at, "names", "odd: very");
+	conf_warning(&t.problems, &whole, NULL, "empty");
+	conf_warning(&t.problems, NULL, NULL, "takes effect later");
+	conf_error(&t.problems, NULL, NULL, "out of memory");
+	for (struct sv rest = buf_view(&t.problems.text); conf_problems_next(&rest, &p); i++) {
+		cr_assert_lt(i, COUNTOF(expected));
+		cr_expect_eq(p.is_warning, expected[i].is_warning, "%zu", i);
+		cr_expect(sv_eq(p.before, sv_cstr(expected[i].before)), "%.*s", SV_FMT(p.before));
+		cr_expect(sv_eq(p.after, sv_cstr(expected[i].after)), "%.*s", SV_FMT(p.after));
+	}
+	cr_expect_eq(i, COUNTOF(expected));
+}
