@@ -10,14 +10,28 @@ enum {
 	COVERS_MAX = 2, /* bundles of directories for one name: RSA and EC */
 };
 
+enum { KEY_TEXT = 256 };
+
+/* Where the config has this bundle, and as which key; one of a directory's has its name, and no place. */
+static const struct conf_where *
+bundle_place(const struct conf *conf, const char *name, char key[KEY_TEXT])
+{
+	const struct conf_bundle *c = conf_bundle(conf, name);
+
+	(void)snprintf(key, KEY_TEXT, c != NULL ? "bundles.%s" : "bundle %s", name);
+	return c != NULL ? &c->at : NULL;
+}
+
 static void
 check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, struct conf_problems *problems)
 {
+	char key[KEY_TEXT];
+
 	for (size_t i = 0; i < outcomes->n; i++) {
 		const struct tls_outcome *o = &outcomes->v[i];
-		const struct conf_bundle *c = conf_bundle(conf, o->bundle);
+		const struct conf_where *at = bundle_place(conf, o->bundle, key);
 		if (o->kind == TLS_HELD || o->kind == TLS_MISSING)
-			conf_error(problems, c != NULL ? &c->at : NULL, o->bundle, "%s", o->text);
+			conf_error(problems, at, key, "%s", o->text);
 	}
 }
 
@@ -25,16 +39,16 @@ static void
 check_loaded(const struct conf *conf, const struct tls_store *store, struct conf_problems *problems)
 {
 	int64_t now = time(NULL);
+	char key[KEY_TEXT];
 
 	for (size_t i = 0; i < tls_store_count(store); i++) {
 		const struct tls_bundle *b = tls_store_at(store, i);
-		const struct conf_bundle *c = conf_bundle(conf, b->name);
-		const struct conf_where *at = c != NULL ? &c->at : NULL;
+		const struct conf_where *at = bundle_place(conf, b->name, key);
 		if (b->facts.not_after - now < EXPIRY_WARNING_S)
-			conf_warning(problems, at, b->name, "the certificate in %s expires in %lld days; renew it",
+			conf_warning(problems, at, key, "the certificate in %s expires in %lld days; renew it",
 			    b->where, (long long)((b->facts.not_after - now) / 86400));
 		if (b->reordered)
-			conf_warning(problems, at, b->name, "%s: the certificates are not in order; they are served in "
+			conf_warning(problems, at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);
 	}
 }
@@ -65,6 +79,7 @@ static void
 check_strangers(const struct snap_site *site, struct conf_problems *problems)
 {
 	const struct conf_strings *names = &site->conf->names;
+	struct conf_where at = conf_place(&site->conf->at, &site->conf->bundles);
 	char host[256];
 
 	for (unsigned i = 0; names->n > 0 && i < site->n_bundles; i++) {
@@ -72,7 +87,7 @@ check_strangers(const struct snap_site *site, struct conf_problems *problems)
 		for (size_t k = 0; !covers && k < names->n; k++)
 			covers = example_host(names->v[k], host, sizeof(host)) && tls_bundle_covers(site->bundles[i], host);
 		if (!covers)
-			conf_warning(problems, &site->conf->at, "bundle",
+			conf_warning(problems, &at, "bundle",
 			    "the certificate of \"%s\" (%s) has none of this site's names; was another's put there?",
 			    site->bundles[i]->name, site->bundles[i]->where);
 	}
@@ -90,11 +105,13 @@ check_names(const struct snapshot *s, struct conf_problems *problems)
 		if (site->conf->bundles.n > 0 && site->n_bundles == 0)
 			continue; /* not one could be loaded, which has been told */
 		check_strangers(site, problems);
-		for (size_t k = 0; k < names->n; k++)
+		for (size_t k = 0; k < names->n; k++) {
+			struct conf_where at = conf_place(&site->conf->at, &names->v[k]);
 			if (example_host(names->v[k], host, sizeof(host)) && !is_covered(s, site, host))
-				conf_warning(problems, &site->conf->at, "names",
+				conf_warning(problems, &at, "names",
 				    "no certificate of this site covers %s, so clients will refuse it; get one that does",
 				    names->v[k]);
+		}
 	}
 }
 
@@ -124,18 +141,38 @@ choose_nothing(struct net_stream *s, struct sv name, struct tls_choice *out)
 	return false;
 }
 
+/* Where the list stands that a message begins with. */
+static struct conf_where
+tls_place(const struct conf *conf, const char *text)
+{
+	const struct {
+		struct sv begin;
+		const void *field;
+	} lists[] = {
+		{SV("tls.ciphers:"), &conf->tls.ciphers},
+		{SV("tls.ciphersuites:"), &conf->tls.ciphersuites},
+		{SV("tls.groups:"), &conf->tls.groups},
+	};
+
+	for (size_t i = 0; i < COUNTOF(lists); i++)
+		if (sv_starts(sv_cstr(text), lists[i].begin))
+			return conf_place(&conf->at, lists[i].field);
+	return conf->at;
+}
+
 /* Do OpenSSL's lists of ciphers and groups mean something? */
 static void
 check_tls(const struct conf *conf, struct tls_thread *thread, const struct secret *secret, struct conf_problems *problems)
 {
-	struct conf_where top = {.file = conf->files.v[0], .line = 1, .column = 1};
 	struct err err = {""};
 	struct tls_server *server = tls_server_new(thread, &conf->tls, secret, choose_nothing, &err);
 
-	if (server == NULL)
-		conf_error(problems, &top, NULL, "%s", err.text);
-	else
+	if (server != NULL) {
 		tls_server_unref(server);
+		return;
+	}
+	struct conf_where at = tls_place(conf, err.text);
+	conf_error(problems, &at, NULL, "%s", err.text);
 }
 
 static void
@@ -145,23 +182,22 @@ check_with(struct snap_conf *shared, struct tls_thread *thread, struct server_re
 	struct secret secret = {.n = SECRET_MIN}; /* of zeros: nothing is kept that it protects */
 	struct snapshot_inputs in = {.files = files_direct(), .thread = thread, .secret = &secret, .registry = registry};
 	struct tls_outcomes outcomes = {0};
+	bool whole = problems->errors == 0; /* else what is not there may be what was at fault */
 
 	check_tls(shared->conf, thread, &secret, problems);
 	struct snapshot *s = snapshot_build(shared, &in, problems, &outcomes);
 	check_bundles(shared->conf, &outcomes, problems);
-	if (s != NULL) {
+	if (s != NULL && whole)
 		worker_warnings(s, problems);
-		snapshot_unref(s);
-	} else if (problems->errors == 0) {
+	else if (s == NULL && problems->errors == 0)
 		conf_error(problems, NULL, NULL, "out of memory");
-	}
+	snapshot_unref(s);
 	tls_outcomes_free(&outcomes);
 }
 
-bool
+void
 worker_check(struct conf *conf, struct conf_problems *problems)
 {
-	unsigned before = problems->errors;
 	struct err err = {"out of memory"};
 	struct snap_conf *shared = snap_conf_new(conf);
 	struct server_registry *registry = server_registry_new();
@@ -177,5 +213,4 @@ worker_check(struct conf *conf, struct conf_problems *problems)
 		server_registry_free(registry);
 	if (thread != NULL)
 		tls_thread_free(thread);
-	return problems->errors == before;
 }

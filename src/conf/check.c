@@ -149,7 +149,7 @@ check_listeners(struct checker *c)
 	bool served = has_certificate(c);
 
 	if (c->conf->n_listeners == 0 && !check_given(c, &c->conf->listeners))
-		conf_error(c->r->problems, &(struct conf_where){c->conf->files.v[0], 0, 0}, "listeners",
+		conf_error(c->r->problems, &c->conf->at, "listeners",
 		    "there is none: say where clients connect, as in \"listeners\": [ { \"address\": \"*:443\", "
 		    "\"tls\": true } ]");
 	else if (c->conf->n_listeners == 0)

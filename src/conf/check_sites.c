@@ -9,7 +9,8 @@ check_names(struct checker *c, const struct conf_site *s, const struct conf_site
 	for (size_t i = 0; i < s->names.n; i++)
 		check_unique(c, &c->sites, s->names.v[i], &s->names.v[i], "a name of a site");
 	if (s->names.n == 0 && !s->is_default && check_sound(c, &s->at))
-		check_error(c, &s->at, "has no \"names\"; give it some, or \"default\": true");
+		check_error(c, check_given(c, &s->names) ? (const void *)&s->names : &s->at,
+		    "has no \"names\"; give it some, or \"default\": true");
 	if (!s->is_default)
 		return;
 	if (*preset == NULL) {
@@ -55,13 +56,12 @@ check_client(struct checker *c, const struct conf_client_certificate *cl)
 	if (cl->at.file == NULL || !check_sound(c, &cl->at))
 		return;
 	if (cl->mode != CONF_CLIENT_NONE && cl->n_pins == 0)
-		check_error(c, &cl->at,
-		    "has no \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": \"devices-ca.pem\" } "
+		check_error(c, check_given(c, &cl->pins) ? (const void *)&cl->pins : &cl->mode,
+		    "needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": \"devices-ca.pem\" } "
 		    "]");
 	else if (cl->mode == CONF_CLIENT_NONE && (cl->n_pins > 0 || cl->crls.n > 0))
-		check_error(c, &cl->at,
-		    "has \"%s\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"",
-		    cl->n_pins > 0 ? "pins" : "crls");
+		check_error(c, cl->n_pins > 0 ? (const void *)&cl->pins : &cl->crls,
+		    "has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"");
 	else if (cl->crls.n == 0 && check_given(c, &cl->crl_check))
 		check_error(c, &cl->crl_check, "has no effect without \"crls\"");
 }

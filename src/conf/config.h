@@ -17,11 +17,17 @@
 /* The value of a number that the file does not give and that inherits (limits, timeouts). */
 #define CONF_UNSET UINT64_MAX
 
+struct conf_places;
+
 /* Where an object begins, for messages of those who use it later. */
 struct conf_where {
 	const char *file;
 	unsigned line, column; /* from 1 */
+	const struct conf_places *places; /* of all fields of the config; NULL: not known */
 };
+
+/* Where a field of the object at `at` was given, as long as the config lives; *at when it was not. */
+struct conf_where conf_place(const struct conf_where *at, const void *field);
 
 struct conf_strings {
 	const char **v;
@@ -207,6 +213,7 @@ struct conf_reload {
 /* Keys marked "restart" in the reference take effect only when the supervisor starts anew. */
 struct conf {
 	struct arena arena;
+	struct conf_where at;         /* the first file, without a line */
 	struct conf_strings files;    /* every file that was read, absolute */
 	const char *user, *group;     /* of the worker; NULL: nobody when started as root, else unchanged */
 	uint64_t threads;             /* 0: one per processor */
@@ -229,6 +236,9 @@ struct conf {
 	size_t n_sites;
 	struct conf_upstream *upstreams;
 	size_t n_upstreams;
+	/* Lists are in the order of the files; these are for conf_bundle() and conf_upstream(). */
+	const struct conf_bundle **bundles_by_name;
+	const struct conf_upstream **upstreams_by_name;
 };
 
 /* What is wrong with a config, all of it at once, a line each: "FILE:LINE:COLUMN: KEY: what; what to do". */
@@ -262,6 +272,13 @@ void conf_warning(struct conf_problems *p, const struct conf_where *at, const ch
  * (a site's bundle, a route's upstream) are checked here too. The caller frees with conf_free().
  */
 struct conf *conf_load(struct files *files, const char *path, struct conf_problems *problems);
+
+/*
+ * The same, for one who is after all faults at once and serves nothing by it: with errors, what is left of the config
+ * without the listeners, bundles, sites and upstreams that have any. NULL only when a file can not be read or parsed.
+ */
+struct conf *conf_load_sound(struct files *files, const char *path, struct conf_problems *problems);
+
 void conf_free(struct conf *c); /* NULL is fine */
 
 /* The keys that take effect only at a restart and differ, as "threads, admin.socket"; empty when there are none. */

@@ -31,13 +31,16 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 		return true;
 	struct tls_bundle *shown = c->tls.bundle != NULL ? tls_store_bundle(s->store, c->tls.bundle) : NULL;
 	if (c->tls.bundle != NULL && shown == NULL) {
-		conf_error(problems, &c->tls.at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
+		struct conf_where at = conf_place(&c->tls.at, &c->tls.bundle);
+		conf_error(problems, &at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
 		return false;
 	}
 	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, in->files, &err);
-	if (u->tls == NULL)
-		conf_error(problems, &c->tls.at, "tls", "%s", err.text);
-	return u->tls != NULL;
+	if (u->tls != NULL)
+		return true;
+	struct conf_where at = conf_place(&c->tls.at, &c->tls.ca);
+	conf_error(problems, &at, "tls", "%s", err.text);
+	return false;
 }
 
 /* --- sites -------------------------------------------------------------------------------------------------- */
@@ -122,10 +125,9 @@ build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struc
 	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
 	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
 	site->policy = tls_policy_load(&site->conf->client, old, in->files, in->thread, problems);
-	if (site->policy == NULL)
-		return false;
 	site->routes = route_set_new(site->conf, problems);
-	return site->routes != NULL && build_actions(s, site, problems);
+	bool ok = build_actions(s, site, problems);
+	return ok && site->policy != NULL && site->routes != NULL;
 }
 
 static void
@@ -153,13 +155,13 @@ static bool
 build_trusted(struct snapshot *s, struct conf_problems *problems)
 {
 	const struct conf_strings *c = &s->conf->trusted_proxies;
-	struct conf_where top = {.file = s->conf->files.n > 0 ? s->conf->files.v[0] : "config", .line = 1, .column = 1};
 	struct err err;
 
 	s->trusted = calloc(c->n + 1, sizeof(*s->trusted));
 	for (size_t i = 0; s->trusted != NULL && i < c->n; i++) {
 		if (!net_cidr_parse(sv_cstr(c->v[i]), &s->trusted[i], &err)) {
-			conf_error(problems, &top, "trusted_proxies", "%s", err.text);
+			struct conf_where at = conf_place(&s->conf->at, &c->v[i]);
+			conf_error(problems, &at, "trusted_proxies", "%s", err.text);
 			return false;
 		}
 		s->n_trusted++;

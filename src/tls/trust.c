@@ -156,7 +156,7 @@ trust_read_pins(struct der_list *out, struct trust_reader *r)
 	struct err err;
 
 	for (size_t i = 0; i < r->conf->n_pins; i++) {
-		r->at = r->conf->pins[i].at;
+		r->at = conf_place(&r->conf->pins[i].at, &r->conf->pins[i].ca);
 		if (!read_pin(out, r, r->conf->pins[i].ca, &err))
 			conf_error(r->problems, &r->at, "ca", "%s", err.text);
 	}
@@ -267,10 +267,11 @@ trust_read_crls(struct der_list *out, struct trust_reader *r)
 	unsigned errors = r->problems->errors;
 	struct err err;
 
-	r->at = r->conf->at;
-	for (size_t i = 0; i < r->conf->crls.n; i++)
+	for (size_t i = 0; i < r->conf->crls.n; i++) {
+		r->at = conf_place(&r->conf->at, &r->conf->crls.v[i]);
 		if (!read_crl(out, r, r->conf->crls.v[i], &err))
 			conf_error(r->problems, &r->at, "crls", "%s", err.text);
+	}
 	sort_and_unite(out);
 	return r->problems->errors == errors;
 }
@@ -305,7 +306,7 @@ trust_check(const struct der_list *pins, const struct der_list *crls, struct tru
 	struct cert_view v;
 	char subject[NAME_TEXT];
 
-	r->at = r->conf->at;
+	r->at = conf_place(&r->conf->at, &r->conf->crls);
 	for (size_t i = 0; crls->n > 0 && i < pins->n; i++) {
 		if (!cert_parse(pins->v[i]->bytes, pins->v[i]->size, &v))
 			continue;
@@ -316,10 +317,11 @@ trust_check(const struct der_list *pins, const struct der_list *crls, struct tru
 		/* OpenSSL looks up each member of the chain, the pin among them, in its issuer's CRL. */
 		if (r->conf->crl_check != CONF_CRL_CHAIN || issuer_is_pinned(pins, &v))
 			continue;
+		r->at = conf_place(&r->conf->at, &r->conf->crl_check);
 		conf_error(r->problems, &r->at, "crl_check",
-			    "the pinned CA \"%s\" is an intermediate, whose own revocation can not be checked without "
-			    "its issuer; pin the root instead, or set it to \"leaf\"",
-			    subject);
+		    "the pinned CA \"%s\" is an intermediate, whose own revocation can not be checked without "
+		    "its issuer; pin the root instead, or set it to \"leaf\"",
+		    subject);
 		return false;
 	}
 	return true;

@@ -76,3 +76,73 @@ def test_what_waits_for_a_restart_is_a_warning(simple):
     assert "warning: these have changed and take effect only at a restart: threads\n" in done.stdout
     assert ", 1 warning\n" in done.stdout
     p.wait_log(r"warning bascule\[\d+\]: these have changed")
+
+
+# --- places ---
+
+LATE = """{
+ "listeners": [ { "address": "127.0.0.1:%d", "tls": true } ],
+ "tls": {
+  "ciphers": "NO-SUCH" },
+ "bundles": { "main": { "certificate": "bundle.crt", "key": "bundle.key" } },
+ "sites": [
+  { "names": [ "site.test",
+               "other.test" ], "bundle": "main", "upstream": "origin",
+    "client_certificate": { "mode": "required", "pins": [ {
+      "ca": "bundle.crt" } ],
+      "crls": [
+       "missing.crl" ] },
+    "response_headers": { "remove": [ "Server",
+       "server" ] },
+    "routes": [ { "path":
+      "^/(", "upstream": "origin" },
+      { "path": "^/(a)", "rewrite":
+        "/$2", "headers": { "X-A":
+        "[" } } ] } ],
+ "upstreams": { "origin": { "servers": [ "127.0.0.1:80" ],
+   "tls": { "ca":
+     "missing.pem" } } }
+}
+"""
+
+
+def test_what_is_found_late_has_its_place_too(directory, identity, port):
+    identity.files(directory)
+    path = directory / "bascule.json"
+    path.write_text(LATE % port)
+    done = run(BINARY, "check", "-c", path)
+    for expected in (
+        "4:14: tls.ciphers",
+        "10:13: ca: ",
+        "12:8: crls: ",
+        r"14:8: response_headers\.remove\.server: named twice",
+        "16:7: path: ",
+        "18:9: rewrite: ",
+        "19:9: headers: ",
+        "22:6: tls: ",
+    ):
+        assert re.search(r"^%s:%s" % (re.escape(str(path)), expected), done.stderr, re.M), (expected, done.stderr)
+    assert ": 8 errors, 0 warnings" in done.stdout
+
+
+def test_a_malformed_value_does_not_hide_what_else_is_wrong(directory, identity, port):
+    """Values, references, files, patterns: all in one go, and nothing that only follows from another fault."""
+    identity.files(directory)
+    path = directory / "bascule.json"
+    contents = proxy.config(
+        port, {"certificate": "missing.crt", "key": "bundle.key"}, "127.0.0.1:80",
+        threads="many",
+        sites=[
+            proxy.site("a.test", bundle="typo"),
+            proxy.site("b.test", bundle="other", routes=[{"path": "^/("}]),
+            proxy.site("c.test", bundle="bad"),
+        ],
+    )  # fmt: skip
+    contents["bundles"]["other"] = {"certificate": "bundle.crt", "key": "bundle.key"}
+    contents["bundles"]["bad"] = {"certificat": "bundle.crt"}
+    path.write_text(json.dumps(contents, indent=1))
+    done = run(BINARY, "check", "-c", path)
+    lines = done.stderr.splitlines()
+    for expected in ("threads: expected", r'no bundle "typo"', "certificat: unknown key", "missing.crt: No such file", "path: "):
+        assert len([line for line in lines if re.search(expected, line)]) == 1, (expected, lines)
+    assert len(lines) == 5, lines

@@ -44,12 +44,12 @@ static const struct {
 	{TRY_BEGIN "\"bundles\": { \"b\": {} } }",
 	    "c.json:2:19: bundles.b: names no file; give \"certificate\" and \"key\", \"combined\", \"pkcs12\" or \"directory\"\n"},
 	{TRY_BEGIN "\"bundles\": { \"b\": { \"certificate\": \"c\" } } }",
-	    "c.json:2:19: bundles.b: has \"certificate\", but \"key\" is missing; a file with both goes into \"combined\"\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"key\": \"k\" } } }", "c.json:2:19: bundles.b: has \"key\", but \"certificate\" is missing\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"chain\": \"k\" } } }", "c.json:2:19: bundles.b: has \"chain\", but \"certificate\" is missing\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"password_file\": \"p\" } } }", "c.json:2:19: bundles.b: has \"password_file\", but \"pkcs12\" is missing\n"},
+	    "c.json:2:36: bundles.b.certificate: needs \"key\" beside it, which is missing; a file with both goes into \"combined\"\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"key\": \"k\" } } }", "c.json:2:28: bundles.b.key: needs \"certificate\" beside it, which is missing\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"chain\": \"k\" } } }", "c.json:2:30: bundles.b.chain: needs \"certificate\" beside it, which is missing\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"password_file\": \"p\" } } }", "c.json:2:38: bundles.b.password_file: needs \"pkcs12\" beside it, which is missing\n"},
 	{TRY_BEGIN "\"bundles\": { \"b\": { \"directory\": \"d\", \"key\": \"k\" } } }",
-	    "c.json:2:19: bundles.b: has both \"key\" and \"directory\"; a bundle is a certificate and a key or a directory\n"},
+	    "c.json:2:34: bundles.b.directory: can not stand beside \"key\"; a bundle is a certificate and a key or a directory\n"},
 	/* names of sites */
 	{TRY_BEGIN "\"sites\": [ { \"names\": [ \"x\", \"A.b\" ], " TO_NODES "\"default\": true },\n"
 		   "{ \"names\": [ \"a.B\" ], " TO_NODES "\"default\": true } ]" UPSTREAM " }",
@@ -76,12 +76,12 @@ static const struct {
 	    "covers the name\n"},
 	/* client certificates */
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"required\" }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has no \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": "
+	    "c.json:2:81: sites[0].client_certificate.mode: needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": "
 	    "\"devices-ca.pem\" } ]\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"pins\": [ { \"ca\": \"x\" } ] }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has \"pins\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"\n"},
+	    "c.json:2:81: sites[0].client_certificate.pins: has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"crls\": \"x\" }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has \"crls\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"\n"},
+	    "c.json:2:81: sites[0].client_certificate.crls: has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"required\", \"pins\": [ { \"ca\": \"x\" } ], \"crl_check\": \"leaf\" }") " }",
 	    "c.json:2:133: sites[0].client_certificate.crl_check: has no effect without \"crls\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"requird\", \"pins\": [ {} ] }") " }",
@@ -181,7 +181,7 @@ Test(conf_check, what_is_told_is_bounded)
 
 Test(conf_check, problems_of_others)
 {
-	const struct conf_where at = {"/x.json", 3, 4};
+	const struct conf_where at = {.file = "/x.json", .line = 3, .column = 4};
 
 	conf_problems_free(&t.problems);
 	conf_problems_init(&t.problems);
@@ -195,7 +195,7 @@ Test(conf_check, problems_of_others)
 
 Test(conf_check, problems_one_by_one)
 {
-	const struct conf_where at = {"/x.json", 3, 4}, whole = {"/y.json", 0, 0};
+	const struct conf_where at = {.file = "/x.json", .line = 3, .column = 4}, whole = {.file = "/y.json"};
 	static const struct {
 		bool is_warning;
 		const char *before, *after;
