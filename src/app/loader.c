@@ -108,17 +108,47 @@ open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, str
 
 /* --- logs --------------------------------------------------------------------------------------------------- */
 
-static void
-open_error_log(struct loader *l, const struct conf_log *c)
-{
-	struct err err = {""};
-	int fd = c->error != NULL ? l->files->open_append(l->files, c->error, &err) : STDERR_FILENO;
+/* Those of a config, opened before it is in service: one whose logs can not be written is refused. -1: none. */
+struct logs {
+	int error, access;
+};
 
+static bool
+open_log(struct loader *l, const struct conf *c, const char *const *path, const char *key, int *fd)
+{
+	struct conf_where at = conf_place(&c->at, path);
+	struct err err = {""};
+
+	*fd = *path != NULL ? l->files->open_append(l->files, *path, &err) : -1;
+	if (*path == NULL || *fd >= 0)
+		return true;
+	conf_error(&l->admin.load.problems, &at, key, "%s", err.text);
+	return false;
+}
+
+static bool
+open_logs(struct loader *l, const struct conf *c, struct logs *out)
+{
+	bool ok = open_log(l, c, &c->log.error, "log.error", &out->error);
+
+	return open_log(l, c, &c->log.access, "log.access", &out->access) && ok;
+}
+
+static void
+use_error_log(const struct conf_log *c, struct logs *logs)
+{
 	log_set_level(c->level);
-	if (fd >= 0)
-		log_set_fd(fd);
-	else
-		log_error("the error log stays where it was: %s", err.text);
+	log_set_fd(logs->error >= 0 ? logs->error : STDERR_FILENO);
+	logs->error = -1;
+}
+
+static void
+close_logs(struct logs *logs)
+{
+	if (logs->error >= 0)
+		close(logs->error);
+	if (logs->access >= 0)
+		close(logs->access);
 }
 
 /* --- one load ----------------------------------------------------------------------------------------------- */
@@ -227,6 +257,38 @@ compare_with_start(struct loader *l)
 	conf_warning(&l->admin.load.problems, NULL, NULL, "these have changed and take effect only at a restart: %s", keys);
 }
 
+/* Asked for once: it holds until a restart. */
+static bool
+have_secret(struct loader *l, const struct conf *c)
+{
+	struct conf_where at = conf_place(&c->at, &c->secret_file);
+	struct err err = {""};
+
+	if (l->secret.n > 0 || control_secret(l->control, l->secret.bytes, &l->secret.n, &err))
+		return true;
+	conf_error(&l->admin.load.problems, &at, "secret_file", "%s", err.text);
+	return false;
+}
+
+static bool
+load_with_logs(struct loader *l, struct snap_conf *shared)
+{
+	const struct conf *c = shared->conf;
+	struct logs logs = {-1, -1};
+	bool first = l->snapshot == NULL, ok = open_logs(l, c, &logs);
+
+	if (ok && first)
+		use_error_log(&c->log, &logs); /* what the first load has to tell belongs there, too */
+	/* Threads are counted once: their sockets share a port in fixed numbers. */
+	ok = ok && have_secret(l, c) && (l->threads.n > 0 || loader_start_threads(l, c)) && load_conf(l, shared);
+	if (ok && !first)
+		use_error_log(&c->log, &logs);
+	if (ok)
+		threads_log(&l->threads, logs.access, c->log.format);
+	close_logs(&logs);
+	return ok;
+}
+
 static bool
 load(struct loader *l)
 {
@@ -234,14 +296,9 @@ load(struct loader *l)
 
 	reset_report(r);
 	struct snap_conf *conf = read_conf(l);
-	if (conf != NULL && l->snapshot == NULL)
-		open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
-	/* Threads are counted once: their sockets share a port in fixed numbers. */
-	r->ok = conf != NULL && (l->threads.n > 0 || loader_start_threads(l, conf->conf)) && load_conf(l, conf);
-	if (r->ok) {
-		log_set_level(l->snapshot->conf->log.level);
+	r->ok = conf != NULL && load_with_logs(l, conf);
+	if (r->ok)
 		compare_with_start(l);
-	}
 	snap_conf_unref(conf);
 	log_report(r);
 	return r->ok;
@@ -252,12 +309,10 @@ loader_reload(struct loader *l)
 {
 	bool ok = load(l);
 
-	if (ok) {
-		loader_open_logs(l);
+	if (ok)
 		log_notice("generation %llu is in service", (unsigned long long)l->generation);
-	} else {
+	else
 		log_error("reload refused: generation %llu stays in service", (unsigned long long)l->generation);
-	}
 	control_reloaded(l->control, ok, NULL);
 	return ok;
 }
@@ -302,21 +357,25 @@ loader_refresh_bundles(struct loader *l)
 	return l->admin.load.ok;
 }
 
+/* What can not be opened stays as it was, and the rest is opened: this comes after the files were moved. */
 void
 loader_open_logs(struct loader *l)
 {
 	const struct conf_log *c = &l->snapshot->conf->log;
 	struct err err = {""};
-	int fd = -1;
+	int error = c->error != NULL ? l->files->open_append(l->files, c->error, &err) : -1;
 
-	open_error_log(l, c);
-	if (c->access != NULL && (fd = l->files->open_append(l->files, c->access, &err)) < 0) {
-		log_error("requests are logged where they were before, if anywhere: %s", err.text);
-		return;
-	}
-	threads_log(&l->threads, fd, c->format);
-	if (fd >= 0)
-		close(fd);
+	if (error >= 0)
+		log_set_fd(error);
+	else if (c->error != NULL)
+		log_error("the error log stays where it was: %s", err.text);
+	int access = c->access != NULL ? l->files->open_append(l->files, c->access, &err) : -1;
+	if (access >= 0)
+		threads_log(&l->threads, access, c->format);
+	else if (c->access != NULL)
+		log_error("the access log stays where it was: %s", err.text);
+	if (access >= 0)
+		close(access);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -343,8 +402,6 @@ loader_start_threads(struct loader *l, const struct conf *c)
 bool
 loader_begin(struct loader *l)
 {
-	struct err err = {""};
-
 	l->admin.started_us = clock_wall_us();
 	l->admin.reload = admin_reload;
 	l->registry = server_registry_new();
@@ -352,15 +409,10 @@ loader_begin(struct loader *l)
 		log_error("out of memory");
 		return false;
 	}
-	if (!control_refresh(l->control, &err) || !control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) {
-		log_error("%s", err.text);
-		return false;
-	}
 	if (!load(l))
 		return false;
 	l->admin.threads = l->threads.px;
 	l->admin.n_threads = l->threads.n;
-	loader_open_logs(l);
 	return true;
 }
 

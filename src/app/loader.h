@@ -42,7 +42,7 @@ bool loader_refresh_bundles(struct loader *l);
 /* How many threads the config asks for, started. Once. */
 MUST_CHECK bool loader_start_threads(struct loader *l, const struct conf *c);
 
-/* Open the log files of the config in service (again). */
+/* Open the log files of the config in service again, after they were moved. */
 void loader_open_logs(struct loader *l);
 
 void loader_end(struct loader *l);

@@ -176,6 +176,7 @@ on_ready(struct supervisor *s)
 	error_log_follow(&s->log, &conf_of(s)->log);
 	if (s->phase == STARTING) {
 		s->phase = SERVING;
+		log_echo(false);
 		s->broker.patience_ms = 0;
 		log_notice("ready: %s, worker %d", s->broker.config_path, (int)s->worker.pid);
 	} else {
@@ -422,6 +423,8 @@ prepare(struct supervisor *s)
 		log_error("can not watch for signals: %s", strerror(errno));
 		return false;
 	}
+	if (identity_warning(&s->identity) != NULL)
+		log_warning("%s", identity_warning(&s->identity));
 	privileges_raise_limits();
 	return true;
 }
@@ -433,11 +436,9 @@ read_config(struct supervisor *s, const char *path)
 
 	conf_problems_init(&problems);
 	bool ok = broker_init(&s->broker, path, &problems);
-	if (problems.errors + problems.warnings > 0)
-		(void)fprintf(stderr, "%.*s", SV_FMT(buf_view(&problems.text)));
-	if (!ok)
-		(void)fprintf(stderr, "bascule: %s is refused: %u error%s; `bascule check -c %s` tells when all is well\n",
-		    path, problems.errors, problems.errors == 1 ? "" : "s", path);
+	if (!ok) /* warnings alone are the worker's to log */
+		(void)fprintf(stderr, "%.*sbascule: %s is refused: %u error%s; `bascule check -c %s` tells when all is well\n",
+		    SV_FMT(buf_view(&problems.text)), path, problems.errors, problems.errors == 1 ? "" : "s", path);
 	conf_problems_free(&problems);
 	return ok;
 }

@@ -1,9 +1,11 @@
 /* worker.c: the background thread of the worker: it starts the others, obeys the supervisor and answers the admin. */
 #include "app/worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 
+#include "app/process.h"
 #include "app/watcher.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -142,6 +144,7 @@ serve(struct worker *w)
 	}
 	watcher_start(&w->watcher, l);
 	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
+	log_echo(false);
 	control_ready(l->control);
 	obey_all(w);
 	net_loop_run(loop);
@@ -158,6 +161,9 @@ worker_main(int fd, const char *config_path)
 	struct err err = {""};
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (fcntl(WORKER_LOG_FD, F_SETFD, FD_CLOEXEC) == 0)
+		log_set_fd(WORKER_LOG_FD);
+	log_echo(true); /* until it serves */
 	w.loader.config_path = config_path;
 	w.loader.control = control_attach(fd, &err);
 	if (w.loader.control != NULL)
