@@ -52,4 +52,10 @@ void broker_close_sockets(struct broker *b);
 /* A descriptor to append to a log file; "/dev/stdout" and "/dev/stderr" are ours. -1 with err set. */
 int broker_open_log(const char *path, struct err *err);
 
+/* Which of our own descriptors a path stands for; -1: none. */
+int broker_is_own_log(const char *path);
+
+/* False, with err set, for what must not even be opened. */
+bool broker_can_be_log(const char *path, struct err *err);
+
 #endif

@@ -1,8 +1,11 @@
 #include "app/check.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
+#include "app/check_start.h"
 #include "tls/server.h"
 
 enum {
@@ -22,16 +25,86 @@ bundle_place(const struct conf *conf, const char *name, char key[KEY_TEXT])
 	return c != NULL ? &c->at : NULL;
 }
 
-static void
+#define NOT_FOR_THIS_USER "%s: not for this user to read, so it is not checked; check as the user who starts the proxy"
+
+/* "FILE: reason": is the reason only that this is not root? */
+static bool
+begins_with_forbidden(const char *text)
+{
+	const char *colon = strstr(text, ": ");
+	char path[PATH_MAX];
+
+	return colon != NULL && sv_copy(sv_of(text, (size_t)(colon - text)), path, sizeof(path)) && check_is_forbidden(path);
+}
+
+static bool
+is_bundle_forbidden(const struct conf *conf, const char *name)
+{
+	const struct conf_bundle *b = conf_bundle(conf, name);
+
+	if (b == NULL)
+		return false;
+	const char *const files[] = {b->certificate, b->key, b->chain, b->combined, b->pkcs12, b->password_file};
+	for (size_t i = 0; i < COUNTOF(files); i++)
+		if (files[i] != NULL && check_is_forbidden(files[i]))
+			return true;
+	return false;
+}
+
+/* True: some were not for this user to read. */
+static bool
 check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, struct conf_problems *problems)
 {
 	char key[KEY_TEXT];
+	bool forbidden = false;
 
 	for (size_t i = 0; i < outcomes->n; i++) {
 		const struct tls_outcome *o = &outcomes->v[i];
 		const struct conf_where *at = bundle_place(conf, o->bundle, key);
-		if (o->kind == TLS_HELD || o->kind == TLS_MISSING)
+		if (o->kind != TLS_HELD && o->kind != TLS_MISSING)
+			continue;
+		if (begins_with_forbidden(o->text)) {
+			conf_warning(problems, at, key, NOT_FOR_THIS_USER, o->text);
+			forbidden = true;
+		} else {
 			conf_error(problems, at, key, "%s", o->text);
+		}
+	}
+	return forbidden;
+}
+
+/* --- what this user may not read is not there for the rest of the check ------------------------------------- */
+
+static bool
+warn_if_forbidden(const struct conf_where *object, const char *const *path, const char *key, struct conf_problems *problems)
+{
+	struct conf_where at = conf_place(object, path);
+	bool forbidden = *path != NULL && check_is_forbidden(*path);
+
+	if (forbidden)
+		conf_warning(problems, &at, key, NOT_FOR_THIS_USER, *path);
+	return forbidden;
+}
+
+static void
+leave_out_forbidden(struct conf *conf, struct conf_problems *problems)
+{
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		struct conf_client_certificate *c = &conf->sites[i].client;
+		bool any = false;
+		for (size_t k = 0; k < c->n_pins; k++)
+			any |= warn_if_forbidden(&c->pins[k].at, &c->pins[k].ca, "ca", problems);
+		for (size_t k = 0; k < c->crls.n; k++)
+			any |= warn_if_forbidden(&c->at, &c->crls.v[k], "crls", problems);
+		if (any)
+			c->mode = CONF_CLIENT_NONE;
+	}
+	for (size_t i = 0; i < conf->n_upstreams; i++) {
+		struct conf_upstream_tls *t = &conf->upstreams[i].tls;
+		if (warn_if_forbidden(&t->at, &t->ca, "ca", problems))
+			t->ca = NULL;
+		if (t->bundle != NULL && is_bundle_forbidden(conf, t->bundle))
+			t->bundle = NULL; /* its own message says it */
 	}
 }
 
@@ -176,19 +249,20 @@ check_tls(const struct conf *conf, struct tls_thread *thread, const struct secre
 }
 
 static void
-check_with(struct snap_conf *shared, struct tls_thread *thread, struct server_registry *registry,
+check_with(struct snap_conf *shared, bool whole, struct tls_thread *thread, struct server_registry *registry,
     struct conf_problems *problems)
 {
 	struct secret secret = {.n = SECRET_MIN}; /* of zeros: nothing is kept that it protects */
 	struct snapshot_inputs in = {.files = files_direct(), .thread = thread, .secret = &secret, .registry = registry};
 	struct tls_outcomes outcomes = {0};
-	bool whole = problems->errors == 0; /* else what is not there may be what was at fault */
 
 	check_tls(shared->conf, thread, &secret, problems);
 	struct snapshot *s = snapshot_build(shared, &in, problems, &outcomes);
-	check_bundles(shared->conf, &outcomes, problems);
-	if (s != NULL && whole)
-		worker_warnings(s, problems);
+	whole &= !check_bundles(shared->conf, &outcomes, problems);
+	if (s != NULL)
+		check_loaded(shared->conf, s->store, problems);
+	if (s != NULL && whole && speaks_tls(shared->conf))
+		check_names(s, problems);
 	else if (s == NULL && problems->errors == 0)
 		conf_error(problems, NULL, NULL, "out of memory");
 	snapshot_unref(s);
@@ -199,12 +273,16 @@ void
 worker_check(struct conf *conf, struct conf_problems *problems)
 {
 	struct err err = {"out of memory"};
+	bool whole = problems->errors == 0; /* else what is not there may be what was at fault */
+
+	check_start(conf, problems);
+	leave_out_forbidden(conf, problems);
 	struct snap_conf *shared = snap_conf_new(conf);
 	struct server_registry *registry = server_registry_new();
 	struct tls_thread *thread = tls_thread_new(0, &err);
 
 	if (shared != NULL && registry != NULL && thread != NULL)
-		check_with(shared, thread, registry, problems);
+		check_with(shared, whole, thread, registry, problems);
 	else
 		conf_error(problems, NULL, NULL, "%s", err.text);
 	if (shared != NULL)

@@ -413,9 +413,9 @@ prepare(struct supervisor *s)
 	const struct conf *conf = conf_of(s);
 	struct err err = {""};
 
-	if (!identity_find(&s->identity, conf->user, conf->group, &err) ||
-	    !pidfile_take(&s->pidfile, conf->pid_file, &err) ||
-	    !error_log_open(&s->log, &conf->log, &err)) {
+	/* The log first: what else is refused belongs there as well. */
+	if (!error_log_open(&s->log, &conf->log, &err) || !identity_find(&s->identity, conf->user, conf->group, &err) ||
+	    !identity_is_possible(&s->identity, &err) || !pidfile_take(&s->pidfile, conf->pid_file, &err)) {
 		log_error("%s", err.text);
 		return false;
 	}
@@ -449,6 +449,7 @@ supervisor_run(const char *config_path)
 	struct supervisor s = {.worker.socket = -1, .pidfile = PIDFILE_NONE, .signals = -1, .phase = STARTING};
 
 	log_init("bascule", LOG_NOTICE);
+	log_echo(true); /* until a worker serves */
 	umask(027);
 	sdnotify_init(&s.notify);
 	s.status = read_config(&s, config_path) && prepare(&s) ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -128,6 +128,27 @@ net_listen_is_free(const struct net_address *a, bool any, struct err *err)
 	return !taken;
 }
 
+bool
+net_listen_is_possible(const struct net_address *a, bool any, struct err *err)
+{
+	struct net_address some = *a;
+
+	if (a->u.sa.sa_family == AF_INET)
+		some.u.in.sin_port = 0;
+	else if (a->u.sa.sa_family == AF_INET6)
+		some.u.in6.sin6_port = 0;
+	else
+		return true; /* the directory of a Unix socket tells */
+	int fd = open_socket(&some, any, false, err);
+	if (fd < 0)
+		return false;
+	bool ok = bind(fd, &some.u.sa, some.length) == 0;
+	if (!ok)
+		explain_bind(a, errno, err);
+	close(fd);
+	return ok;
+}
+
 static bool
 is_exhausted(int error)
 {

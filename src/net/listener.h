@@ -30,6 +30,9 @@ int net_listen(const struct net_address *a, bool any, int backlog, unsigned mode
  */
 bool net_listen_is_free(const struct net_address *a, bool any, struct err *err);
 
+/* Has this machine such an address at all? Asks at no port in particular. False with err set. */
+bool net_listen_is_possible(const struct net_address *a, bool any, struct err *err);
+
 MUST_CHECK bool net_listener_start(struct net_listener *l, struct net_loop *loop, int fd);
 void net_listener_stop(struct net_listener *l); /* leaves the descriptor open: others may go on accepting */
 

@@ -1,12 +1,16 @@
 """What check, reload and status tell: every warning and error, at its place, counted, and once."""
 
 import json
+import os
 import re
+import signal
+import socket
 
 import pytest
 
-from harness import pki, proxy
+from harness import pki, proxy, wait
 from harness.client import run
+from harness.ports import free_port
 from harness.proxy import BINARY
 
 # Each serves, and none is as it should be.
@@ -146,3 +150,210 @@ def test_a_malformed_value_does_not_hide_what_else_is_wrong(directory, identity,
     for expected in ("threads: expected", r'no bundle "typo"', "certificat: unknown key", "missing.crt: No such file", "path: "):
         assert len([line for line in lines if re.search(expected, line)]) == 1, (expected, lines)
     assert len(lines) == 5, lines
+
+
+# --- what only a start opens ---
+
+
+@pytest.fixture
+def place(directory, identity, port):
+    """A directory with a good config; `check` writes what differs from it and checks that."""
+
+    class Place:
+        path = directory / "bascule.json"
+
+        def configure(self, **over):
+            bundle = identity.files(directory)
+            self.path.write_text(json.dumps(proxy.config(port, bundle, "127.0.0.1:80", **over), indent=1))
+
+        def check(self, *prefix, **over):
+            self.configure(**over)
+            return run(*prefix, BINARY, "check", "-c", self.path)
+
+    return Place()
+
+
+def everything_in(directory):
+    """Names, kinds, modes, sizes and times of all that lies there."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        st = path.lstat()
+        found[str(path)] = (st.st_mode, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    return found
+
+
+def occupy(path, kind):
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "file":
+        path.write_text("precious\n")
+    elif kind == "link":
+        path.symlink_to("elsewhere")
+
+
+STARTS = [
+    ({"user": "no-such-user"}, 'user: user "no-such-user" does not exist'),
+    ({"group": "no-such-group"}, 'group: group "no-such-group" does not exist'),
+    ({"pid_file": "none/pid"}, "pid_file: .*none/pid: its directory does not exist; make it"),
+    ({"pid_file": "directory"}, "pid_file: .*directory: Is a directory"),
+    ({"pid_file": "link"}, "pid_file: .*link: Too many levels"),
+    ({"secret_file": "none/secret"}, "secret_file: .*none/secret: its directory does not exist; make it"),
+    ({"secret_file": "file"}, "secret_file: .*file: the secret has 9 bytes, but 32 to 512 are needed"),
+    ({"secret_file": "directory"}, "secret_file: .*directory: the secret file is not a regular file"),
+    ({"log": {"error": "none/error.log"}}, "log.error: .*none/error.log: its directory does not exist; make it"),
+    ({"log": {"error": "FIFO"}}, "log.error: .*FIFO: a log can not be a FIFO"),
+    ({"log": {"access": "none/access.log"}}, "log.access: .*none/access.log: its directory does not exist; make it"),
+    ({"log": {"access": "directory"}}, "log.access: .*directory: Is a directory"),
+    ({"admin": {"socket": "none/admin.sock"}}, "admin.socket: .*none/admin.sock: its directory does not exist; make it"),
+    ({"admin": {"socket": "file"}}, "admin.socket: .*file: a file is there that is no socket; remove it"),
+    ({"admin": {"socket": "x" * 108}}, "admin.socket: .*the path of a socket has at most 107 bytes"),
+    ({"listeners": [{"address": "unix:/nowhere/s"}]}, "address: /nowhere/s: its directory does not exist; make it"),
+    ({"listeners": [{"address": "192.0.2.1:443"}]}, "address: 192.0.2.1:443: no interface of this machine has the address"),
+]
+
+
+@pytest.mark.parametrize("over, expected", STARTS, ids=[re.sub(r"\W+", " ", str(o))[:40] for o, _ in STARTS])
+def test_check_refuses_what_a_start_refuses(place, directory, over, expected):
+    for kind in ("directory", "FIFO", "file", "link"):
+        occupy(directory / kind, kind)
+    place.configure(**over)
+    before = everything_in(directory)
+    done = run(BINARY, "check", "-c", place.path)
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"bascule\.json:\d+:\d+: " + expected, done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert everything_in(directory) == before
+    started = run(BINARY, "run", "-c", place.path)
+    assert started.returncode == 1, "a start refuses it as well"
+
+
+def test_check_makes_nothing(place, directory):
+    over = {
+        "pid_file": "pid", "secret_file": "secret", "admin": {"socket": "admin.sock"},
+        "log": {"error": "error.log", "access": "access.log"},
+    }  # fmt: skip
+    place.configure(**over)
+    before = everything_in(directory)
+    assert run(BINARY, "check", "-c", place.path).returncode == 0
+    assert everything_in(directory) == before
+
+
+def test_check_beside_the_running_proxy(simple, directory):
+    """What it holds itself is no fault, and stays as it is."""
+    p = simple(pid_file=str(directory / "pid"), secret_file=str(directory / "secret"), log={"error": str(directory / "error.log")})
+
+    def but_for_logs():
+        return {k: v for k, v in everything_in(directory).items() if not k.endswith(".log")}
+
+    before = but_for_logs()
+    done = p.command("check")
+    assert done.returncode == 0, done.stderr
+    assert but_for_logs() == before
+    assert p.get().status == 200
+
+
+def test_check_warns_of_a_secret_for_all(place, directory):
+    pki.write(directory / "secret", os.urandom(64), 0o644)
+    done = place.check(secret_file="secret")
+    assert done.returncode == 0
+    assert re.search(r"json:\d+:\d+: warning: secret_file: .*secret: others than its owner", done.stderr)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+
+
+@needs_root
+def test_what_only_root_may_do_is_a_remark(place, directory, ca):
+    """Somebody who is not root sees what is wrong with the rest, and what was not looked at."""
+    os.chmod(directory, 0o755)
+    hidden = directory / "hidden"
+    pki.write(hidden / "pin.pem", ca.pem)
+    pki.write(hidden / "secret", os.urandom(64))
+    os.chmod(hidden, 0o700)
+    over = {
+        "user": "nobody", "pid_file": "pid", "secret_file": "hidden/secret", "admin": {"socket": "hidden/admin.sock"},
+        "log": {"error": "hidden/error.log"},
+        "sites": [proxy.site("site.test", client_certificate={"mode": "required", "pins": [{"ca": "hidden/pin.pem"}]})],
+        "upstreams": {"origin": {"tls": {"ca": "hidden/pin.pem"}}},
+    }  # fmt: skip
+    done = place.check(*AS_NOBODY, **over)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    for key in ("pid_file", "secret_file", "admin.socket", "log.error", "bundles.main"):
+        assert len([line for line in lines if re.search(r"json:\d+:\d+: warning: %s: " % key, line)]) == 1, (key, lines)
+    assert len([line for line in lines if re.search(r"warning: ca: .*pin\.pem: not for this user to read", line)]) == 2
+    assert "7 warnings" in done.stdout
+    done = place.check(*AS_NOBODY, **over, threads="many")
+    assert done.returncode == 1 and "1 error, 7 warnings" in done.stdout
+    assert place.check(**over).returncode == 0
+
+
+def test_a_reload_whose_logs_can_not_be_written_changes_nothing(simple, directory):
+    p = simple()
+    p.change(log={"access": str(directory / "none" / "access.log")})
+    done = p.command("reload")
+    assert done.returncode == 1
+    assert re.search(r"bascule\.json:\d+:\d+: log\.access: \S+none/access\.log: No such file", done.stdout)
+    p.get("/before")
+    assert "/before" in str(p.access(1))
+    (directory / "none").mkdir()
+    assert p.command("reload").returncode == 0
+
+
+# --- where it is said ---
+
+
+def start_refused(bascule, contents):
+    with pytest.raises(proxy.StartFailed) as failed:
+        bascule(contents)
+    return failed.value.log
+
+
+REFUSED = [
+    ({"sites": [proxy.site("site.test", routes=[{"path": "^/("}])]}, r"path: .*\^/\("),
+    ({"secret_file": "bundle.key"}, "secret_file: .* the secret has"),
+    ({"pid_file": "none/pid"}, "none/pid: can not open the pid file"),
+    ({"user": "no-such-user"}, 'user "no-such-user" does not exist'),
+    ({"log": {"access": "none/access.log"}}, "log.access: .*none/access.log"),
+    ({"admin": {"socket": "none/admin.sock"}}, "none/admin.sock: its directory does not exist"),
+]
+
+
+@pytest.mark.parametrize("over, expected", REFUSED, ids=[next(iter(o)) for o, _ in REFUSED])
+def test_a_refused_start_is_told_in_the_log_and_on_the_terminal(bascule, directory, identity, port, over, expected):
+    bundle = {k: os.path.basename(v) for k, v in identity.files(directory).items()}
+    if "secret_file" in over:
+        pki.write(directory / "bundle.key", identity.key_pem * 4)  # too long for a secret
+    log = directory / "error.log"
+    base = proxy.config(port, bundle, "127.0.0.1:80", log={"error": str(log)})
+    terminal = start_refused(bascule, proxy.merge(base, over))
+    assert len(re.findall(expected, terminal)) == 1, terminal
+    assert len(re.findall(expected, log.read_text())) == 1, log.read_text()
+
+
+def test_a_start_without_an_error_log_tells_it_once(bascule, directory, identity, port):
+    routes = [{"path": "^/("}]
+    contents = proxy.config(port, identity.files(directory), "127.0.0.1:80", sites=[proxy.site("site.test", routes=routes)])
+    assert len(re.findall(r"path: ", start_refused(bascule, contents))) == 1
+
+
+def test_a_config_that_can_not_be_read_is_told_once(bascule, port):
+    contents = {"listeners": [{"address": "127.0.0.1:%d" % port}], "threads": "many"}
+    assert len(re.findall("threads: expected", start_refused(bascule, contents))) == 1
+
+
+def test_what_keeps_a_worker_from_starting_again_is_in_the_log(simple, directory):
+    """The config was broken since; the worker that is to take over can not go by it."""
+    log = directory / "error.log"
+    p = simple(log={"error": str(log)})
+    good = p.config_path.read_text()
+    p.configure('{ "threads":\n "many" }')
+    os.kill(p.worker, signal.SIGKILL)
+    wait.until(lambda: "bascule.json:2:2: threads: expected" in log.read_text(), "the reason in the error log")
+    p.config_path.write_text(good)
+    p.send_signal(signal.SIGHUP)
+    wait.until(p.is_ready, "a worker")
+    assert p.get().status == 200
