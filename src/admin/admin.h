@@ -28,6 +28,7 @@ struct admin {
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
+	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
 	bool (*reload)(struct admin *a); /* fills `load`; true: in service */
 };
 

@@ -150,6 +150,20 @@ print_warnings(FILE *out, const json_t *load)
 }
 
 static void
+print_drain(FILE *out, const json_t *drain)
+{
+	json_int_t n = number_of(drain, "connections");
+
+	if (!json_is_object(drain))
+		return;
+	(void)fprintf(out, "Draining: %" JSON_INTEGER_FORMAT " connection%s left, cut at ", n, n == 1 ? "" : "s");
+	print_safe(out, text_of(drain, "until"), 0);
+	(void)fputs(" (in ", out);
+	print_duration(out, number_of(drain, "seconds_left"));
+	(void)fputs(")\n", out);
+}
+
+static void
 print_head(FILE *out, const json_t *root)
 {
 	const json_t *last = json_object_get(root, "last_reload");
@@ -160,6 +174,7 @@ print_head(FILE *out, const json_t *root)
 	print_duration(out, number_of(root, "uptime_seconds"));
 	(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " threads, config generation %" JSON_INTEGER_FORMAT "\n",
 	    number_of(root, "threads"), number_of(root, "generation"));
+	print_drain(out, json_object_get(root, "drain"));
 	if (!json_is_object(last))
 		return;
 	(void)fputs("Last reload ", out);

@@ -177,6 +177,19 @@ counters(const struct admin *a)
 	return o;
 }
 
+/* Those of the admin socket do not count: nobody waits for them. */
+static json_t *
+drain(const struct admin *a)
+{
+	uint64_t now = clock_wall_us(), until = a->drain_until_us;
+	json_t *o = json_object();
+
+	set(o, "connections", json_integer((json_int_t)admin_sum(a, offsetof(struct counters, connections_open))));
+	set(o, "until", wall_time(until));
+	set(o, "seconds_left", json_integer((json_int_t)(until > now ? (until - now) / 1000000 : 0)));
+	return o;
+}
+
 char *
 admin_status_json(const struct admin *a)
 {
@@ -187,7 +200,9 @@ admin_status_json(const struct admin *a)
 	set(o, "pid", json_integer(getpid()));
 	set(o, "uptime_seconds", json_integer((json_int_t)((clock_wall_us() - a->started_us) / 1000000)));
 	set(o, "threads", json_integer(a->n_threads));
-	set(o, "draining", json_boolean(a->n_threads > 0 && __atomic_load_n(&a->threads[0]->shared->draining, __ATOMIC_RELAXED)));
+	set(o, "draining", json_boolean(a->drain_until_us != 0));
+	if (a->drain_until_us != 0)
+		set(o, "drain", drain(a));
 	set(o, "generation", json_integer((json_int_t)s->generation));
 	set(o, "last_reload", load(a));
 	set(o, "listeners", listeners(s->conf));

@@ -78,7 +78,7 @@ broker_abandon(struct broker *b)
 void
 broker_close_sockets(struct broker *b)
 {
-	sockets_close(&b->sockets);
+	sockets_drain(&b->sockets);
 	b->closed = true;
 }
 

@@ -46,7 +46,7 @@ MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m);
 void broker_commit(struct broker *b);
 void broker_abandon(struct broker *b);
 
-/* Close the listening sockets and open no more. */
+/* Close the listening sockets, but for the admin socket, and open no more. */
 void broker_close_sockets(struct broker *b);
 
 /* A descriptor to append to a log file; "/dev/stdout" and "/dev/stderr" are ours. -1 with err set. */

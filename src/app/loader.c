@@ -317,6 +317,14 @@ loader_reload(struct loader *l)
 	return ok;
 }
 
+void
+loader_refuse(struct loader *l, const char *why)
+{
+	reset_report(&l->admin.load);
+	conf_error(&l->admin.load.problems, NULL, NULL, "%s", why);
+	log_report(&l->admin.load);
+}
+
 /* Is it what the last look already told? Then nobody wants to read it again every few seconds. */
 static bool
 same_outcomes(const struct tls_outcomes *a, const struct tls_outcomes *b)

@@ -33,6 +33,9 @@ MUST_CHECK bool loader_begin(struct loader *l);
 /* Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. */
 bool loader_reload(struct loader *l);
 
+/* A load that is not even tried: the report says why. */
+void loader_refuse(struct loader *l, const char *why);
+
 /*
  * Look at the files of the bundles only, the config as it is; quiet when nothing has changed. For the watch. True: something
  * new is in service.

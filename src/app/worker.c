@@ -26,7 +26,8 @@ static void
 on_drain_timer(struct net_timer *t)
 {
 	struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
-	uint64_t open = __atomic_load_n(&w->loader.threads.shared.connections, __ATOMIC_RELAXED);
+	/* Those of the loop threads: whoever asks for the status is not waited for. */
+	uint64_t open = admin_sum(&w->loader.admin, offsetof(struct counters, connections_open));
 	struct px_thread *background = w->loader.background;
 
 	if (open > 0 && net_loop_now(background->loop) < w->drain_until) {
@@ -48,6 +49,7 @@ begin_drain(struct worker *w)
 		return;
 	log_notice("draining: what is in flight has %s to end", clock_duration(ms, limit));
 	w->drain_until = net_loop_now(w->loader.background->loop) + ms;
+	w->loader.admin.drain_until_us = clock_wall_us() + ms * 1000;
 	threads_drain(&w->loader.threads);
 	net_timer_set(&w->drain_timer, 1);
 }
@@ -101,8 +103,12 @@ reload_and_obey(struct admin *a)
 {
 	struct loader *l = CONTAINER_OF(a, struct loader, admin);
 	struct worker *w = CONTAINER_OF(l, struct worker, loader);
-	bool ok = loader_reload(l);
 
+	if (w->drain_until != 0) {
+		loader_refuse(l, "the proxy is draining and takes no new config");
+		return false;
+	}
+	bool ok = loader_reload(l);
 	watcher_update(&w->watcher);
 	obey_all(w);
 	return ok;

@@ -111,7 +111,7 @@ static const struct key_object keys_log = {
 static const struct key admin_keys[] = {
 	ROW_PATH("socket", conf, admin_socket,
 	    "The Unix socket of the admin API, made with mode 0600; `bascule status` and `bascule reload` talk to "
-	    "it. Without it there is none.",
+	    "it, to the end of a drain. Without it there is none.",
 	    .flags = KEY_RESTART, .example = "\"/run/bascule/admin.sock\""),
 };
 

@@ -70,7 +70,19 @@ explain_bind(const struct net_address *a, int error, struct err *err)
 		err_set(err, "%s: can not listen: %s", text, strerror(error));
 }
 
-/* A socket file that nobody listens on is left over from a process that was killed. */
+/* To a socket file the sticky bit means nothing else. */
+enum { GIVES_WAY = S_ISVTX };
+
+void
+net_listen_give_way(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)chmod(path, (st.st_mode & 07777) | GIVES_WAY); /* else it stays taken until we end */
+}
+
+/* A socket file that nobody listens on is left over from a process that was killed; one may be given up by its owner. */
 static void
 remove_stale_socket(const struct net_address *a)
 {
@@ -79,6 +91,10 @@ remove_stale_socket(const struct net_address *a)
 	/* Connecting to any other kind of file is refused as well: it must not cost one that was named by mistake. */
 	if (lstat(a->u.un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
 		return;
+	if ((st.st_mode & GIVES_WAY) != 0) {
+		(void)unlink(a->u.un.sun_path);
+		return;
+	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;

@@ -10,7 +10,7 @@ import pytest
 
 from harness import pki, proxy, wait
 from harness.client import run
-from harness.ports import free_port
+from harness.origins import Gate
 from harness.proxy import BINARY
 
 # Each serves, and none is as it should be.
@@ -357,3 +357,87 @@ def test_what_keeps_a_worker_from_starting_again_is_in_the_log(simple, directory
     p.send_signal(signal.SIGHUP)
     wait.until(p.is_ready, "a worker")
     assert p.get().status == 200
+
+
+# --- while it drains ---
+
+
+@pytest.fixture
+def draining(simple, recorder):
+    """A proxy that drains, with one request that ends when the gate is released."""
+    gate = Gate()
+    p = simple(recorder(gate).address, drain_timeout="1h")
+    with p.client() as busy:
+        busy.send_request()
+        gate.wait_arrived()
+        p.send_signal(signal.SIGQUIT)
+        wait.until(lambda: p.status()["draining"], "the drain to begin")
+        yield p, gate
+        gate.release()
+        busy.rest()
+
+
+def test_status_while_draining(draining):
+    p, gate = draining
+    with socket.socket(socket.AF_UNIX) as idle:  # somebody who looks in and stays is not waited for
+        idle.connect(str(p.admin_socket))
+        drain = p.status()["drain"]
+        assert drain["connections"] == 1
+        assert 3000 < drain["seconds_left"] <= 3600
+        shown = p.command("status").stdout
+        assert re.search(r"^Draining: 1 connection left, cut at 20\S+Z \(in 59 min \d+ s\)$", shown, re.M), shown
+        done = p.command("reload")
+        assert done.returncode == 1 and "the proxy is draining" in done.stdout
+        gate.release()
+        assert p.process.wait(3 * wait.DEADLINE) == 0
+    assert not p.admin_socket.exists()
+
+
+def test_not_draining(simple):
+    p = simple()
+    assert p.status()["draining"] is False and "drain" not in p.status()
+    assert "raining" not in p.command("status").stdout
+
+
+def test_a_successor_takes_the_admin_socket_over(draining, directory):
+    """It starts while the first drains, with the same config; what the first removes at its end is its own."""
+    p, gate = draining
+    (directory / "second").mkdir()
+    second = proxy.Bascule(directory / "second", p.contents)
+    second.admin_socket = p.admin_socket
+    second.configure(proxy.merge(p.contents, {"bundles": {"main": p.contents["bundles"]["main"]}}))
+
+    def who_answers():
+        try:
+            return second.status()["pid"]
+        except OSError:  # the moment between the two
+            return None
+
+    try:
+        second.start(ready=False)
+        wait.until(lambda: who_answers() in second.workers(), "the successor to answer")
+        assert second.get("/free").status == 200
+        gate.release()
+        assert p.process.wait(3 * wait.DEADLINE) == 0
+        assert second.status()["draining"] is False
+        assert second.stop() == 0
+        assert not p.admin_socket.exists()
+    finally:
+        if second.process and second.process.poll() is None:
+            second.kill()
+
+
+def test_the_admin_socket_of_one_that_serves_is_taken(simple, bascule):
+    p = simple()
+    over = {"listeners": [proxy.listener()], "admin": {"socket": str(p.admin_socket)}}
+    log = start_refused(bascule, proxy.merge(p.contents, over))
+    assert "admin.sock: another process listens there; stop that one or name another path" in log
+    assert p.status() and p.get().status == 200
+
+
+def test_the_admin_socket_stays_until_a_restart(simple, directory):
+    p = simple()
+    p.change(admin={"socket": str(directory / "other.sock")})
+    p.reload()
+    assert "admin.socket" in p.command("reload", "--socket", p.admin_socket).stdout
+    assert not (directory / "other.sock").exists()
