@@ -281,6 +281,13 @@ struct conf *conf_load_sound(struct files *files, const char *path, struct conf_
 
 void conf_free(struct conf *c); /* NULL is fine */
 
+/*
+ * The path of the admin socket alone, in `arena`, for those who ask the running proxy: it was started before whatever is
+ * wrong with its config now. NULL: none is named. Only what keeps files from being read or parsed is in `problems`.
+ */
+const char *conf_find_admin_socket(struct files *files, const char *path, struct arena *arena,
+    struct conf_problems *problems);
+
 /* The keys that take effect only at a restart and differ, as "threads, admin.socket"; empty when there are none. */
 void conf_needs_restart(const struct conf *running, const struct conf *loaded, char *out, size_t size);
 

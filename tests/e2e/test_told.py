@@ -441,3 +441,38 @@ def test_the_admin_socket_stays_until_a_restart(simple, directory):
     p.reload()
     assert "admin.socket" in p.command("reload", "--socket", p.admin_socket).stdout
     assert not (directory / "other.sock").exists()
+
+
+# --- asking one whose config was broken since ---
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text.replace('"threads": 2', '"threads": "two"'), lambda text: text.rstrip()[:-1], lambda text: text.replace(": {", ": {{", 1)],
+    ids=["a wrong value", "no closing brace", "a brace too many"],
+)
+def test_status_and_reload_find_the_socket_in_a_broken_config(simple, damage):
+    p = simple()
+    p.configure(damage(p.config_path.read_text()))
+    is_json = True
+    try:
+        json.loads(p.config_path.read_text())
+    except ValueError:
+        is_json = False
+    for command in ("status", "metrics"):
+        done = p.command(command)
+        assert done.returncode == 0, done.stderr
+        assert ("is broken" in done.stderr) == (not is_json)
+    done = p.command("reload")
+    assert done.returncode == 1
+    assert re.search(r"bascule\.json:\d+:\d+: ", done.stdout) and "reload refused" in done.stdout
+    assert p.command("status", "--socket", "/nowhere.sock").returncode == 1, "what was asked for is what counts"
+
+
+def test_status_by_a_config_that_names_no_socket(simple):
+    p = simple()
+    p.configure('{ "threads": ')
+    done = p.command("status")
+    assert done.returncode == 1
+    assert "--socket PATH" in done.stderr and "bascule.json:1:1: this { is never closed" in done.stderr
+    assert p.command("status", "--socket", p.admin_socket).returncode == 0

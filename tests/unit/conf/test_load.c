@@ -404,3 +404,43 @@ Test(conf_load, what_is_sound_of_a_config_at_fault)
 	cr_expect_null(conf_load_sound(files_direct(), try_path(&t, "c.json"), &problems));
 	conf_problems_free(&problems);
 }
+
+/* --- the admin socket of a config that may be broken --- */
+
+static void
+expect_socket(const char *text, const char *expected)
+{
+	struct arena arena = ARENA_EMPTY;
+	struct conf_problems problems;
+
+	conf_problems_init(&problems);
+	try_write(&t, "c.json", text);
+	const char *found = conf_find_admin_socket(files_direct(), try_path(&t, "c.json"), &arena, &problems);
+	if (expected == NULL)
+		cr_expect_null(found, "%s: found %s", text, found);
+	else
+		cr_expect(found != NULL && strcmp(found, expected) == 0, "%s: found %s", text, found != NULL ? found : "none");
+	arena_free(&arena);
+	conf_problems_free(&problems);
+}
+
+Test(conf_load, the_admin_socket_is_found_however_broken_the_rest)
+{
+	char relative[600], *at = relative;
+
+	at += snprintf(relative, sizeof(relative), "%s", try_path(&t, "x.sock"));
+	cr_assert_lt((size_t)(at - relative), sizeof(relative));
+	expect_socket("{ \"admin\": { \"socket\": \"/run/a\" } }", "/run/a");
+	expect_socket("{ \"threads\": \"many\", \"admin\": { \"sockt\": 1, \"socket\": \"./x.sock\" } }", relative);
+	expect_socket("{ \"threads\": 1,, \"admin\": { \"socket\": \"/run/a\" }", "/run/a");
+	expect_socket("{ \"admin\": { // \"socket\": \"/run/old\"\n\"socket\" : \"/run/a\"", "/run/a");
+	expect_socket("{ \"threads\": 1, \"threads\": 2, \"admin\": { \"socket\": \"x.sock\" } }", relative);
+	expect_socket("{ \"user\": \"socket\", \"admin\": {} ", NULL);
+	expect_socket("{ \"admin\": { \"socket\": \"\" ", NULL);
+	expect_socket("{ \"admin\": { \"socket\": \"/run/a", NULL);
+	expect_socket("{ \"admin\": { \"socket\": 5 } }", NULL);
+	expect_socket("{ \"admin\": 5 }", NULL);
+	expect_socket("", NULL);
+	try_write(&t, "more.json", "{ \"admin\": { \"socket\": \"/run/b\" } }");
+	expect_socket("{ \"include\": [ \"nowhere.json\", \"more.json\" ] }", "/run/b");
+}
