@@ -15,14 +15,64 @@ enum {
 
 enum { KEY_TEXT = 256 };
 
-/* Where the config has this bundle, and as which key; one of a directory's has its name, and no place. */
-static const struct conf_where *
-bundle_place(const struct conf *conf, const char *name, char key[KEY_TEXT])
+/* The file of a bundle that is named by `path`, as the config has it. */
+static const char *const *
+file_of(const struct conf_bundle *b, struct sv path, const char **name)
+{
+	const struct {
+		const char *name;
+		const char *const *path;
+	} files[] = {
+		{"certificate", &b->certificate}, {"key", &b->key}, {"chain", &b->chain}, {"combined", &b->combined},
+		{"pkcs12", &b->pkcs12}, {"password_file", &b->password_file}, {"directory", &b->directory},
+	};
+
+	for (size_t i = 0; i < COUNTOF(files); i++) {
+		if (*files[i].path == NULL || !sv_eq(sv_cstr(*files[i].path), path))
+			continue;
+		*name = files[i].name;
+		return files[i].path;
+	}
+	return NULL;
+}
+
+/* The directory that a path lies below; NULL: none of the config's. */
+static const struct conf_bundle *
+directory_of(const struct conf *conf, struct sv path)
+{
+	for (size_t i = 0; i < conf->n_bundles; i++) {
+		struct sv d = sv_cstr(conf->bundles[i].directory);
+		while (d.n > 1 && d.p[d.n - 1] == '/')
+			d.n--;
+		if (d.n > 0 && sv_starts(path, d) && path.n > d.n && path.p[d.n] == '/')
+			return &conf->bundles[i];
+	}
+	return NULL;
+}
+
+/* Where the config has this bundle, and as which key: the one of `path`, if there is one. */
+static struct conf_where
+bundle_place(const struct conf *conf, const char *name, struct sv path, char key[KEY_TEXT])
 {
 	const struct conf_bundle *c = conf_bundle(conf, name);
+	const char *file = "";
+	const char *const *field = c != NULL ? file_of(c, path, &file) : NULL;
 
-	(void)snprintf(key, KEY_TEXT, c != NULL ? "bundles.%s" : "bundle %s", name);
-	return c != NULL ? &c->at : NULL;
+	(void)snprintf(key, KEY_TEXT, c != NULL ? "bundles.%s%s%s" : "bundle %s", name, field != NULL ? "." : "", file);
+	if (c == NULL && (c = directory_of(conf, path)) != NULL)
+		field = &c->directory;
+	if (c == NULL)
+		return (struct conf_where){0};
+	return field != NULL ? conf_place(&c->at, field) : c->at;
+}
+
+/* What a message "FILE: reason" is about. */
+static struct sv
+path_of(const char *text)
+{
+	const char *colon = strstr(text, ": ");
+
+	return sv_of(text, colon != NULL ? (size_t)(colon - text) : 0);
 }
 
 #define NOT_FOR_THIS_USER "%s: not for this user to read, so it is not checked; check as the user who starts the proxy"
@@ -31,10 +81,9 @@ bundle_place(const struct conf *conf, const char *name, char key[KEY_TEXT])
 static bool
 begins_with_forbidden(const char *text)
 {
-	const char *colon = strstr(text, ": ");
 	char path[PATH_MAX];
 
-	return colon != NULL && sv_copy(sv_of(text, (size_t)(colon - text)), path, sizeof(path)) && check_is_forbidden(path);
+	return sv_copy(path_of(text), path, sizeof(path)) && path[0] != '\0' && check_is_forbidden(path);
 }
 
 static bool
@@ -60,14 +109,14 @@ check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, stru
 
 	for (size_t i = 0; i < outcomes->n; i++) {
 		const struct tls_outcome *o = &outcomes->v[i];
-		const struct conf_where *at = bundle_place(conf, o->bundle, key);
 		if (o->kind != TLS_HELD && o->kind != TLS_MISSING)
 			continue;
+		struct conf_where at = bundle_place(conf, o->bundle, path_of(o->text), key);
 		if (begins_with_forbidden(o->text)) {
-			conf_warning(problems, at, key, NOT_FOR_THIS_USER, o->text);
+			conf_warning(problems, &at, key, NOT_FOR_THIS_USER, o->text);
 			forbidden = true;
 		} else {
-			conf_error(problems, at, key, "%s", o->text);
+			conf_error(problems, &at, key, "%s", o->text);
 		}
 	}
 	return forbidden;
@@ -116,12 +165,12 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 
 	for (size_t i = 0; i < tls_store_count(store); i++) {
 		const struct tls_bundle *b = tls_store_at(store, i);
-		const struct conf_where *at = bundle_place(conf, b->name, key);
+		struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->where), key);
 		if (b->facts.not_after - now < EXPIRY_WARNING_S)
-			conf_warning(problems, at, key, "the certificate in %s expires in %lld days; renew it",
+			conf_warning(problems, &at, key, "the certificate in %s expires in %lld days; renew it",
 			    b->where, (long long)((b->facts.not_after - now) / 86400));
 		if (b->reordered)
-			conf_warning(problems, at, key, "%s: the certificates are not in order; they are served in "
+			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);
 	}
 }
@@ -166,6 +215,21 @@ check_strangers(const struct snap_site *site, struct conf_problems *problems)
 	}
 }
 
+/* A name that is no bundle of the config is one of a directory's, or it should be. */
+static void
+check_listed(const struct snapshot *s, const struct snap_site *site, struct conf_problems *problems)
+{
+	const struct conf_strings *names = &site->conf->bundles;
+
+	for (size_t i = 0; i < names->n; i++) {
+		struct conf_where at = conf_place(&site->conf->at, &names->v[i]);
+		if (conf_bundle(s->conf, names->v[i]) == NULL && tls_store_bundle(s->store, names->v[i]) == NULL)
+			conf_warning(problems, &at, "bundle",
+			    "no directory has a bundle \"%s\" that can be served; put one there, or name another",
+			    names->v[i]);
+	}
+}
+
 /* Clients refuse a certificate that lacks the name they asked for. */
 static void
 check_names(const struct snapshot *s, struct conf_problems *problems)
@@ -175,6 +239,7 @@ check_names(const struct snapshot *s, struct conf_problems *problems)
 	for (size_t i = 0; i < s->conf->n_sites; i++) {
 		const struct snap_site *site = &s->sites[i];
 		const struct conf_strings *names = &site->conf->names;
+		check_listed(s, site, problems);
 		if (site->conf->bundles.n > 0 && site->n_bundles == 0)
 			continue; /* not one could be loaded, which has been told */
 		check_strangers(site, problems);

@@ -190,7 +190,7 @@ files_read(struct files *f, const char *path, struct buf *out, struct file_stamp
 	if (fstat(fd, &st) != 0)
 		ok = fail(err, path);
 	else if (S_ISDIR(st.st_mode))
-		ok = err_set(err, "%s: is a directory, not a file", path);
+		ok = err_set(err, "%s: is a directory; name a file", path);
 	else if ((uint64_t)st.st_size > out->max)
 		ok = err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
 	else

@@ -35,6 +35,9 @@ directory_named(const struct checker *c, const char *name)
 static void
 check_site_bundles(struct checker *c, const struct conf_site *s)
 {
+	if (s->bundles.n > CONF_SITE_BUNDLES_MAX)
+		check_error(c, &s->bundles.v[CONF_SITE_BUNDLES_MAX], "is one too many: a site has at most %d bundles",
+		    CONF_SITE_BUNDLES_MAX);
 	for (size_t i = 0; i < s->bundles.n; i++) {
 		const char *const *name = &s->bundles.v[i];
 		if (directory_named(c, *name) != NULL)
@@ -77,6 +80,19 @@ check_fields(struct checker *c, const struct conf_fields *f)
 				    f->remove.v[j]);
 }
 
+/* Methods are told apart by case (RFC 9110, 9.1), and no client sends these. */
+static void
+check_methods(struct checker *c, const struct conf_strings *methods)
+{
+	for (size_t i = 0; i < methods->n; i++)
+		for (const char *m = methods->v[i]; *m != '\0'; m++)
+			if (*m >= 'a' && *m <= 'z') {
+				check_warning(c, &methods->v[i], "\"%s\" is not in capitals, so hardly a request matches",
+				    methods->v[i]);
+				break;
+			}
+}
+
 static bool
 is_unconditional(const struct conf_route *r)
 {
@@ -92,6 +108,10 @@ check_route(struct checker *c, const struct conf_site *s, const struct conf_rout
 		check_error(c, &r->at, "leads nowhere: give it or its site an \"upstream\"");
 	if (r->rewrite != NULL && r->path == NULL && !check_given(c, &r->path))
 		check_error(c, &r->rewrite, "needs \"path\": it takes the place of what that matches");
+	if (r->rewrite != NULL && r->path != NULL && strncmp(r->path, "^/", 2) == 0 && strchr("/$", r->rewrite[0]) == NULL)
+		check_warning(c, &r->rewrite, "begins with no slash, in place of what begins with one; a path without is answered "
+		    "500");
+	check_methods(c, &r->methods);
 	check_fields(c, &r->request_headers);
 	check_fields(c, &r->response_headers);
 }

@@ -126,6 +126,8 @@ struct conf_route {
 	struct conf_timeouts timeouts;
 };
 
+enum { CONF_SITE_BUNDLES_MAX = 4 };
+
 struct conf_site {
 	struct conf_where at;
 	struct conf_strings names; /* exact, or "*.suffix" for any depth below; lower case */

@@ -392,6 +392,8 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 
 	if (!has_type(k, json)) {
 		wrong(r, k, json, node);
+		if (is_array(k) && !(k->flags & KEY_NOT_STORED) && reader_place(r, field) == NULL)
+			keep_place(r, field, node); /* it was given, if wrongly */
 	} else if (k->flags & KEY_NOT_STORED) {
 		check_unstored(r, k, json, node);
 	} else if (is_array(k)) {
@@ -485,8 +487,9 @@ reader_object(
 		return;
 	}
 	if (!json_is_object(json)) {
-		wrong(r, &(struct key){.type = KEY_OBJECT, .example = o->shorthand != NULL ? o->example : NULL}, json,
-		    node);
+		/* An example of several lines would not stand in one. */
+		bool is_short = o->example != NULL && strchr(o->example, '\n') == NULL;
+		wrong(r, &(struct key){.type = KEY_OBJECT, .example = is_short ? o->example : NULL}, json, node);
 		return;
 	}
 	json_object_foreach(json, name, v) {

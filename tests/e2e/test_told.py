@@ -82,6 +82,24 @@ def test_what_waits_for_a_restart_is_a_warning(simple):
     p.wait_log(r"warning bascule\[\d+\]: these have changed")
 
 
+@pytest.fixture
+def place(directory, identity, port):
+    """A directory with a good config; `check` writes what differs from it and checks that."""
+
+    class Place:
+        path = directory / "bascule.json"
+
+        def configure(self, **over):
+            bundle = identity.files(directory)
+            self.path.write_text(json.dumps(proxy.config(port, bundle, "127.0.0.1:80", **over), indent=1))
+
+        def check(self, *prefix, **over):
+            self.configure(**over)
+            return run(*prefix, BINARY, "check", "-c", self.path)
+
+    return Place()
+
+
 # --- places ---
 
 LATE = """{
@@ -152,25 +170,46 @@ def test_a_malformed_value_does_not_hide_what_else_is_wrong(directory, identity,
     assert len(lines) == 5, lines
 
 
+def test_a_bundle_is_refused_at_the_key_of_its_file(place, directory, ca, identity):
+    identity.pkcs12(directory, password="right")
+    pki.write(directory / "wrong.pass", b"wrong\n")
+    pki.write(directory / "next.key", ca.leaf("site.test").key_pem)
+    pki.write(directory / "all" / "a.crt", identity.chain_pem)
+    pki.write(directory / "all" / "a.key", ca.leaf("site.test").key_pem)
+    pair = {"certificate": "bundle.crt", "key": "bundle.key"}
+    bundles = {
+        "main": pair,
+        "mismatch": {**pair, "key": "next.key"},
+        "missing": {**pair, "key": "missing.key"},
+        "password": {"pkcs12": "bundle.p12", "password_file": "wrong.pass"},
+        "nothing": {"combined": "wrong.pass"},
+        "all": {"directory": "all"},
+    }
+    done = place.check(bundles=bundles)
+    lines = place.path.read_text().splitlines()
+    for key, value, text in (
+        ("bundles.mismatch.certificate", "bundle.crt", "bundle.crt: the private key in .*next.key belongs to none"),
+        ("bundles.missing.key", "missing.key", "missing.key: No such file or directory; put it there"),
+        ("bundles.password.pkcs12", "bundle.p12", "bundle.p12: wrong password in .*wrong.pass"),
+        ("bundles.nothing.combined", "wrong.pass", "wrong.pass: is not PEM"),
+        ("bundle a", "all", "a.crt: the private key in .*a.key belongs to none"),
+    ):
+        found = re.search(r"json:(\d+):(\d+): %s: \S*%s" % (key, text), done.stderr)
+        assert found, (key, done.stderr)
+        line, column = int(found[1]), int(found[2])
+        assert lines[line - 1][column - 1 :].startswith('"%s"' % value), (key, lines[line - 1])
+    assert ": 5 errors, 0 warnings" in done.stdout
+
+
+def test_a_bundle_that_no_directory_has_is_warned_about(place, directory, identity):
+    pki.write(directory / "all" / "a.pem", identity.combined_pem)
+    done = place.check(bundles={"main": None, "all": {"directory": "all"}}, sites=[proxy.site("site.test", bundle=["a", "b"])])
+    assert done.returncode == 0
+    assert re.search(r'warning: bundle: no directory has a bundle "b" that can be served', done.stderr)
+    assert len(done.stderr.splitlines()) == 1
+
+
 # --- what only a start opens ---
-
-
-@pytest.fixture
-def place(directory, identity, port):
-    """A directory with a good config; `check` writes what differs from it and checks that."""
-
-    class Place:
-        path = directory / "bascule.json"
-
-        def configure(self, **over):
-            bundle = identity.files(directory)
-            self.path.write_text(json.dumps(proxy.config(port, bundle, "127.0.0.1:80", **over), indent=1))
-
-        def check(self, *prefix, **over):
-            self.configure(**over)
-            return run(*prefix, BINARY, "check", "-c", self.path)
-
-    return Place()
 
 
 def everything_in(directory):
@@ -209,8 +248,8 @@ STARTS = [
     ({"admin": {"socket": "none/admin.sock"}}, "admin.socket: .*none/admin.sock: its directory does not exist; make it"),
     ({"admin": {"socket": "file"}}, "admin.socket: .*file: a file is there that is no socket; remove it"),
     ({"admin": {"socket": "x" * 108}}, "admin.socket: .*the path of a socket has at most 107 bytes"),
-    ({"listeners": [{"address": "unix:/nowhere/s"}]}, "address: /nowhere/s: its directory does not exist; make it"),
-    ({"listeners": [{"address": "192.0.2.1:443"}]}, "address: 192.0.2.1:443: no interface of this machine has the address"),
+    ({"listeners": [{"address": "unix:/nowhere/s"}]}, r"listeners\[0\]\.address: /nowhere/s: its directory does not exist; make it"),
+    ({"listeners": [{"address": "192.0.2.1:443"}]}, r"listeners\[0\]\.address: 192.0.2.1:443: no interface of this machine has the address"),
 ]
 
 
@@ -282,7 +321,7 @@ def test_what_only_root_may_do_is_a_remark(place, directory, ca):
     done = place.check(*AS_NOBODY, **over)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    for key in ("pid_file", "secret_file", "admin.socket", "log.error", "bundles.main"):
+    for key in ("pid_file", "secret_file", "admin.socket", "log.error", "bundles.main.key"):
         assert len([line for line in lines if re.search(r"json:\d+:\d+: warning: %s: " % key, line)]) == 1, (key, lines)
     assert len([line for line in lines if re.search(r"warning: ca: .*pin\.pem: not for this user to read", line)]) == 2
     assert "7 warnings" in done.stdout

@@ -40,6 +40,16 @@ static const struct {
 	{"{ \"listeners\": [ { \"address\": \"*:1\", \"tls\": true, \"redirect\": \"https\" } ], \"bundles\": { \"b\": { \"combined\": \"b\" } },\n"
 	 "  \"sites\": [ { \"names\": \"a\", \"bundle\": \"b\", \"upstream\": \"nodes\" } ]" UPSTREAM " }",
 	    "c.json:1:63: listeners[0].redirect: clients speak TLS here already; redirect from a listener without \"tls\"\n"},
+	{"{ \"listeners\": 5 }", "c.json:1:16: listeners: expected a list of objects, not 5; write [ { \"address\": \"*:443\", \"tls\": true } ]\n"},
+	/* listeners that would share addresses, which the kernel gives to one only */
+	{"{ \"listeners\": [ { \"address\": \"*:1\" }, { \"address\": \"127.0.0.1:1\" } ] }",
+	    "c.json:1:53: listeners[1].address: shares addresses with \"*:1\" at c.json:1:31; keep one of the two\n"},
+	{"{ \"listeners\": [ { \"address\": \"127.0.0.1:1\" }, { \"address\": \"0.0.0.0:1\" }, { \"address\": \"[::]:1\" }, { \"address\": \"127.0.0.1:2\" },\n"
+	 "{ \"address\": \"[::1]:1\" } ] }",
+	    "c.json:1:61: listeners[1].address: shares addresses with \"127.0.0.1:1\" at c.json:1:31; keep one of the two\n"
+	    "c.json:2:14: listeners[4].address: shares addresses with \"[::]:1\" at c.json:1:89; keep one of the two\n"},
+	{"{ \"listeners\": [ { \"address\": \"unix:/a\" }, { \"address\": \"unix:/b\" } ], \"admin\": { \"socket\": \"/b\" } }",
+	    "c.json:1:57: listeners[1].address: is the admin socket already; name another path\n"},
 	/* bundles */
 	{TRY_BEGIN "\"bundles\": { \"b\": {} } }",
 	    "c.json:2:19: bundles.b: names no file; give \"certificate\" and \"key\", \"combined\", \"pkcs12\" or \"directory\"\n"},
@@ -74,6 +84,8 @@ static const struct {
 	{TRY_BEGIN "\"bundles\": { \"all\": { \"directory\": \"d\" } }, " SITE(TO_NODES "\"bundle\": [ \"all\", \"perhaps_in_it\" ]") " }",
 	    "c.json:2:105: sites[0].bundle[0]: \"all\" is a directory; name a bundle in it, or leave \"bundle\" out to take the one that "
 	    "covers the name\n"},
+	{TRY_BEGIN "\"bundles\": { \"all\": { \"directory\": \"d\" } }, " SITE(TO_NODES "\"bundle\": [ \"a\", \"b\", \"c\", \"d\", \"e\", \"f\" ]") " }",
+	    "c.json:2:125: sites[0].bundle[4]: is one too many: a site has at most 4 bundles\n"},
 	/* client certificates */
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"required\" }") " }",
 	    "c.json:2:81: sites[0].client_certificate.mode: needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": "
@@ -223,4 +235,15 @@ Test(conf_check, problems_one_by_one)
 		cr_expect(sv_eq(p.after, sv_cstr(expected[i].after)), "%.*s", SV_FMT(p.after));
 	}
 	cr_expect_eq(i, COUNTOF(expected));
+}
+
+Test(conf_check, what_hardly_was_meant_is_a_warning)
+{
+	try_text(&t, TRY_BEGIN SITE("\"routes\": [ { \"methods\": [ \"GET\", \"Get\" ], \"upstream\": \"nodes\",\n"
+		"\"path\": \"^/a\", \"rewrite\": \"b\" }, { \"path\": \"^/a\", \"rewrite\": \"$0\", \"upstream\": \"nodes\" } ]") " }");
+	cr_expect_not_null(t.conf);
+	cr_expect_str_eq(t.text,
+	    "c.json:3:27: warning: sites[0].routes[0].rewrite: begins with no slash, in place of what begins with one; a path "
+	    "without is answered 500\n"
+	    "c.json:2:62: warning: sites[0].routes[0].methods[1]: \"Get\" is not in capitals, so hardly a request matches\n");
 }

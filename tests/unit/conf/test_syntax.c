@@ -79,7 +79,7 @@ Test(conf_syntax, a_zero_byte)
 {
 	try_write_bytes(&t, "c.json", "{ \"a\":\n \0 1 }", 13);
 	try_load(&t, "c.json");
-	cr_expect_str_eq(t.text, "c.json:2:2: a zero byte; this is no text\n");
+	cr_expect_str_eq(t.text, "c.json:2:2: a zero byte; this is no text in UTF-8: save it in that encoding\n");
 }
 
 Test(conf_syntax, comments)
