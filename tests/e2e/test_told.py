@@ -11,7 +11,7 @@ import pytest
 from harness import pki, proxy, wait
 from harness.client import run
 from harness.origins import Gate
-from harness.proxy import BINARY
+from harness.proxy import BINARY, TREE
 
 # Each serves, and none is as it should be.
 WARNINGS = (
@@ -515,3 +515,13 @@ def test_status_by_a_config_that_names_no_socket(simple):
     assert done.returncode == 1
     assert "--socket PATH" in done.stderr and "bascule.json:1:1: this { is never closed" in done.stderr
     assert p.command("status", "--socket", p.admin_socket).returncode == 0
+
+
+# --- the pages that tell what stands in logs ---
+
+
+def test_every_key_of_the_access_log_is_explained():
+    explained = re.findall(r"^\| `(\w+)` \|", (TREE / "docs" / "access-log.md").read_text(), re.M)
+    source = (TREE / "src" / "proxy" / "access_log.c").read_text()
+    written = ["time"] + re.findall(r'put_(?:string|number)\(b, (?:SV\()?"(\w+)"', source)
+    assert explained == written
