@@ -22,7 +22,7 @@
 struct admin_load {
 	uint64_t at_us; /* wall clock; 0: none yet */
 	bool ok;
-	struct buf problems;          /* lines; empty: none */
+	struct conf_problems problems;
 	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
 };
 
@@ -33,6 +33,7 @@ struct admin {
 	const struct rotation_registry *rotations; /* borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
+	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
 	bool (*reload)(struct admin *a); /* fills `load`; true: in service */
 };
 

@@ -52,6 +52,30 @@ print_problems(FILE *out, const char *problems)
 }
 
 static void
+print_warnings(FILE *out, const json_t *load)
+{
+	json_int_t n = reply_number(load, "warnings");
+
+	if (n > 0)
+		(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " warning%s", n, n == 1 ? "" : "s");
+	(void)fputc('\n', out);
+}
+
+static void
+print_drain(FILE *out, const json_t *drain)
+{
+	json_int_t n = reply_number(drain, "connections");
+
+	if (!json_is_object(drain))
+		return;
+	(void)fprintf(out, "Draining: %" JSON_INTEGER_FORMAT " connection%s left, cut at ", n, n == 1 ? "" : "s");
+	print_safe(out, reply_text(drain, "until"), 0);
+	(void)fputs(" (in ", out);
+	print_duration(out, reply_number(drain, "seconds_left"));
+	(void)fputs(")\n", out);
+}
+
+static void
 print_head(FILE *out, const json_t *root)
 {
 	const json_t *last = json_object_get(root, "last_reload");
@@ -62,12 +86,14 @@ print_head(FILE *out, const json_t *root)
 	print_duration(out, reply_number(root, "uptime_seconds"));
 	(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " threads, config generation %" JSON_INTEGER_FORMAT "\n",
 	    reply_number(root, "threads"), reply_number(root, "generation"));
+	print_drain(out, json_object_get(root, "drain"));
 	if (!json_is_object(last))
 		return;
 	(void)fputs("Last reload ", out);
 	print_safe(out, reply_text(last, "at"), 0);
 	bool done = json_is_true(json_object_get(last, "ok"));
-	(void)fputs(done ? ": done\n" : ": refused, the config before it goes on\n", out);
+	(void)fputs(done ? ": done" : ": refused, the config before it goes on", out);
+	print_warnings(out, last);
 	print_problems(out, reply_text(last, "problems"));
 	print_outcomes(out, json_object_get(last, "outcomes"));
 }
@@ -224,9 +250,10 @@ admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err)
 		return false;
 	print_problems(out, reply_text(root, "problems"));
 	if (json_is_true(json_object_get(root, "ok")))
-		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT "\n", reply_number(root, "generation"));
+		(void)fprintf(out, "reloaded: config generation %" JSON_INTEGER_FORMAT, reply_number(root, "generation"));
 	else
-		(void)fputs("reload refused: the config before it goes on\n", out);
+		(void)fputs("reload refused: the config before it goes on", out);
+	print_warnings(out, root);
 	print_outcomes(out, json_object_get(root, "outcomes"));
 	json_decref(root);
 	return print_done(out, err);

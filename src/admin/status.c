@@ -59,12 +59,15 @@ static json_t *
 load(const struct admin *a)
 {
 	const struct admin_load *l = &a->load;
+	struct sv text = buf_view(&l->problems.text);
 	json_t *o = json_object();
 
 	json_put(o, "ok", json_boolean(l->ok));
 	json_put(o, "at", l->at_us != 0 ? json_wall_time(l->at_us) : json_null());
 	json_put(o, "generation", json_integer(a->snapshot != NULL ? (json_int_t)a->snapshot->generation : 0));
-	json_put(o, "problems", json_stringn(l->problems.data != NULL ? l->problems.data + l->problems.head : "", buf_len(&l->problems)));
+	json_put(o, "errors", json_integer(l->problems.errors));
+	json_put(o, "warnings", json_integer(l->problems.warnings));
+	json_put(o, "problems", json_stringn(text.n > 0 ? text.p : "", text.n));
 	json_put(o, "outcomes", outcomes(&l->outcomes));
 	return o;
 }
@@ -174,6 +177,19 @@ counters(const struct admin *a)
 	return o;
 }
 
+/* Those of the admin socket do not count: nobody waits for them. */
+static json_t *
+drain(const struct admin *a)
+{
+	uint64_t now = clock_wall_us(), until = a->drain_until_us;
+	json_t *o = json_object();
+
+	json_put(o, "connections", json_integer((json_int_t)admin_sum(a, offsetof(struct counters, connections_open))));
+	json_put(o, "until", json_wall_time(until));
+	json_put(o, "seconds_left", json_integer((json_int_t)(until > now ? (until - now) / 1000000 : 0)));
+	return o;
+}
+
 char *
 admin_status_json(const struct admin *a)
 {
@@ -184,7 +200,9 @@ admin_status_json(const struct admin *a)
 	json_put(o, "pid", json_integer(getpid()));
 	json_put(o, "uptime_seconds", json_integer((json_int_t)((clock_wall_us() - a->started_us) / 1000000)));
 	json_put(o, "threads", json_integer(a->n_threads));
-	json_put(o, "draining", json_boolean(a->n_threads > 0 && __atomic_load_n(&a->threads[0]->shared->draining, __ATOMIC_RELAXED)));
+	json_put(o, "draining", json_boolean(a->drain_until_us != 0));
+	if (a->drain_until_us != 0)
+		json_put(o, "drain", drain(a));
 	json_put(o, "generation", json_integer((json_int_t)s->generation));
 	json_put(o, "last_reload", load(a));
 	json_put(o, "listeners", listeners(s->conf));

@@ -147,12 +147,12 @@ add_bundle(struct allow *a, const struct conf_bundle *b)
 }
 
 static void
-add_address(struct allow *a, const char *address, int backlog, unsigned mode)
+add_address(struct allow *a, const char *address, struct allow_socket how)
 {
 	struct allowed *e = add(a, address, ALLOW_LISTEN);
 
 	if (e != NULL)
-		e->socket = (struct allow_socket){backlog, mode};
+		e->socket = how;
 }
 
 static void
@@ -163,7 +163,7 @@ add_admin_socket(struct allow *a, const char *path)
 	if (address == NULL)
 		a->failed = true;
 	else
-		add_address(a, address, ADMIN_BACKLOG, ADMIN_MODE);
+		add_address(a, address, (struct allow_socket){ADMIN_BACKLOG, ADMIN_MODE, true});
 }
 
 bool
@@ -183,7 +183,8 @@ allow_what_is_named(struct allow *a, const struct conf *conf)
 	add(a, conf->log.access, ALLOW_APPEND);
 	for (size_t i = 0; i < conf->n_listeners; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
-		add_address(a, l->address, (int)MIN_OF(l->backlog, (uint64_t)INT32_MAX), LISTENER_MODE);
+		int backlog = (int)MIN_OF(l->backlog, (uint64_t)INT32_MAX);
+		add_address(a, l->address, (struct allow_socket){backlog, LISTENER_MODE, false});
 	}
 	if (conf->admin_socket != NULL)
 		add_admin_socket(a, conf->admin_socket);

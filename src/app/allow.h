@@ -31,6 +31,7 @@ bool allow_append(const struct allow *a, const char *path);
 struct allow_socket {
 	int backlog;
 	unsigned mode; /* of the file of a Unix socket */
+	bool lasting;  /* the admin socket: kept to the end, whatever a later config says, and while we drain */
 };
 bool allow_listen(const struct allow *a, const char *address, struct allow_socket *out);
 

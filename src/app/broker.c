@@ -82,24 +82,34 @@ broker_abandon(struct broker *b)
 void
 broker_close_sockets(struct broker *b)
 {
-	sockets_close(&b->sockets);
+	sockets_drain(&b->sockets);
 	b->closed = true;
+}
+
+/* Under a service manager they are sockets, which can not be opened by name. */
+int
+broker_is_own_log(const char *path)
+{
+	return strcmp(path, "/dev/stdout") == 0 ? STDOUT_FILENO : strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
+}
+
+bool
+broker_can_be_log(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+		return err_set(err, "%s: a log can not be a FIFO, whose opening waits for a reader; name a file", path);
+	return true;
 }
 
 int
 broker_open_log(const char *path, struct err *err)
 {
-	int ours = strcmp(path, "/dev/stdout") == 0 ? STDOUT_FILENO : strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
-	struct stat st;
+	int ours = broker_is_own_log(path);
 
-	/* Under a service manager they are sockets, which can not be opened by name. */
-	if (ours < 0) {
-		if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
-			err_set(err, "%s: a log can not be a FIFO, whose opening waits for a reader; name a file", path);
-			return -1;
-		}
-		return files_direct()->open_append(files_direct(), path, err);
-	}
+	if (ours < 0)
+		return broker_can_be_log(path, err) ? files_direct()->open_append(files_direct(), path, err) : -1;
 	int fd = fcntl(ours, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		err_set(err, "%s: %s", path, strerror(errno));

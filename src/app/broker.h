@@ -49,10 +49,16 @@ MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m, in
 void broker_commit(struct broker *b);
 void broker_abandon(struct broker *b);
 
-/* Close the listening sockets and open no more. */
+/* Close the listening sockets, but for the admin socket, and open no more. */
 void broker_close_sockets(struct broker *b);
 
 /* A descriptor to append to a log file; "/dev/stdout" and "/dev/stderr" are ours. -1 with err set. */
 int broker_open_log(const char *path, struct err *err);
+
+/* Which of our own descriptors a path stands for; -1: none. */
+int broker_is_own_log(const char *path);
+
+/* False, with err set, for what must not even be opened. */
+bool broker_can_be_log(const char *path, struct err *err);
 
 #endif

@@ -7,14 +7,18 @@
 #include "proxy/snapshot.h"
 
 /*
- * Build what a worker would build of it, and throw it all away again: bundles, pins, CRLs and CAs are loaded, patterns
+ * Look at what a start opens (app/check_start.h), and build what a worker would build of it, and throw it all away again: bundles, pins, CRLs and CAs are loaded, patterns
  * and field edits compiled, names of servers looked up. What a load would refuse is an error in `problems`, and so is a
- * bundle that can not be loaded; names that no certificate covers are warned about. True: no error was added. Takes
- * over `conf`, also when it is refused. Looks up names, so it may take its time.
+ * bundle that can not be loaded; names that no certificate covers are warned about. What this user may
+ * not read, not being root, is a warning. Takes over `conf`, which may be what is left of one at fault (conf_load_sound()): then
+ * `problems` has errors already. Looks up names, so it may take its time.
  */
-bool worker_check(struct conf *conf, struct conf_problems *problems);
+void worker_check(struct conf *conf, struct conf_problems *problems);
 
-/* What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon. */
+/*
+ * What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon or
+ * stand in the wrong order.
+ */
 void worker_warnings(const struct snapshot *s, struct conf_problems *problems);
 
 #endif

@@ -46,6 +46,7 @@ MUST_CHECK bool cli_options(struct cli_options *o, unsigned takes, int argc, cha
 struct admin_reply;
 
 /* Ask the running proxy that the options name. False with err set. */
-MUST_CHECK bool cli_ask(const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err);
+MUST_CHECK bool cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply,
+    struct err *err);
 
 #endif

@@ -14,38 +14,50 @@ fail(const char *command, const char *text)
 	return CLI_FAILED;
 }
 
-/* Where the running proxy listens: as told, or as its config says. */
+/* As its config says, which may be broken by now: the proxy goes on by the one that it was started with. */
 static bool
-find_socket(const struct cli_options *o, char out[SOCKET_PATH_SIZE], struct err *err)
+read_socket(const char *command, const char *config, char out[SOCKET_PATH_SIZE], struct err *err)
 {
+	struct arena arena = ARENA_EMPTY;
 	struct conf_problems problems;
-	struct conf *conf = NULL;
-	const char *path = o->socket;
 	bool ok;
 
 	conf_problems_init(&problems);
-	if (path == NULL && (conf = conf_load(files_direct(), o->config, &problems)) != NULL)
-		path = conf->admin_socket;
-	if (o->socket == NULL && conf == NULL)
+	const char *path = conf_find_admin_socket(files_direct(), config, &arena, &problems);
+	struct sv wrong = buf_view(&problems.text);
+	if (path == NULL && problems.errors > 0)
 		ok = err_set(err, "%s can not be read; name the admin socket with --socket PATH. What is wrong:\n%.*s",
-		    o->config, (int)MIN_OF(buf_len(&problems.text), (size_t)400), buf_view(&problems.text).p);
+		    config, (int)MIN_OF(wrong.n, (size_t)400), wrong.p);
 	else if (path == NULL)
-		ok = err_set(err, "%s has no admin.socket: add one and restart, or name one with --socket PATH", o->config);
+		ok = err_set(err, "%s has no admin.socket: add one and restart, or name one with --socket PATH", config);
 	else if (!sv_copy(sv_cstr(path), out, SOCKET_PATH_SIZE))
 		ok = err_set(err, "%s: the path of a socket has at most %d bytes", path, SOCKET_PATH_SIZE - 1);
 	else
 		ok = true;
-	conf_free(conf);
+	if (ok && problems.errors > 0)
+		(void)fprintf(stderr, "bascule %s: %s is broken, see `bascule check`; asking at %s, which it names\n",
+		    command, config, out);
 	conf_problems_free(&problems);
+	arena_free(&arena);
 	return ok;
 }
 
+/* Where the running proxy listens: as told, or as its config says. */
+static bool
+find_socket(const char *command, const struct cli_options *o, char out[SOCKET_PATH_SIZE], struct err *err)
+{
+	if (o->socket == NULL)
+		return read_socket(command, o->config, out, err);
+	return sv_copy(sv_cstr(o->socket), out, SOCKET_PATH_SIZE) ||
+	       err_set(err, "%s: the path of a socket has at most %d bytes", o->socket, SOCKET_PATH_SIZE - 1);
+}
+
 bool
-cli_ask(const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err)
+cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err)
 {
 	char socket[SOCKET_PATH_SIZE];
 
-	return find_socket(o, socket, err) && admin_request(socket, method, path, reply, err);
+	return find_socket(command, o, socket, err) && admin_request(socket, method, path, reply, err);
 }
 
 /* Parse the options, send the request and have the reply printed by `print`, whose value is the exit status. */
@@ -59,7 +71,7 @@ ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
 
 	if (!cli_options(&o, takes, argc, argv))
 		return CLI_USAGE;
-	if (!cli_ask(&o, method, path, &reply, &err))
+	if (!cli_ask(argv[0], &o, method, path, &reply, &err))
 		return fail(argv[0], err.text);
 	int status = print(&reply, o.json, &err);
 	admin_reply_free(&reply);

@@ -44,12 +44,14 @@ cli_check(int argc, char **argv)
 		return CLI_USAGE;
 	log_init("check", LOG_WARNING);
 	conf_problems_init(&problems);
-	struct conf *conf = conf_load(files_direct(), o.config, &problems);
-	if (conf != NULL)
+	struct conf *conf = conf_load_sound(files_direct(), o.config, &problems);
+	if (conf != NULL) {
 		n = (struct counts){conf->n_listeners, conf->n_sites, conf->n_bundles, conf->n_upstreams};
-	bool ok = conf != NULL && worker_check(conf, &problems);
+		worker_check(conf, &problems);
+	}
 	(void)fprintf(stderr, "%.*s", SV_FMT(buf_view(&problems.text)));
 	print_verdict(o.config, &n, &problems);
+	int status = problems.errors == 0 ? CLI_OK : CLI_FAILED;
 	conf_problems_free(&problems);
-	return ok ? CLI_OK : CLI_FAILED;
+	return status;
 }

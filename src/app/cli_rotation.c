@@ -143,7 +143,7 @@ cli_rotation(int argc, char **argv)
 		return usage("--to goes with rollback, --compromised with retire");
 	if (!make_path(path, order, &a))
 		return usage("the name is too long");
-	if (!cli_ask(&o, order->method, path, &reply, &err)) {
+	if (!cli_ask("rotation", &o, order->method, path, &reply, &err)) {
 		(void)fprintf(stderr, "bascule rotation: %s\n", err.text);
 		return CLI_FAILED;
 	}

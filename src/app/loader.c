@@ -1,6 +1,5 @@
 #include "app/loader.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,13 +11,11 @@
 
 /* --- what a load reports ------------------------------------------------------------------------------------ */
 
-enum { PROBLEMS_MAX = 256 * 1024 };
-
 static void
 reset_report(struct admin_load *r)
 {
-	buf_clear(&r->problems);
-	buf_init(&r->problems, PROBLEMS_MAX);
+	conf_problems_free(&r->problems);
+	conf_problems_init(&r->problems);
 	tls_outcomes_free(&r->outcomes);
 	r->outcomes = (struct tls_outcomes){.n = 0};
 	r->at_us = clock_wall_us();
@@ -26,34 +23,21 @@ reset_report(struct admin_load *r)
 }
 
 static void
-add_problems(struct admin_load *r, const struct conf_problems *problems)
+log_problems(const struct conf_problems *problems)
 {
-	struct sv lines = buf_view(&problems->text);
+	struct sv rest = buf_view(&problems->text);
+	struct conf_problem p;
 
-	if (lines.n > 0 && !buf_append(&r->problems, lines.p, lines.n))
-		log_error("more problems than the report has room for");
+	while (conf_problems_next(&rest, &p))
+		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
 }
 
 static void
-add_problem(struct admin_load *r, const char *text)
+log_report(const struct admin_load *r)
 {
-	if (!buf_printf(&r->problems, "%s\n", text))
-		log_error("%s", text); /* the reply has no room for it, the log has */
-}
+	const struct tls_outcomes *o = &r->outcomes;
 
-static void
-log_lines(struct sv text, bool refused)
-{
-	while (text.p != NULL && text.n > 0) {
-		struct sv line = sv_cut(&text, '\n');
-		if (line.n > 0)
-			log_line(refused ? LOG_ERROR : LOG_WARNING, "%.*s", SV_FMT(line));
-	}
-}
-
-static void
-log_outcomes(const struct tls_outcomes *o)
-{
+	log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
 		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
@@ -124,17 +108,47 @@ open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, str
 
 /* --- logs --------------------------------------------------------------------------------------------------- */
 
-static void
-open_error_log(struct loader *l, const struct conf_log *c)
-{
-	struct err err = {""};
-	int fd = c->error != NULL ? l->files->open_append(l->files, c->error, &err) : STDERR_FILENO;
+/* Those of a config, opened before it is in service: one whose logs can not be written is refused. -1: none. */
+struct logs {
+	int error, access;
+};
 
+static bool
+open_log(struct loader *l, const struct conf *c, const char *const *path, const char *key, int *fd)
+{
+	struct conf_where at = conf_place(&c->at, path);
+	struct err err = {""};
+
+	*fd = *path != NULL ? l->files->open_append(l->files, *path, &err) : -1;
+	if (*path == NULL || *fd >= 0)
+		return true;
+	conf_error(&l->admin.load.problems, &at, key, "%s", err.text);
+	return false;
+}
+
+static bool
+open_logs(struct loader *l, const struct conf *c, struct logs *out)
+{
+	bool ok = open_log(l, c, &c->log.error, "log.error", &out->error);
+
+	return open_log(l, c, &c->log.access, "log.access", &out->access) && ok;
+}
+
+static void
+use_error_log(const struct conf_log *c, struct logs *logs)
+{
 	log_set_level(c->level);
-	if (fd >= 0)
-		log_set_fd(fd);
-	else
-		log_error("the error log stays where it was: %s", err.text);
+	log_set_fd(logs->error >= 0 ? logs->error : STDERR_FILENO);
+	logs->error = -1;
+}
+
+static void
+close_logs(struct logs *logs)
+{
+	if (logs->error >= 0)
+		close(logs->error);
+	if (logs->access >= 0)
+		close(logs->access);
 }
 
 /* --- one load ----------------------------------------------------------------------------------------------- */
@@ -203,28 +217,37 @@ bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
 	return ok;
 }
 
-/* Build from `conf` and bring it into service; the report is filled. What is read is noted in `record`. */
-static bool
-load_conf(struct loader *l, struct snap_conf *conf, struct record *record, struct conf_problems *problems)
+static struct snapshot *
+build(struct loader *l, struct snap_conf *conf, struct record *record)
 {
 	struct admin_load *r = &l->admin.load;
 	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
 	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store};
-	struct err err = {""};
-	struct snapshot *s = snapshot_build(conf, &in, problems, &r->outcomes);
+	struct snapshot *s = snapshot_build(conf, &in, &r->problems, &r->outcomes);
 
 	if (s != NULL)
-		worker_warnings(s, problems);
-	add_problems(r, problems);
-	if (s == NULL) {
-		if (problems->errors == 0 && r->outcomes.failed > 0)
-			add_problem(r, "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+		worker_warnings(s, &r->problems);
+	else if (r->problems.errors == 0 && r->outcomes.failed > 0)
+		conf_error(&r->problems, NULL, NULL,
+		    "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+	else if (r->problems.errors == 0)
+		conf_error(&r->problems, NULL, NULL, "out of memory");
+	return s;
+}
+
+/* Build from `conf` and bring it into service; the report is filled. What is read is noted in `record`. */
+static bool
+load_conf(struct loader *l, struct snap_conf *conf, struct record *record)
+{
+	struct snapshot *s = build(l, conf, record);
+	struct err err = {""};
+
+	if (s == NULL)
 		return false;
-	}
-	bool ok = bring_into_service(l, s, &err);
-	if (!ok)
-		add_problem(r, err.text);
-	return ok;
+	if (bring_into_service(l, s, &err))
+		return true;
+	conf_error(&l->admin.load.problems, NULL, NULL, "%s", err.text);
+	return false;
 }
 
 /* What is in service was made of `record`, which is taken over: hand it all to the supervisor. */
@@ -248,27 +271,27 @@ hand_over(struct loader *l, struct record *record)
 }
 
 static struct snap_conf *
-read_conf(struct loader *l, struct files *files, struct conf_problems *problems)
+read_conf(struct loader *l, struct files *files)
 {
+	struct conf_problems *problems = &l->admin.load.problems;
 	struct err err = {""};
-
-	if (!control_refresh(l->control, &err)) {
-		/* The supervisor's message is cut to what fits: read it ourselves for the whole of it. */
-		struct conf *c = conf_load(l->files, l->config_path, problems);
-		if (c != NULL || problems->errors == 0)
-			add_problem(&l->admin.load, err.text);
-		conf_free(c);
-		return NULL;
-	}
+	/* The supervisor's message is cut to what fits: when it refuses, read it ourselves for the whole of it. */
+	bool allowed = control_refresh(l->control, &err);
 	struct conf *c = conf_load(files, l->config_path, problems);
-	return c != NULL ? snap_conf_new(c) : NULL;
+
+	if (!allowed && (c != NULL || problems->errors == 0))
+		conf_error(problems, NULL, NULL, "%s", err.text);
+	if (allowed && c != NULL)
+		return snap_conf_new(c);
+	conf_free(c);
+	return NULL;
 }
 
 /* Say which of the changed keys wait for a restart. */
 static void
 compare_with_start(struct loader *l)
 {
-	char keys[256], text[512];
+	char keys[256];
 
 	if (l->started == NULL) {
 		l->started = snap_conf_ref(l->snapshot->shared);
@@ -277,8 +300,45 @@ compare_with_start(struct loader *l)
 	conf_needs_restart(l->started->conf, l->snapshot->conf, keys, sizeof(keys));
 	if (keys[0] == '\0')
 		return;
-	(void)snprintf(text, sizeof(text), "warning: these have changed and take effect only at a restart: %s", keys);
-	add_problem(&l->admin.load, text);
+	conf_warning(&l->admin.load.problems, NULL, NULL, "these have changed and take effect only at a restart: %s", keys);
+}
+
+/* Asked for once: it holds until a restart, and what is derived from it as well. A worker's death is no restart. */
+static bool
+have_secret(struct loader *l, const struct conf *c)
+{
+	struct conf_where at = conf_place(&c->at, &c->secret_file);
+	struct err err = {""};
+
+	if (l->rotations.registry != NULL)
+		return true;
+	if (l->kept.secret.n > 0)
+		l->secret = l->kept.secret;
+	if ((l->secret.n > 0 || control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) &&
+	    rotations_init(&l->rotations, l->background->loop, &l->secret, l->threads.shared.rotation_key, &err)) {
+		l->admin.rotations = l->rotations.registry;
+		return true;
+	}
+	conf_error(&l->admin.load.problems, &at, "secret_file", "%s", err.text);
+	return false;
+}
+
+static bool
+load_with_logs(struct loader *l, struct snap_conf *shared, struct record *record)
+{
+	const struct conf *c = shared->conf;
+	struct logs logs = {-1, -1};
+	bool first = l->snapshot == NULL, ok = open_logs(l, c, &logs);
+
+	if (ok && first)
+		use_error_log(&c->log, &logs); /* what the first load has to tell belongs there, too */
+	ok = ok && have_secret(l, c) && load_conf(l, shared, record);
+	if (ok && !first)
+		use_error_log(&c->log, &logs);
+	if (ok)
+		threads_log(&l->threads, logs.access, c->log.format);
+	close_logs(&logs);
+	return ok;
 }
 
 static bool
@@ -286,35 +346,23 @@ load(struct loader *l)
 {
 	struct admin_load *r = &l->admin.load;
 	struct record *record = record_new();
-	struct conf_problems problems;
 	struct snap_conf *conf = NULL;
 
 	reset_report(r);
-	conf_problems_init(&problems);
 	if (record == NULL)
-		add_problem(r, "out of memory");
-	else if ((conf = read_conf(l, record_note(record, l->files, NULL), &problems)) == NULL)
-		add_problems(r, &problems);
-	if (conf != NULL && l->snapshot == NULL)
-		open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
-	r->ok = conf != NULL && load_conf(l, conf, record, &problems);
+		conf_error(&r->problems, NULL, NULL, "out of memory");
+	else
+		conf = read_conf(l, record_note(record, l->files, NULL));
+	r->ok = conf != NULL && load_with_logs(l, conf, record);
 	if (r->ok) {
 		hand_over(l, record);
-		log_set_level(l->snapshot->conf->log.level);
 		compare_with_start(l);
 	} else {
 		record_free(record);
 	}
 	snap_conf_unref(conf);
-	conf_problems_free(&problems);
+	log_report(r);
 	return r->ok;
-}
-
-static void
-tell(const struct admin_load *r)
-{
-	log_lines(buf_view(&r->problems), !r->ok);
-	log_outcomes(&r->outcomes);
 }
 
 bool
@@ -322,15 +370,20 @@ loader_reload(struct loader *l)
 {
 	bool ok = load(l);
 
-	tell(&l->admin.load);
-	if (ok) {
-		loader_open_logs(l);
+	if (ok)
 		log_notice("generation %llu is in service", (unsigned long long)l->generation);
-	} else {
+	else
 		log_error("reload refused: generation %llu stays in service", (unsigned long long)l->generation);
-	}
 	control_reloaded(l->control, ok, NULL);
 	return ok;
+}
+
+void
+loader_refuse(struct loader *l, const char *why)
+{
+	reset_report(&l->admin.load);
+	conf_error(&l->admin.load.problems, NULL, NULL, "%s", why);
+	log_report(&l->admin.load);
 }
 
 /* Is it what the last look already told? Then nobody wants to read it again every few seconds. */
@@ -355,7 +408,6 @@ loader_refresh_bundles(struct loader *l)
 	struct err err = {""};
 	struct tls_store *store =
 	    tls_store_load(l->snapshot->conf, l->snapshot->store, l->files, l->background->tls, &outcomes, &err);
-	struct conf_problems problems;
 
 	if (store == NULL) {
 		log_error("looking for changed certificates: %s", err.text);
@@ -369,36 +421,38 @@ loader_refresh_bundles(struct loader *l)
 	struct admin_load *r = &l->admin.load;
 	struct record *record = record_copy(l->record); /* the config is not read again */
 	reset_report(r);
-	conf_problems_init(&problems);
 	if (record == NULL)
-		add_problem(r, "out of memory");
-	r->ok = record != NULL && load_conf(l, l->snapshot->shared, record, &problems);
-	conf_problems_free(&problems);
+		conf_error(&r->problems, NULL, NULL, "out of memory");
+	r->ok = record != NULL && load_conf(l, l->snapshot->shared, record);
 	if (r->ok)
 		hand_over(l, record);
 	else
 		record_free(record);
-	tell(r);
+	log_report(r);
 	if (r->ok)
 		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return r->ok;
 }
 
+/* What can not be opened stays as it was, and the rest is opened: this comes after the files were moved. */
 void
 loader_open_logs(struct loader *l)
 {
 	const struct conf_log *c = &l->snapshot->conf->log;
 	struct err err = {""};
-	int fd = -1;
+	int error = c->error != NULL ? l->files->open_append(l->files, c->error, &err) : -1;
 
-	open_error_log(l, c);
-	if (c->access != NULL && (fd = l->files->open_append(l->files, c->access, &err)) < 0) {
-		log_error("requests are logged where they were before, if anywhere: %s", err.text);
-		return;
-	}
-	threads_log(&l->threads, fd, c->format);
-	if (fd >= 0)
-		close(fd);
+	if (error >= 0)
+		log_set_fd(error);
+	else if (c->error != NULL)
+		log_error("the error log stays where it was: %s", err.text);
+	int access = c->access != NULL ? l->files->open_append(l->files, c->access, &err) : -1;
+	if (access >= 0)
+		threads_log(&l->threads, access, c->format);
+	else if (c->access != NULL)
+		log_error("the access log stays where it was: %s", err.text);
+	if (access >= 0)
+		close(access);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -427,16 +481,6 @@ inherit(struct loader *l)
 	l->follows = l->kept.store != NULL;
 }
 
-/* The secret is one of the things that change with a restart only, and a worker's death is none. */
-static bool
-find_secret(struct loader *l, struct err *err)
-{
-	if (l->kept.secret.n == 0)
-		return control_secret(l->control, l->secret.bytes, &l->secret.n, err);
-	l->secret = l->kept.secret;
-	return true;
-}
-
 /* From the copies of its files, and with its bundles. */
 static struct snapshot *
 rebuild(struct loader *l, struct conf_problems *problems)
@@ -450,7 +494,6 @@ rebuild(struct loader *l, struct conf_problems *problems)
 
 	if (conf == NULL)
 		return NULL;
-	open_error_log(l, &conf->conf->log);
 	struct snapshot *s = snapshot_build(conf, &in, problems, &none);
 	snap_conf_unref(conf);
 	return s;
@@ -467,17 +510,17 @@ go_on(struct loader *l)
 	conf_problems_init(&problems);
 	l->generation = l->kept.generation - 1; /* it is no new one */
 	struct snapshot *s = rebuild(l, &problems);
-	bool ok = s != NULL && bring_into_service(l, s, &err);
-	tell(&l->admin.load);
+	bool ok = s != NULL && have_secret(l, s->conf) && bring_into_service(l, s, &err);
 	if (ok) {
 		hand_over(l, l->kept.record);
 		l->kept.record = NULL;
 		log_set_level(l->snapshot->conf->log.level);
+		loader_open_logs(l);
 		compare_with_start(l);
 		log_error("the config on the disk is refused: generation %llu, which the worker before had in service, goes on",
 		    (unsigned long long)l->generation);
 	} else {
-		log_lines(buf_view(&problems.text), true);
+		log_problems(&problems);
 		log_error("what the worker before had in service can not be brought back: %s", err.text);
 	}
 	conf_problems_free(&problems);
@@ -487,22 +530,10 @@ go_on(struct loader *l)
 static bool
 begin(struct loader *l)
 {
-	struct err err = {""};
-
 	inherit(l);
-	if (!find_secret(l, &err)) {
-		log_error("%s", err.text);
-		return false;
-	}
-	if (!rotations_init(&l->rotations, l->background->loop, &l->secret, l->threads.shared.rotation_key, &err)) {
-		log_error("%s", err.text);
-		return false;
-	}
-	l->admin.rotations = l->rotations.registry;
-	if (!load(l) && l->follows)
-		return go_on(l);
-	tell(&l->admin.load);
-	return l->admin.load.ok;
+	if (load(l))
+		return true;
+	return l->follows && go_on(l);
 }
 
 bool
@@ -521,7 +552,6 @@ loader_begin(struct loader *l)
 		return false;
 	l->admin.threads = l->threads.px;
 	l->admin.n_threads = l->threads.n;
-	loader_open_logs(l);
 	return true;
 }
 
@@ -535,6 +565,6 @@ loader_end(struct loader *l)
 	record_free(l->record);
 	snap_conf_unref(l->started);
 	tls_outcomes_free(&l->admin.load.outcomes);
-	buf_clear(&l->admin.load.problems);
+	conf_problems_free(&l->admin.load.problems);
 	explicit_bzero(&l->secret, sizeof(l->secret));
 }

@@ -43,13 +43,16 @@ MUST_CHECK bool loader_begin(struct loader *l);
 /* Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. */
 bool loader_reload(struct loader *l);
 
+/* A load that is not even tried: the report says why. */
+void loader_refuse(struct loader *l, const char *why);
+
 /*
  * Look at the files of the bundles only, the config as it is; quiet when nothing has changed. For the watch. True: something
  * new is in service.
  */
 bool loader_refresh_bundles(struct loader *l);
 
-/* Open the log files of the config in service (again). */
+/* Open the log files of the config in service again, after they were moved. */
 void loader_open_logs(struct loader *l);
 
 void loader_end(struct loader *l);

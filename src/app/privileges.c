@@ -53,11 +53,22 @@ identity_find(struct identity *id, const char *user, const char *group, struct e
 		return false;
 	if (group != NULL && !find_group(group, &id->gid, err))
 		return false;
-	if (!root && (id->uid != geteuid() || id->gid != getegid()))
-		return err_set(err, "only root can run a worker as another user: start as root, or remove \"user\"");
-	if (root && id->uid == 0)
-		log_warning("the worker runs as root, so a fault in it endangers the machine; name another \"user\"");
 	return true;
+}
+
+bool
+identity_is_possible(const struct identity *id, struct err *err)
+{
+	return id->change || (id->uid == geteuid() && id->gid == getegid()) ||
+	       err_set(err, "only root can run a worker as another user: start as root, or remove \"user\"");
+}
+
+const char *
+identity_warning(const struct identity *id)
+{
+	return id->change && id->uid == 0
+	    ? "the worker runs as root, so a fault in it endangers the machine; name another \"user\""
+	    : NULL;
 }
 
 bool

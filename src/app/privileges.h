@@ -17,9 +17,15 @@ struct identity {
 
 /*
  * By the config's user and group, names or numbers, each NULL when not given: as root "nobody" and the group of the
- * user. Not being root, only ourselves can be asked for. False with err set.
+ * user. False with err set.
  */
 MUST_CHECK bool identity_find(struct identity *id, const char *user, const char *group, struct err *err);
+
+/* Not being root, only ourselves can be asked for. False with err set. */
+MUST_CHECK bool identity_is_possible(const struct identity *id, struct err *err);
+
+/* What should be said of it; NULL: nothing. */
+const char *identity_warning(const struct identity *id);
 
 /* Become it for good, and gain nothing by any exec from here on. In the child, before its exec. */
 MUST_CHECK bool identity_take(const struct identity *id, struct err *err);

@@ -30,16 +30,19 @@ ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Out of the way first: one may have the number that the other is to get. */
 static bool
-pass_descriptor(int socket)
+pass_descriptors(int socket)
 {
-	if (socket == WORKER_CONTROL_FD) {
-		if (fcntl(socket, F_SETFD, 0) != 0)
-			return false;
-	} else if (dup2(socket, WORKER_CONTROL_FD) < 0) {
+	int control = fcntl(socket, F_DUPFD, WORKER_LOG_FD + 1), log = fcntl(log_fd(), F_DUPFD, WORKER_LOG_FD + 1);
+
+	if (control < 0 || log < 0)
 		return false;
-	}
-	return close_range(WORKER_CONTROL_FD + 1, ~0U, 0) == 0;
+	log_set_fd(log);
+	if (dup2(control, WORKER_CONTROL_FD) < 0 || dup2(log, WORKER_LOG_FD) < 0)
+		return false;
+	log_set_fd(WORKER_LOG_FD);
+	return close_range(WORKER_LOG_FD + 1, ~0U, 0) == 0;
 }
 
 /*
@@ -70,8 +73,7 @@ become_worker(const char *config_path, const struct identity *id, int socket)
 		log_error("%s", err.text);
 		_exit(WORKER_EXIT_CONFIG);
 	}
-	log_set_fd(STDERR_FILENO); /* ours is about to be closed */
-	if (pass_descriptor(socket))
+	if (pass_descriptors(socket))
 		exec_self((char *const *)(uintptr_t)arguments);
 	log_error("can not start the worker: %s; user %u must be able to execute the program", strerror(errno),
 	    (unsigned)id->uid);

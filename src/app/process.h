@@ -9,11 +9,12 @@
 #include "app/privileges.h"
 #include "base/err.h"
 
-enum { WORKER_CONTROL_FD = 3 }; /* where a worker finds its socket */
+/* Where a worker finds its socket, and the error log, until it has read from the config which one is its own. */
+enum { WORKER_CONTROL_FD = 3, WORKER_LOG_FD = 4 };
 
 /*
- * Fork and exec this very program as `bascule worker -c CONFIG_PATH`, with one end of a new socket as descriptor 3 and
- * no other beyond standard error. *socket is the other end. -1 with err set.
+ * Fork and exec this very program as `bascule worker -c CONFIG_PATH`, with one end of a new socket as descriptor 3, the
+ * error log as 4 and no other beyond standard error. *socket is the other end. -1 with err set.
  */
 pid_t process_start_worker(const char *config_path, const struct identity *id, int *socket, struct err *err);
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/log.h"
 
 bool
@@ -57,7 +58,7 @@ make(const char *path, struct err *err)
 }
 
 static bool
-read_open(int fd, const char *path, unsigned char *out, size_t *n, struct err *err)
+read_open(int fd, const char *path, unsigned char *out, size_t *n, bool *exposed, struct err *err)
 {
 	struct stat st;
 
@@ -66,8 +67,7 @@ read_open(int fd, const char *path, unsigned char *out, size_t *n, struct err *e
 	if (st.st_size < SECRET_FILE_MIN || st.st_size > SECRET_FILE_MAX)
 		return err_set(err, "%s: the secret has %lld bytes, but %d to %d are needed; remove it to have one made",
 		    path, (long long)st.st_size, SECRET_FILE_MIN, SECRET_FILE_MAX);
-	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		log_warning("%s: others than its owner may use the secret; chmod 600 it", path);
+	*exposed = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
 	ssize_t got = read(fd, out, SECRET_FILE_MAX);
 	if (got != st.st_size)
 		return err_set(err, "%s: can not read the secret: %s", path, got < 0 ? strerror(errno) : "it is changing");
@@ -75,20 +75,50 @@ read_open(int fd, const char *path, unsigned char *out, size_t *n, struct err *e
 	return true;
 }
 
+enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
+
+static bool
+refuse(const char *path, struct err *err)
+{
+	int error = errno;
+
+	err_set(err, "%s: can not open the secret file: %s", path, strerror(error));
+	errno = error;
+	return false;
+}
+
 bool
 secret_file_read(const char *path, unsigned char *out, size_t *n, struct err *err)
 {
-	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	int fd = open(path, flags);
+	int fd = open(path, OPEN_FLAGS);
+	bool exposed = false;
 
 	if (fd < 0 && errno == ENOENT) {
 		if (!make(path, err))
 			return false;
-		fd = open(path, flags);
+		fd = open(path, OPEN_FLAGS);
 	}
 	if (fd < 0)
-		return err_set(err, "%s: can not open the secret file: %s", path, strerror(errno));
-	bool ok = read_open(fd, path, out, n, err);
+		return refuse(path, err);
+	bool ok = read_open(fd, path, out, n, &exposed, err);
 	close(fd);
+	if (ok && exposed)
+		log_warning(SECRET_FILE_EXPOSED, path);
+	return ok;
+}
+
+bool
+secret_file_check(const char *path, bool *exposed, struct err *err)
+{
+	unsigned char bytes[SECRET_FILE_MAX];
+	int fd = open(path, OPEN_FLAGS);
+	size_t n;
+
+	*exposed = false;
+	if (fd < 0)
+		return errno == ENOENT ? files_can_make(path, err) : refuse(path, err);
+	bool ok = read_open(fd, path, bytes, &n, exposed, err);
+	close(fd);
+	explicit_bzero(bytes, sizeof(bytes));
 	return ok;
 }

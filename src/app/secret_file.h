@@ -14,6 +14,12 @@ enum { SECRET_FILE_MIN = 32, SECRET_FILE_MADE = 64, SECRET_FILE_MAX = 512 }; /* 
  */
 MUST_CHECK bool secret_file_read(const char *path, unsigned char *out, size_t *n, struct err *err);
 
+/* Could it be read, or made? Changes nothing. `exposed`: others than its owner may use it. False with err set, errno kept. */
+MUST_CHECK bool secret_file_check(const char *path, bool *exposed, struct err *err);
+
+/* What is said then, of a path. */
+#define SECRET_FILE_EXPOSED "%s: others than its owner may use the secret; chmod 600 it"
+
 MUST_CHECK bool secret_random(unsigned char *out, size_t n, struct err *err);
 
 #endif

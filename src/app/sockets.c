@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,15 +15,33 @@ struct socket_entry {
 	char *address; /* owned */
 	unsigned index;
 	int fd;
+	bool lasting;
+	dev_t device; /* of the file of a Unix socket */
+	ino_t inode;
 };
+
+/* Of a Unix socket; NULL: it is none. */
+static const char *
+path_of(const struct socket_entry *e)
+{
+	return sv_starts(sv_cstr(e->address), SV("unix:")) ? e->address + strlen("unix:") : NULL;
+}
+
+static bool
+is_ours(const struct socket_entry *e)
+{
+	struct stat st;
+
+	return path_of(e) != NULL && lstat(path_of(e), &st) == 0 && st.st_dev == e->device && st.st_ino == e->inode;
+}
 
 static void
 close_entry(struct sockets *s, size_t i)
 {
 	struct socket_entry *e = &s->v[i];
 
-	if (sv_starts(sv_cstr(e->address), SV("unix:")))
-		(void)unlink(e->address + strlen("unix:"));
+	if (is_ours(e)) /* as long as it is open, no other file gets its inode */
+		(void)unlink(path_of(e));
 	close(e->fd);
 	free(e->address);
 	s->v[i] = s->v[--s->n];
@@ -80,8 +99,11 @@ sockets_get(struct sockets *s, const char *address, unsigned index, unsigned cou
 		return -1;
 	}
 	for (size_t i = s->n; i-- > 0;) {
-		if (strcmp(s->v[i].address, address) != 0)
+		if (strcmp(s->v[i].address, address) != 0) {
+			if (how->lasting && s->v[i].lasting)
+				close_entry(s, i); /* there is one; a new worker has left the other */
 			continue;
+		}
 		if (s->v[i].index == index)
 			return s->v[i].fd;
 		if (s->v[i].index >= count)
@@ -99,7 +121,13 @@ sockets_get(struct sockets *s, const char *address, unsigned index, unsigned cou
 		free(name);
 		return -1;
 	}
-	s->v[s->n++] = (struct socket_entry){name, index, fd};
+	struct socket_entry *e = &s->v[s->n++];
+	*e = (struct socket_entry){.address = name, .index = index, .fd = fd, .lasting = how->lasting};
+	struct stat st;
+	if (path_of(e) != NULL && lstat(path_of(e), &st) == 0) {
+		e->device = st.st_dev;
+		e->inode = st.st_ino;
+	}
 	return fd;
 }
 
@@ -109,8 +137,19 @@ sockets_keep(struct sockets *s, const struct allow *allow)
 	struct allow_socket how;
 
 	for (size_t i = s->n; i-- > 0;)
-		if (!allow_listen(allow, s->v[i].address, &how))
+		if (!s->v[i].lasting && !allow_listen(allow, s->v[i].address, &how))
 			close_entry(s, i);
+}
+
+void
+sockets_drain(struct sockets *s)
+{
+	for (size_t i = s->n; i-- > 0;) {
+		if (!s->v[i].lasting)
+			close_entry(s, i);
+		else if (is_ours(&s->v[i]))
+			net_listen_give_way(path_of(&s->v[i]));
+	}
 }
 
 void

@@ -29,10 +29,13 @@ enum { SOCKETS_PER_ADDRESS = 1024 }; /* a worker has fewer threads */
 int sockets_get(struct sockets *s, const char *address, unsigned index, unsigned count, const struct allow_socket *how,
     unsigned patience_ms, struct err *err);
 
-/* Close those whose address `allow` does not name. */
+/* Close those whose address `allow` does not name; a lasting one stays. */
 void sockets_keep(struct sockets *s, const struct allow *allow);
 
-/* Close all; the files of Unix sockets are removed. */
+/* Close all but the lasting ones, whose paths whoever starts next may have. */
+void sockets_drain(struct sockets *s);
+
+/* Close all. The files of Unix sockets are removed, unless another process has put its own there. */
 void sockets_close(struct sockets *s);
 
 #endif

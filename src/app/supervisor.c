@@ -121,7 +121,7 @@ static void
 on_worker_end(struct supervisor *s, int status)
 {
 	uint64_t now = clock_mono_ms(), lived = now - s->worker.started_ms;
-	char how[128];
+	char how[128], in[CLOCK_DURATION_SIZE];
 
 	describe_end(status, how, sizeof(how));
 	if (s->worker.socket >= 0)
@@ -138,8 +138,8 @@ on_worker_end(struct supervisor *s, int status)
 		break;
 	case SERVING:
 		s->start_at = now + backoff_next(&s->backoff, lived);
-		log_error("worker %d %s; connections wait, the next worker starts in %llu ms", pid, how,
-		    (unsigned long long)(s->start_at - now));
+		log_error("worker %d %s; connections wait, the next worker starts in %s", pid, how,
+		    clock_duration(s->start_at - now, in));
 		sdnotify_status(&s->notify, "The worker died and is being replaced");
 		break;
 	case ENDING:
@@ -183,6 +183,7 @@ on_ready(struct supervisor *s)
 	error_log_follow(&s->log, &conf_of(s)->log);
 	if (s->phase == STARTING) {
 		s->phase = SERVING;
+		log_echo(false);
 		s->broker.patience_ms = 0;
 		log_notice("ready: %s, worker %d", s->broker.config_path, (int)s->worker.pid);
 	} else {
@@ -283,10 +284,12 @@ stop(struct supervisor *s, int signo)
 static void
 drain(struct supervisor *s)
 {
+	char limit[CLOCK_DURATION_SIZE];
+
 	if (s->phase == ENDING)
 		return;
-	log_notice("SIGQUIT: draining: no new connections, up to %llu ms for what is in flight",
-	    (unsigned long long)conf_of(s)->drain);
+	log_notice("SIGQUIT: draining: no new connections, up to %s for what is in flight",
+	    clock_duration(conf_of(s)->drain, limit));
 	sdnotify_stopping(&s->notify, "Draining");
 	s->phase = ENDING;
 	s->kill_at = clock_mono_ms() + conf_of(s)->drain + STOP_GRACE_MS;
@@ -419,9 +422,9 @@ prepare(struct supervisor *s)
 	const struct conf *conf = conf_of(s);
 	struct err err = {""};
 
-	if (!identity_find(&s->identity, conf->user, conf->group, &err) ||
-	    !pidfile_take(&s->pidfile, conf->pid_file, &err) ||
-	    !error_log_open(&s->log, &conf->log, &err)) {
+	/* The log first: what else is refused belongs there as well. */
+	if (!error_log_open(&s->log, &conf->log, &err) || !identity_find(&s->identity, conf->user, conf->group, &err) ||
+	    !identity_is_possible(&s->identity, &err) || !pidfile_take(&s->pidfile, conf->pid_file, &err)) {
 		log_error("%s", err.text);
 		return false;
 	}
@@ -429,6 +432,8 @@ prepare(struct supervisor *s)
 		log_error("can not watch for signals: %s", strerror(errno));
 		return false;
 	}
+	if (identity_warning(&s->identity) != NULL)
+		log_warning("%s", identity_warning(&s->identity));
 	privileges_raise_limits();
 	return true;
 }
@@ -440,11 +445,9 @@ read_config(struct supervisor *s, const char *path)
 
 	conf_problems_init(&problems);
 	bool ok = broker_init(&s->broker, path, &problems);
-	if (problems.errors + problems.warnings > 0)
-		(void)fprintf(stderr, "%.*s", SV_FMT(buf_view(&problems.text)));
-	if (!ok)
-		(void)fprintf(stderr, "bascule: %s is refused: %u error%s; `bascule check -c %s` tells when all is well\n",
-		    path, problems.errors, problems.errors == 1 ? "" : "s", path);
+	if (!ok) /* warnings alone are the worker's to log */
+		(void)fprintf(stderr, "%.*sbascule: %s is refused: %u error%s; `bascule check -c %s` tells when all is well\n",
+		    SV_FMT(buf_view(&problems.text)), path, problems.errors, problems.errors == 1 ? "" : "s", path);
 	conf_problems_free(&problems);
 	return ok;
 }
@@ -455,6 +458,7 @@ supervisor_run(const char *config_path)
 	struct supervisor s = {.worker.socket = -1, .pidfile = PIDFILE_NONE, .signals = -1, .phase = STARTING};
 
 	log_init("bascule", LOG_NOTICE);
+	log_echo(true); /* until a worker serves */
 	umask(027);
 	sdnotify_init(&s.notify);
 	s.status = read_config(&s, config_path) && prepare(&s) ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum { SETTLE_MS = 100 }; /* key and certificate are written one after the other */
@@ -38,9 +39,11 @@ on_event(struct net_watch *n, int fd)
 static void
 tell_unwatched(const char *directory, const char *why, uint64_t poll)
 {
+	char every[CLOCK_DURATION_SIZE];
+
 	if (poll != 0)
-		log_notice("%s can not be watched by the worker's user (%s): changes there are noticed every %llu ms, or at SIGHUP",
-		    directory, why, (unsigned long long)poll);
+		log_notice("%s can not be watched by the worker's user (%s): changes there are noticed every %s, or at SIGHUP",
+		    directory, why, clock_duration(poll, every));
 	else
 		log_warning("%s can not be watched by the worker's user (%s), and \"reload\" has \"poll\": 0: changes there are noticed "
 		            "at SIGHUP only", directory, why);

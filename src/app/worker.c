@@ -1,9 +1,11 @@
 /* worker.c: the background thread of the worker: it starts the others, obeys the supervisor and answers the admin. */
 #include "app/worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 
+#include "app/process.h"
 #include "app/watcher.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,7 +26,8 @@ static void
 on_drain_timer(struct net_timer *t)
 {
 	struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
-	uint64_t open = __atomic_load_n(&w->loader.threads.shared.connections, __ATOMIC_RELAXED);
+	/* Those of the loop threads: whoever asks for the status is not waited for. */
+	uint64_t open = admin_sum(&w->loader.admin, offsetof(struct counters, connections_open));
 	struct px_thread *background = w->loader.background;
 
 	if (open > 0 && net_loop_now(background->loop) < w->drain_until) {
@@ -40,11 +43,13 @@ static void
 begin_drain(struct worker *w)
 {
 	uint64_t ms = w->loader.snapshot->conf->drain;
+	char limit[CLOCK_DURATION_SIZE];
 
 	if (w->drain_until != 0)
 		return;
-	log_notice("draining: what is in flight has %llu ms to end", (unsigned long long)ms);
+	log_notice("draining: what is in flight has %s to end", clock_duration(ms, limit));
 	w->drain_until = net_loop_now(w->loader.background->loop) + ms;
+	w->loader.admin.drain_until_us = clock_wall_us() + ms * 1000;
 	threads_drain(&w->loader.threads);
 	net_timer_set(&w->drain_timer, 1);
 }
@@ -98,8 +103,12 @@ reload_and_obey(struct admin *a)
 {
 	struct loader *l = CONTAINER_OF(a, struct loader, admin);
 	struct worker *w = CONTAINER_OF(l, struct worker, loader);
-	bool ok = loader_reload(l);
 
+	if (w->drain_until != 0) {
+		loader_refuse(l, "the proxy is draining and takes no new config");
+		return false;
+	}
+	bool ok = loader_reload(l);
 	watcher_update(&w->watcher);
 	obey_all(w);
 	return ok;
@@ -141,6 +150,7 @@ serve(struct worker *w)
 	}
 	watcher_start(&w->watcher, l);
 	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
+	log_echo(false);
 	control_ready(l->control);
 	obey_all(w);
 	net_loop_run(loop);
@@ -158,6 +168,9 @@ worker_main(int fd, const char *config_path)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes fails a log line, or what is kept for the next worker, and no more */
+	if (fcntl(WORKER_LOG_FD, F_SETFD, FD_CLOEXEC) == 0)
+		log_set_fd(WORKER_LOG_FD);
+	log_echo(true); /* until it serves */
 	w.loader.config_path = config_path;
 	w.loader.control = control_attach(fd, &err);
 	if (w.loader.control != NULL)

@@ -4,7 +4,6 @@
 
 #include "balance/algorithm.h"
 #include "base/arena.h"
-#include "base/log.h"
 
 struct upstream {
 	const struct conf_upstream *conf;
@@ -48,7 +47,7 @@ same_server(const struct upstream *u, const char *address)
 
 /* Blocks for the resolver when the address is a name. */
 static void
-set_addresses(struct upstream_server *s, const char *upstream, const struct upstream *previous)
+set_addresses(struct upstream_server *s, const struct upstream *previous, struct conf_problems *problems)
 {
 	struct err err = {""};
 	struct sv address = sv_cstr(s->conf->address);
@@ -65,7 +64,7 @@ set_addresses(struct upstream_server *s, const char *upstream, const struct upst
 		s->n_addresses = before->n_addresses;
 		memcpy(s->addresses, before->addresses, sizeof(s->addresses));
 	}
-	log_warning("upstream %s: server %s: %s; %s", upstream, s->conf->address, err.text,
+	conf_warning(problems, &s->conf->at, "servers", "%s; %s", err.text,
 	    s->n_addresses > 0 ? "its last addresses stay in use" : "it is left out until the next reload");
 }
 
@@ -101,7 +100,7 @@ set_cookie(struct upstream_server *s, struct arena *arena, const struct conf_ups
 
 static bool
 add_server(struct upstream *u, const struct conf_server *conf, struct server_registry *registry,
-    const struct upstream *previous, const struct secret *secret, struct err *err)
+    const struct upstream *previous, const struct secret *secret, struct conf_problems *problems, struct err *err)
 {
 	struct upstream_server *s = &u->servers[u->n];
 
@@ -112,13 +111,13 @@ add_server(struct upstream *u, const struct conf_server *conf, struct server_reg
 	u->n++; /* from here on upstream_free() releases it */
 	if (!set_host(s, u->conf->name, err))
 		return false;
-	set_addresses(s, u->conf->name, previous);
+	set_addresses(s, previous, problems);
 	return !u->conf->sticky.present || set_cookie(s, &u->arena, u->conf, secret, err);
 }
 
 struct upstream *
 upstream_new(const struct conf_upstream *conf, struct server_registry *registry, const struct upstream *previous,
-    const struct secret *secret, struct err *err)
+    const struct secret *secret, struct conf_problems *problems, struct err *err)
 {
 	if (conf->n_servers > UPSTREAM_SERVERS_MAX) {
 		err_set(err, "upstream %s: %zu servers; at most %d are possible", conf->name, conf->n_servers,
@@ -133,7 +132,7 @@ upstream_new(const struct conf_upstream *conf, struct server_registry *registry,
 	u->conf = conf;
 	u->algorithm = algorithms[conf->balance];
 	for (size_t i = 0; i < conf->n_servers; i++) {
-		if (!add_server(u, &conf->servers[i], registry, previous, secret, err)) {
+		if (!add_server(u, &conf->servers[i], registry, previous, secret, problems, err)) {
 			upstream_free(u);
 			return NULL;
 		}

@@ -28,13 +28,13 @@ struct upstream_server {
 struct upstream; /* the algorithm's table inside */
 
 /*
- * Resolve (blocking) and prepare. A server whose name does not resolve is left out with a line in the log; `previous`
- * (may be NULL) lends its addresses then. `conf` must outlive the upstream. NULL with err set when memory is out,
+ * Resolve (blocking) and prepare. A server whose name does not resolve is left out with a warning in `problems`;
+ * `previous` (may be NULL) lends its addresses then. `conf` must outlive the upstream. NULL with err set when memory is out,
  * nothing can be derived from the secret, there are more than UPSTREAM_SERVERS_MAX servers, or an
  * address or the cookie is malformed.
  */
 struct upstream *upstream_new(const struct conf_upstream *conf, struct server_registry *registry,
-    const struct upstream *previous, const struct secret *secret, struct err *err);
+    const struct upstream *previous, const struct secret *secret, struct conf_problems *problems, struct err *err);
 void upstream_free(struct upstream *u); /* NULL is fine */
 
 const struct conf_upstream *upstream_conf(const struct upstream *u);

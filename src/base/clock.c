@@ -32,3 +32,18 @@ clock_text(uint64_t wall_us, char out[CLOCK_TEXT_SIZE])
 		date[0] = '\0';
 	(void)snprintf(out, CLOCK_TEXT_SIZE, "%s.%03uZ", date, (unsigned)(wall_us / 1000 % 1000));
 }
+
+const char *
+clock_duration(uint64_t ms, char out[CLOCK_DURATION_SIZE])
+{
+	static const struct {
+		uint64_t ms;
+		const char *unit;
+	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+	size_t i = ms == 0 ? 3 : 0; /* nothing is 0 of any unit: of seconds */
+
+	while (ms % units[i].ms != 0)
+		i++;
+	(void)snprintf(out, CLOCK_DURATION_SIZE, "%llu%s", (unsigned long long)(ms / units[i].ms), units[i].unit);
+	return out;
+}

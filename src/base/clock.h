@@ -20,4 +20,9 @@ enum { CLOCK_TEXT_SIZE = 32 };
 /* "2026-11-21T10:20:30.123Z" into `out`. */
 void clock_text(uint64_t wall_us, char out[CLOCK_TEXT_SIZE]);
 
+enum { CLOCK_DURATION_SIZE = 24 };
+
+/* A duration as the config writes it, in the largest unit that leaves no rest: "10s", "90s", "1500ms", "0s". */
+const char *clock_duration(uint64_t ms, char out[CLOCK_DURATION_SIZE]);
+
 #endif

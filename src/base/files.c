@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -209,6 +210,28 @@ files_read(struct files *f, const char *path, struct buf *out, struct file_stamp
 	if (ok && stamp != NULL)
 		*stamp = stamp_of(&st);
 	return ok;
+}
+
+bool
+files_can_make(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+	char directory[PATH_MAX];
+
+	if (!sv_copy(slash != NULL ? sv_of(path, n) : SV("."), directory, sizeof(directory))) {
+		errno = ENAMETOOLONG;
+		return fail(err, path);
+	}
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		return true;
+	int e = errno;
+	if (e == ENOENT)
+		err_set(err, "%s: its directory does not exist; make it", path);
+	else
+		err_set(err, "%s: can not be made there: %s", path, strerrordesc_np(e));
+	errno = e;
+	return false;
 }
 
 void

@@ -56,6 +56,9 @@ struct files *files_direct(void);
  */
 MUST_CHECK bool files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
 
+/* Could this process make a file at `path`? Its directory decides. False with `err` set, errno kept. Makes nothing. */
+MUST_CHECK bool files_can_make(const char *path, struct err *err);
+
 bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
 
 /* Overwrite, then free, what held a secret. The compiler does not remove it. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +21,7 @@ static struct {
 	const char *program;
 	int level; /* enum log_level; read without a lock */
 	int fd;
+	bool echo, elsewhere; /* wanted; the log is another file than standard error */
 	pthread_mutex_t lock; /* guards fd against being closed under a writer */
 } logger = {.program = "bascule", .level = LOG_NOTICE, .fd = STDERR_FILENO, .lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -42,15 +44,38 @@ log_set_level(enum log_level level)
 	__atomic_store_n(&logger.level, (int)level, __ATOMIC_RELAXED);
 }
 
+static bool
+is_elsewhere(int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) != 0 || fstat(STDERR_FILENO, &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino;
+}
+
 void
 log_set_fd(int fd)
 {
 	pthread_mutex_lock(&logger.lock);
 	int old = logger.fd;
 	logger.fd = fd;
+	logger.elsewhere = is_elsewhere(fd);
 	pthread_mutex_unlock(&logger.lock);
 	if (old != STDERR_FILENO && old != fd)
 		close(old);
+}
+
+int
+log_fd(void)
+{
+	return logger.fd;
+}
+
+void
+log_echo(bool on)
+{
+	pthread_mutex_lock(&logger.lock);
+	logger.echo = on;
+	pthread_mutex_unlock(&logger.lock);
 }
 
 bool
@@ -91,6 +116,8 @@ log_line(enum log_level level, const char *fmt, ...)
 	line[len++] = '\n';
 	pthread_mutex_lock(&logger.lock);
 	ssize_t written = write(logger.fd, line, len);
+	if (logger.echo && logger.elsewhere && level <= LOG_WARNING)
+		written = write(STDERR_FILENO, line, len);
 	pthread_mutex_unlock(&logger.lock);
 	(void)written; /* a log that can not be written can not be complained of */
 }

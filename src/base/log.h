@@ -35,6 +35,15 @@ void log_set_level(enum log_level level);
 /* Write to fd from now on; takes ownership and closes the one before unless that was standard error. */
 void log_set_fd(int fd);
 
+/* What lines are written to now. Borrowed. */
+int log_fd(void);
+
+/*
+ * While a start has not succeeded yet: errors and warnings go to standard error, too, when the log is another file.
+ * Whoever has started it looks there.
+ */
+void log_echo(bool on);
+
 bool log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -47,9 +47,9 @@ check_given(const struct checker *c, const void *field)
 }
 
 bool
-check_sound(const struct checker *c, const struct conf_where *at)
+check_sound(const struct checker *c, const void *field)
 {
-	const struct conf_place *place = reader_place(c->r, at);
+	const struct conf_place *place = reader_place(c->r, field);
 
 	return place != NULL && !place->text->nodes[place->node].faulty;
 }
@@ -120,11 +120,64 @@ check_known(struct checker *c, struct check_name *names, const char *const *name
 
 /* --- listeners --- */
 
+struct host_port {
+	struct sv host; /* with its brackets */
+	uint64_t port;
+};
+
+/* False: it is a Unix socket. */
+static bool
+split_address(const char *address, struct host_port *out)
+{
+	struct sv s = sv_cstr(address);
+	const char *colon = strrchr(address, ':');
+
+	if (sv_starts(s, SV("unix:")) || colon == NULL)
+		return false;
+	out->host = sv_of(s.p, (size_t)(colon - s.p));
+	return sv_u64(sv_cstr(colon + 1), &out->port);
+}
+
+/* "*" covers every address, 0.0.0.0 those of IPv4, [::] those of IPv6. */
+static bool
+covers(struct sv a, struct sv b)
+{
+	bool six = b.n > 0 && b.p[0] == '[';
+
+	return sv_eq(a, b) || sv_eq(a, SV("*")) || sv_eq(a, six ? SV("[::]") : SV("0.0.0.0"));
+}
+
+/* The kernel would give the port to one of them only. */
+static void
+check_overlap(struct checker *c, const struct conf_listener *l)
+{
+	struct host_port a, b;
+
+	if (l->address == NULL || !split_address(l->address, &a))
+		return;
+	for (const struct conf_listener *o = c->conf->listeners; o < l; o++) {
+		if (o->address == NULL || strcmp(o->address, l->address) == 0 || !split_address(o->address, &b) ||
+		    a.port != b.port || !(covers(a.host, b.host) || covers(b.host, a.host)))
+			continue;
+		const struct conf_place *place = reader_place(c->r, &o->address);
+		struct conf_where at = place != NULL ? conf_text_where(place->text, place->node) : o->at;
+		check_error(c, &l->address, "shares addresses with \"%s\" at %s:%u:%u; keep one of the two", o->address,
+		    at.file, at.line, at.column);
+		return;
+	}
+}
+
 static void
 check_listener(struct checker *c, const struct conf_listener *l, struct check_name **addresses)
 {
+	const char *admin = c->conf->admin_socket;
+
 	if (l->address != NULL)
 		check_unique(c, addresses, l->address, &l->address, "the address of a listener");
+	check_overlap(c, l);
+	if (l->address != NULL && admin != NULL && sv_starts(sv_cstr(l->address), SV("unix:")) &&
+	    strcmp(l->address + strlen("unix:"), admin) == 0)
+		check_error(c, &l->address, "is the admin socket already; name another path");
 	if (l->tls && l->redirect != CONF_REDIRECT_NONE)
 		check_error(c, &l->redirect,
 		    "clients speak TLS here already; redirect from a listener without \"tls\"");
@@ -149,10 +202,10 @@ check_listeners(struct checker *c)
 	bool served = has_certificate(c);
 
 	if (c->conf->n_listeners == 0 && !check_given(c, &c->conf->listeners))
-		conf_error(c->r->problems, &(struct conf_where){c->conf->files.v[0], 0, 0}, "listeners",
+		conf_error(c->r->problems, &c->conf->at, "listeners",
 		    "there is none: say where clients connect, as in \"listeners\": [ { \"address\": \"*:443\", "
 		    "\"tls\": true } ]");
-	else if (c->conf->n_listeners == 0)
+	else if (c->conf->n_listeners == 0 && check_sound(c, &c->conf->listeners))
 		check_error(c, &c->conf->listeners, "is empty: say where clients connect");
 	for (size_t i = 0; i < c->conf->n_listeners; i++) {
 		const struct conf_listener *l = &c->conf->listeners[i];

@@ -39,8 +39,8 @@ void check_warning(struct checker *c, const void *field, const char *fmt, ...) P
 
 /* Was this field given in a file, rightly or wrongly? */
 bool check_given(const struct checker *c, const void *field);
-/* No fault was found in the object of this `at`. */
-bool check_sound(const struct checker *c, const struct conf_where *at);
+/* It was given, as an object by its `at`, and no fault was found in it. */
+bool check_sound(const struct checker *c, const void *field);
 
 /* Enter a name given at `field`. False, with an error, when it was entered before. `what`: "a bundle". */
 bool check_unique(struct checker *c, struct check_name **names, const char *name, const void *field, const char *what);

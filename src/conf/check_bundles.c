@@ -36,12 +36,12 @@ first_given(const struct checker *c, const struct conf_bundle *b, const struct f
 }
 
 static void
-check_whole(struct checker *c, const struct conf_bundle *b, const struct form *f, const char *given)
+check_whole(struct checker *c, const struct conf_bundle *b, const struct form *f, unsigned given)
 {
 	for (unsigned i = 0; i < f->needed; i++) {
 		if (check_given(c, field_of(b, f->offsets[i])))
 			continue;
-		check_error(c, &b->at, "has \"%s\", but \"%s\" is missing%s", given, f->keys[i],
+		check_error(c, field_of(b, f->offsets[given]), "needs \"%s\" beside it, which is missing%s", f->keys[i],
 		    i == 1 ? "; a file with both goes into \"combined\"" : "");
 		return;
 	}
@@ -51,19 +51,19 @@ static void
 check_form(struct checker *c, const struct conf_bundle *b)
 {
 	const struct form *form = NULL;
-	const char *given = NULL;
+	unsigned given = 0; /* the first of its keys */
 
 	for (size_t i = 0; i < COUNTOF(forms); i++) {
 		int k = first_given(c, b, &forms[i]);
 		if (k < 0)
 			continue;
 		if (form != NULL) {
-			check_error(c, &b->at, "has both \"%s\" and \"%s\"; a bundle is %s or %s", given,
-			    forms[i].keys[k], form->name, forms[i].name);
+			check_error(c, field_of(b, forms[i].offsets[k]), "can not stand beside \"%s\"; a bundle is %s or %s",
+			    form->keys[given], form->name, forms[i].name);
 			return;
 		}
 		form = &forms[i];
-		given = form->keys[k];
+		given = (unsigned)k;
 	}
 	if (form == NULL)
 		check_error(c, &b->at,

@@ -9,7 +9,8 @@ check_names(struct checker *c, const struct conf_site *s, const struct conf_site
 	for (size_t i = 0; i < s->names.n; i++)
 		check_unique(c, &c->sites, s->names.v[i], &s->names.v[i], "a name of a site");
 	if (s->names.n == 0 && !s->is_default && check_sound(c, &s->at))
-		check_error(c, &s->at, "has no \"names\"; give it some, or \"default\": true");
+		check_error(c, check_given(c, &s->names) ? (const void *)&s->names : &s->at,
+		    "has no \"names\"; give it some, or \"default\": true");
 	if (!s->is_default)
 		return;
 	if (*preset == NULL) {
@@ -34,6 +35,9 @@ directory_named(const struct checker *c, const char *name)
 static void
 check_site_bundles(struct checker *c, const struct conf_site *s)
 {
+	if (s->bundles.n > CONF_SITE_BUNDLES_MAX)
+		check_error(c, &s->bundles.v[CONF_SITE_BUNDLES_MAX], "is one too many: a site has at most %d bundles",
+		    CONF_SITE_BUNDLES_MAX);
 	for (size_t i = 0; i < s->bundles.n; i++) {
 		const char *const *name = &s->bundles.v[i];
 		if (directory_named(c, *name) != NULL)
@@ -55,13 +59,12 @@ check_client(struct checker *c, const struct conf_client_certificate *cl)
 	if (cl->at.file == NULL || !check_sound(c, &cl->at))
 		return;
 	if (cl->mode != CONF_CLIENT_NONE && cl->n_pins == 0)
-		check_error(c, &cl->at,
-		    "has no \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": \"devices-ca.pem\" } "
+		check_error(c, check_given(c, &cl->pins) ? (const void *)&cl->pins : &cl->mode,
+		    "needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": \"devices-ca.pem\" } "
 		    "]");
 	else if (cl->mode == CONF_CLIENT_NONE && (cl->n_pins > 0 || cl->crls.n > 0))
-		check_error(c, &cl->at,
-		    "has \"%s\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"",
-		    cl->n_pins > 0 ? "pins" : "crls");
+		check_error(c, cl->n_pins > 0 ? (const void *)&cl->pins : &cl->crls,
+		    "has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"");
 	else if (cl->crls.n == 0 && check_given(c, &cl->crl_check))
 		check_error(c, &cl->crl_check, "has no effect without \"crls\"");
 }
@@ -75,6 +78,19 @@ check_fields(struct checker *c, const struct conf_fields *f)
 			if (sv_ieq(sv_cstr(f->set[i].name), sv_cstr(f->remove.v[j])))
 				check_error(c, &f->remove.v[j], "\"%s\" is set as well; to set a field replaces it",
 				    f->remove.v[j]);
+}
+
+/* Methods are told apart by case (RFC 9110, 9.1), and no client sends these. */
+static void
+check_methods(struct checker *c, const struct conf_strings *methods)
+{
+	for (size_t i = 0; i < methods->n; i++)
+		for (const char *m = methods->v[i]; *m != '\0'; m++)
+			if (*m >= 'a' && *m <= 'z') {
+				check_warning(c, &methods->v[i], "\"%s\" is not in capitals, so hardly a request matches",
+				    methods->v[i]);
+				break;
+			}
 }
 
 static bool
@@ -92,6 +108,10 @@ check_route(struct checker *c, const struct conf_site *s, const struct conf_rout
 		check_error(c, &r->at, "leads nowhere: give it or its site an \"upstream\"");
 	if (r->rewrite != NULL && r->path == NULL && !check_given(c, &r->path))
 		check_error(c, &r->rewrite, "needs \"path\": it takes the place of what that matches");
+	if (r->rewrite != NULL && r->path != NULL && strncmp(r->path, "^/", 2) == 0 && strchr("/$", r->rewrite[0]) == NULL)
+		check_warning(c, &r->rewrite, "begins with no slash, in place of what begins with one; a path without is answered "
+		    "500");
+	check_methods(c, &r->methods);
 	check_fields(c, &r->request_headers);
 	check_fields(c, &r->response_headers);
 }

@@ -17,11 +17,17 @@
 /* The value of a number that the file does not give and that inherits (limits, timeouts). */
 #define CONF_UNSET UINT64_MAX
 
+struct conf_places;
+
 /* Where an object begins, for messages of those who use it later. */
 struct conf_where {
 	const char *file;
 	unsigned line, column; /* from 1 */
+	const struct conf_places *places; /* of all fields of the config; NULL: not known */
 };
+
+/* Where a field of the object at `at` was given, as long as the config lives; *at when it was not. */
+struct conf_where conf_place(const struct conf_where *at, const void *field);
 
 struct conf_strings {
 	const char **v;
@@ -145,6 +151,8 @@ struct conf_route {
 	struct conf_timeouts timeouts;
 };
 
+enum { CONF_SITE_BUNDLES_MAX = 4 };
+
 struct conf_site {
 	struct conf_where at;
 	struct conf_strings names; /* exact, or "*.suffix" for any depth below; lower case */
@@ -232,6 +240,7 @@ struct conf_reload {
 /* Keys marked "restart" in the reference take effect only when the supervisor starts anew. */
 struct conf {
 	struct arena arena;
+	struct conf_where at;         /* the first file, without a line */
 	struct conf_strings files;    /* every file that was read, absolute */
 	const char *user, *group;     /* of the worker; NULL: nobody when started as root, else unchanged */
 	uint64_t threads;             /* 0: one per processor */
@@ -254,6 +263,9 @@ struct conf {
 	size_t n_sites;
 	struct conf_upstream *upstreams;
 	size_t n_upstreams;
+	/* Lists are in the order of the files; these are for conf_bundle() and conf_upstream(). */
+	const struct conf_bundle **bundles_by_name;
+	const struct conf_upstream **upstreams_by_name;
 };
 
 /* What is wrong with a config, all of it at once, a line each: "FILE:LINE:COLUMN: KEY: what; what to do". */
@@ -265,6 +277,15 @@ struct conf_problems {
 
 void conf_problems_init(struct conf_problems *p);
 void conf_problems_free(struct conf_problems *p);
+
+/* One of the lines; `before` and `after` together are its text without the "warning: " between them. */
+struct conf_problem {
+	bool is_warning;
+	struct sv before, after; /* of an error `before` is empty */
+};
+
+/* Take the next line off `rest`, which begins as the whole text. False: there is none. */
+bool conf_problems_next(struct sv *rest, struct conf_problem *out);
 
 /* Add one; for those who find a fault in the config later (a pattern that does not compile). */
 void conf_error(struct conf_problems *p, const struct conf_where *at, const char *key, const char *fmt, ...)
@@ -278,7 +299,21 @@ void conf_warning(struct conf_problems *p, const struct conf_where *at, const ch
  * (a site's bundle, a route's upstream) are checked here too. The caller frees with conf_free().
  */
 struct conf *conf_load(struct files *files, const char *path, struct conf_problems *problems);
+
+/*
+ * The same, for one who is after all faults at once and serves nothing by it: with errors, what is left of the config
+ * without the listeners, bundles, sites and upstreams that have any. NULL only when a file can not be read or parsed.
+ */
+struct conf *conf_load_sound(struct files *files, const char *path, struct conf_problems *problems);
+
 void conf_free(struct conf *c); /* NULL is fine */
+
+/*
+ * The path of the admin socket alone, in `arena`, for those who ask the running proxy: it was started before whatever is
+ * wrong with its config now. NULL: none is named. Only what keeps files from being read or parsed is in `problems`.
+ */
+const char *conf_find_admin_socket(struct files *files, const char *path, struct arena *arena,
+    struct conf_problems *problems);
 
 /* The keys that take effect only at a restart and differ, as "threads, admin.socket"; empty when there are none. */
 void conf_needs_restart(const struct conf *running, const struct conf *loaded, char *out, size_t size);

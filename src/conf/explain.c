@@ -65,7 +65,7 @@ look_around(const struct conf_text *t, size_t position, struct around *a)
 static struct conf_where
 where_of(const struct conf_text *t, const struct token *token)
 {
-	return (struct conf_where){t->path, token->line, token->column};
+	return (struct conf_where){.file = t->path, .line = token->line, .column = token->column};
 }
 
 static struct conf_where
@@ -75,7 +75,7 @@ where_of_byte(const struct conf_text *t, size_t at)
 
 	scan_init(&s, t->json);
 	scan_to(&s, MIN_OF(at, t->json.n));
-	return (struct conf_where){t->path, s.line, s.column};
+	return (struct conf_where){.file = t->path, .line = s.line, .column = s.column};
 }
 
 /* The innermost bracket that is open; NULL: none, or too deep to be known. */
@@ -88,7 +88,7 @@ innermost(const struct around *a)
 static void
 explain_end(const struct conf_text *t, const struct around *a, struct conf_problems *problems)
 {
-	const struct conf_where whole = {t->path, 0, 0};
+	const struct conf_where whole = {.file = t->path};
 	const struct token *open = innermost(a);
 
 	if (open == NULL) {
@@ -148,9 +148,9 @@ explain_token(const struct conf_text *t, const struct around *a, bool malformed,
 	else if (ends_value(a->before.kind) && !closes && a->token.kind != ',' && a->token.kind != ':')
 		conf_error(problems, &at, NULL, "a comma is missing before this");
 	else if (open != NULL && open->kind == '{' && (a->before.kind == '{' || a->before.kind == ','))
-		conf_error(problems, &at, NULL, "%.*s where a key in double quotes is expected", SV_FMT(token));
+		conf_error(problems, &at, NULL, "'%.*s' stands where a key in double quotes is expected", SV_FMT(token));
 	else
-		conf_error(problems, &at, NULL, "%.*s where a value is expected", SV_FMT(token));
+		conf_error(problems, &at, NULL, "'%.*s' stands where a value is expected", SV_FMT(token));
 }
 
 static void

@@ -88,10 +88,11 @@ static const struct key log_keys[] = {
 	ROW_WORD("level", conf_log, level, log_level,
 	    "The least grave lines that are written. `info` has one line for each connection that ended unusually.",
 	    .preset = LOG_NOTICE, .words = level_words),
-	ROW_PATH("access", conf_log, access, "The access log, a line a request. Without it: none.",
+	ROW_PATH("access", conf_log, access, "The access log, a line a request, up to a second after its end. Without it: none.",
 	    .example = "\"/var/log/bascule/access.log\""),
 	ROW_WORD("format", conf_log, format, conf_access_format,
-	    "Of the access log: `json`, one object a line, or `combined`, as other web servers write it.",
+	    "Of the access log: `json`, one object a line, or `combined`, as other web servers write it; "
+	    "docs/access-log.md explains both.",
 	    .preset = CONF_ACCESS_JSON, WORDS("json", "combined")),
 };
 
@@ -111,7 +112,7 @@ static const struct key_object keys_log = {
 static const struct key admin_keys[] = {
 	ROW_PATH("socket", conf, admin_socket,
 	    "The Unix socket of the admin API, made with mode 0600; `bascule status` and `bascule reload` talk to "
-	    "it. Without it there is none.",
+	    "it, to the end of a drain. Without it there is none.",
 	    .flags = KEY_RESTART, .example = "\"/run/bascule/admin.sock\""),
 };
 
@@ -249,7 +250,7 @@ static const struct key top_keys[] = {
 	    .flags = KEY_RESTART, .example = "\"secret\""),
 	ROW_STRINGS("trusted_proxies", conf, trusted_proxies,
 	    "Networks of proxies in front of this one, whose `X-Forwarded-*` and `Forwarded` fields are believed. "
-	    "All others' are removed.",
+	    "All others' are removed; docs/forwarding.md tells more.",
 	    .example = "[ \"10.0.0.0/8\", \"2001:db8::/32\" ]", .check = check_network),
 	ROW_DURATION("drain_timeout", conf, drain,
 	    "How long SIGQUIT waits for requests and tunnels before it ends them.", .min = 100, .max = DAY,

@@ -234,7 +234,7 @@ static const struct key site_keys[] = {
 	    "unrecognized_name.", .preset = false,
 	    .example = "true"),
 	ROW_STRINGS("bundle", conf_site, bundles,
-	    "Names of bundles; with several, RSA and ECDSA say, the client gets what it can use. Without it: the "
+	    "Names of bundles, at most four; with several, RSA and ECDSA say, the client gets what it can use. Without it: the "
 	    "bundle of a `directory` whose certificate covers the name.",
 	    .example = "[ \"shop-ecdsa\", \"shop-rsa\" ]"),
 	ROW_OBJECT("client_certificate", conf_site, client, conf_client_certificate, keys_client_certificate,

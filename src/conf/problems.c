@@ -1,5 +1,6 @@
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "conf/config.h"
 
@@ -71,4 +72,23 @@ conf_warning(struct conf_problems *p, const struct conf_where *at, const char *k
 	va_start(ap, fmt);
 	add(p, at, key, "warning: ", fmt, ap);
 	va_end(ap);
+}
+
+bool
+conf_problems_next(struct sv *rest, struct conf_problem *out)
+{
+	static const struct sv mark = {"warning: ", 9};
+
+	if (rest->n == 0)
+		return false;
+	struct sv line = sv_cut(rest, '\n');
+	const char *colon = memmem(line.p, line.n, ": ", 2);
+	size_t place = sv_starts(line, mark) || colon == NULL ? 0 : (size_t)(colon - line.p) + 2;
+	struct sv after = sv_of(line.p + place, line.n - place);
+
+	if (sv_starts(after, mark))
+		*out = (struct conf_problem){true, sv_of(line.p, place), sv_of(after.p + mark.n, after.n - mark.n)};
+	else
+		*out = (struct conf_problem){false, SV_NONE, line};
+	return true;
 }

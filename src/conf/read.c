@@ -3,12 +3,14 @@
 #include <stdio.h>
 
 #include "base/nearest.h"
+#include "conf/places.h"
 #include "conf/value.h"
 
 void
 reader_init(struct conf_reader *r, struct conf *conf, struct conf_problems *problems)
 {
-	*r = (struct conf_reader){.conf = conf, .problems = problems, .scratch = ARENA_EMPTY};
+	*r = (struct conf_reader){.conf = conf, .problems = problems, .scratch = ARENA_EMPTY, .kept = places_new(conf)};
+	r->no_memory = r->kept == NULL;
 }
 
 void
@@ -289,9 +291,16 @@ read_pairs(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 			const char **slot = append(k, base);
 			slot[0] = pair[0];
 			slot[1] = pair[1];
+			keep_place(r, slot, at);
 		}
 		at = r->text->nodes[at].end;
 	}
+}
+
+static bool
+is_left_out(const struct conf_reader *r, uint32_t node)
+{
+	return r->sound_only && r->text->nodes[node].faulty;
 }
 
 static void
@@ -300,6 +309,8 @@ read_list(struct conf_reader *r, const struct key *k, void *base, const json_t *
 	uint32_t at = node + 1;
 
 	for (size_t i = 0; i < json_array_size(json); i++, at = r->text->nodes[at].end) {
+		if (is_left_out(r, at))
+			continue;
 		void *element = append(k, base);
 		reader_presets(k->object, element);
 		reader_object(r, r->text, k->object, element, json_array_get(json, i), at);
@@ -314,7 +325,7 @@ read_map(struct conf_reader *r, const struct key *k, void *base, json_t *json, u
 	json_t *v;
 
 	json_object_foreach(json, name, v) {
-		const char *copy = read_name(r, k, name, at);
+		const char *copy = is_left_out(r, at) ? NULL : read_name(r, k, name, at);
 		if (copy != NULL) {
 			void *element = append(k, base);
 			reader_presets(k->object, element);
@@ -381,6 +392,8 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 
 	if (!has_type(k, json)) {
 		wrong(r, k, json, node);
+		if (is_array(k) && !(k->flags & KEY_NOT_STORED) && reader_place(r, field) == NULL)
+			keep_place(r, field, node); /* it was given, if wrongly */
 	} else if (k->flags & KEY_NOT_STORED) {
 		check_unstored(r, k, json, node);
 	} else if (is_array(k)) {
@@ -462,7 +475,9 @@ reader_object(
 
 	r->text = text;
 	if (o->at != KEY_NO_FIELD) {
-		*(struct conf_where *)field_of(base, o->at) = conf_text_where(text, node);
+		struct conf_where at_object = conf_text_where(text, node);
+		at_object.places = r->kept;
+		*(struct conf_where *)field_of(base, o->at) = at_object;
 		keep_place(r, field_of(base, o->at), node);
 	}
 	if (o->present != KEY_NO_FIELD)
@@ -472,8 +487,9 @@ reader_object(
 		return;
 	}
 	if (!json_is_object(json)) {
-		wrong(r, &(struct key){.type = KEY_OBJECT, .example = o->shorthand != NULL ? o->example : NULL}, json,
-		    node);
+		/* An example of several lines would not stand in one. */
+		bool is_short = o->example != NULL && strchr(o->example, '\n') == NULL;
+		wrong(r, &(struct key){.type = KEY_OBJECT, .example = is_short ? o->example : NULL}, json, node);
 		return;
 	}
 	json_object_foreach(json, name, v) {

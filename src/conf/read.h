@@ -24,7 +24,9 @@ struct conf_reader {
 	struct conf_problems *problems;
 	struct arena scratch;      /* of the places */
 	struct conf_place *places; /* by field */
+	struct conf_places *kept;  /* where they go in the end */
 	struct conf_text *text;    /* being read */
+	bool sound_only;           /* leave out objects in which a fault was found before */
 	bool no_memory;
 };
 

@@ -121,7 +121,7 @@ refuse(const struct conf_text *t, size_t offset, const char *what, struct conf_p
 
 	scan_init(&s, t->json);
 	scan_to(&s, offset);
-	struct conf_where at = {t->path, s.line, s.column};
+	struct conf_where at = {.file = t->path, .line = s.line, .column = s.column};
 	conf_error(problems, &at, NULL, "%s", what);
 	return false;
 }
@@ -149,7 +149,7 @@ conf_text_parse(struct conf_text *t, struct conf_problems *problems)
 	if (end < n)
 		return refuse(t, end, "this comment is never closed; end it with */", problems);
 	if (n > 0 && (zero = memchr(t->json.p, '\0', n)) != NULL)
-		return refuse(t, (size_t)(zero - t->json.p), "a zero byte; this is no text", problems);
+		return refuse(t, (size_t)(zero - t->json.p), "a zero byte; this is no text in UTF-8: save it in that encoding", problems);
 	t->root = json_loadb(n > 0 ? t->json.p : "", n, JSON_REJECT_DUPLICATES, &refusal);
 	if (t->root == NULL) {
 		conf_text_explain(t, &refusal, problems);
@@ -175,7 +175,7 @@ conf_text_free(struct conf_text *t)
 struct conf_where
 conf_text_where(const struct conf_text *t, uint32_t node)
 {
-	return (struct conf_where){t->path, t->nodes[node].line, t->nodes[node].column};
+	return (struct conf_where){.file = t->path, .line = t->nodes[node].line, .column = t->nodes[node].column};
 }
 
 void
@@ -250,7 +250,8 @@ conf_text_error(struct conf_text *t, uint32_t node, struct conf_problems *proble
 void
 conf_text_key_error(struct conf_text *t, uint32_t node, struct conf_problems *problems, const char *fmt, ...)
 {
-	const struct conf_where at = {t->path, t->nodes[node].key_line, t->nodes[node].key_column};
+	const struct conf_node *n = &t->nodes[node];
+	const struct conf_where at = {.file = t->path, .line = n->key_line, .column = n->key_column};
 	va_list ap;
 
 	va_start(ap, fmt);

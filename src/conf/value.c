@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
+
 static const struct unit {
 	const char *suffix;
 	uint64_t factor;
@@ -47,13 +49,16 @@ value_number(const struct key *k, const json_t *v, uint64_t *out)
 void
 value_number_text(enum key_type type, uint64_t v, char out[VALUE_NUMBER_TEXT])
 {
-	const struct unit *units = type == KEY_DURATION ? duration_units : size_units;
-	size_t n = type == KEY_DURATION ? COUNTOF(duration_units) : type == KEY_SIZE ? COUNTOF(size_units) : 0;
+	char duration[CLOCK_DURATION_SIZE];
 
-	for (size_t i = 0; i < n; i++) {
-		if (v > 0 && v % units[i].factor == 0) {
-			(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%llu%s\"", (unsigned long long)(v / units[i].factor),
-			    units[i].suffix);
+	if (v > 0 && type == KEY_DURATION) {
+		(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%s\"", clock_duration(v, duration));
+		return;
+	}
+	for (size_t i = 0; v > 0 && type == KEY_SIZE && i < COUNTOF(size_units); i++) {
+		if (v % size_units[i].factor == 0) {
+			(void)snprintf(out, VALUE_NUMBER_TEXT, "\"%llu%s\"",
+			    (unsigned long long)(v / size_units[i].factor), size_units[i].suffix);
 			return;
 		}
 	}

@@ -38,12 +38,29 @@ open_socket(const struct net_address *a, bool any, bool share, struct err *err)
 }
 
 static void
+explain_bind_unix(const char *path, int error, struct err *err)
+{
+	struct stat st;
+
+	if (error == EADDRINUSE && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		err_set(err, "%s: a file is there that is no socket; remove it or name another path", path);
+	else if (error == EADDRINUSE)
+		err_set(err, "%s: another process listens there; stop that one or name another path", path);
+	else if (error == ENOENT)
+		err_set(err, "%s: its directory does not exist; make it", path);
+	else
+		err_set(err, "%s: can not listen: %s", path, strerror(error));
+}
+
+static void
 explain_bind(const struct net_address *a, int error, struct err *err)
 {
 	char text[NET_ADDRESS_TEXT];
 
 	net_address_text(a, true, text);
-	if (error == EADDRINUSE)
+	if (a->u.sa.sa_family == AF_UNIX)
+		explain_bind_unix(a->u.un.sun_path, error, err);
+	else if (error == EADDRINUSE)
 		err_set(err, "%s: the address is taken by another process; stop that one or choose another port", text);
 	else if (error == EACCES)
 		err_set(err, "%s: not permitted; a port below 1024 needs root or CAP_NET_BIND_SERVICE", text);
@@ -53,7 +70,19 @@ explain_bind(const struct net_address *a, int error, struct err *err)
 		err_set(err, "%s: can not listen: %s", text, strerror(error));
 }
 
-/* A socket file that nobody listens on is left over from a process that was killed. */
+/* To a socket file the sticky bit means nothing else. */
+enum { GIVES_WAY = S_ISVTX };
+
+void
+net_listen_give_way(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)chmod(path, (st.st_mode & 07777) | GIVES_WAY); /* else it stays taken until we end */
+}
+
+/* A socket file that nobody listens on is left over from a process that was killed; one may be given up by its owner. */
 static void
 remove_stale_socket(const struct net_address *a)
 {
@@ -62,6 +91,10 @@ remove_stale_socket(const struct net_address *a)
 	/* Connecting to any other kind of file is refused as well: it must not cost one that was named by mistake. */
 	if (lstat(a->u.un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
 		return;
+	if ((st.st_mode & GIVES_WAY) != 0) {
+		(void)unlink(a->u.un.sun_path);
+		return;
+	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
@@ -109,6 +142,27 @@ net_listen_is_free(const struct net_address *a, bool any, struct err *err)
 		explain_bind(a, errno, err);
 	close(fd);
 	return !taken;
+}
+
+bool
+net_listen_is_possible(const struct net_address *a, bool any, struct err *err)
+{
+	struct net_address some = *a;
+
+	if (a->u.sa.sa_family == AF_INET)
+		some.u.in.sin_port = 0;
+	else if (a->u.sa.sa_family == AF_INET6)
+		some.u.in6.sin6_port = 0;
+	else
+		return true; /* the directory of a Unix socket tells */
+	int fd = open_socket(&some, any, false, err);
+	if (fd < 0)
+		return false;
+	bool ok = bind(fd, &some.u.sa, some.length) == 0;
+	if (!ok)
+		explain_bind(a, errno, err);
+	close(fd);
+	return ok;
 }
 
 static bool

@@ -25,10 +25,19 @@ struct net_listener {
 int net_listen(const struct net_address *a, bool any, int backlog, unsigned mode, struct err *err);
 
 /*
+ * From now on the next process that wants the path of this Unix socket may take it, although we still listen there: its
+ * net_listen() then puts its own file in the place of ours.
+ */
+void net_listen_give_way(const char *path);
+
+/*
  * Does nobody else listen there? SO_REUSEPORT lets a second process of the same user share a port unnoticed: ask
  * before the first socket of an address is opened. False with err set.
  */
 bool net_listen_is_free(const struct net_address *a, bool any, struct err *err);
+
+/* Has this machine such an address at all? Asks at no port in particular. False with err set. */
+bool net_listen_is_possible(const struct net_address *a, bool any, struct err *err);
 
 MUST_CHECK bool net_listener_start(struct net_listener *l, struct net_loop *loop, int fd);
 void net_listener_stop(struct net_listener *l); /* leaves the descriptor open: others may go on accepting */

@@ -2,7 +2,8 @@
  * access_log.h: one line a request, in JSON or the combined form.
  *
  * Lines gather in the thread's buffer and are written with one write(2) that
- * ends at a line, when the buffer is full and once a second. What came from
+ * ends at a line, when the buffer is full and once a second: a line comes up to
+ * a second late. What came from
  * a peer is escaped, so a client can not forge a line or a field.
  */
 #ifndef BASCULE_PROXY_ACCESS_LOG_H

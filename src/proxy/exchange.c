@@ -283,12 +283,13 @@ count_failure(struct exchange *x, const char *why)
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
 	uint64_t now = net_loop_now(x->thread->loop);
+	char left_out[CLOCK_DURATION_SIZE];
 
 	counter_add(&x->thread->counters.origin_failures, 1);
 	log_warning("origin %s of upstream \"%s\": %s", server->conf->address, conf->name, why);
 	if (server_failed(server->state, now, conf->eject.failures, conf->eject.time))
-		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %llu ms", server->conf->address,
-		    conf->name, (unsigned long long)conf->eject.failures, (unsigned long long)conf->eject.time);
+		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %s", server->conf->address,
+		    conf->name, (unsigned long long)conf->eject.failures, clock_duration(conf->eject.time, left_out));
 }
 
 void

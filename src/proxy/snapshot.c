@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 
 static struct files *
 trust_files(const struct snapshot_inputs *in)
@@ -29,7 +28,7 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 	struct snap_upstream *u = &s->upstreams[i];
 	struct err err = {""};
 
-	u->balance = upstream_new(c, in->registry, old != NULL ? old->balance : NULL, in->secret, &err);
+	u->balance = upstream_new(c, in->registry, old != NULL ? old->balance : NULL, in->secret, problems, &err);
 	if (u->balance == NULL) {
 		conf_error(problems, &c->at, c->name, "%s", err.text);
 		return false;
@@ -38,13 +37,16 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 		return true;
 	struct tls_bundle *shown = c->tls.bundle != NULL ? tls_store_bundle(s->store, c->tls.bundle) : NULL;
 	if (c->tls.bundle != NULL && shown == NULL) {
-		conf_error(problems, &c->tls.at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
+		struct conf_where at = conf_place(&c->tls.at, &c->tls.bundle);
+		conf_error(problems, &at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
 		return false;
 	}
 	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, trust_files(in), &err);
-	if (u->tls == NULL)
-		conf_error(problems, &c->tls.at, "tls", "%s", err.text);
-	return u->tls != NULL;
+	if (u->tls != NULL)
+		return true;
+	struct conf_where at = conf_place(&c->tls.at, &c->tls.ca);
+	conf_error(problems, &at, "tls", "%s", err.text);
+	return false;
 }
 
 /* --- sites -------------------------------------------------------------------------------------------------- */
@@ -122,20 +124,16 @@ static bool
 build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
 {
 	struct snap_site *site = &s->sites[i];
-	struct err err = {""};
 
 	site->conf = &s->conf->sites[i];
 	find_bundles(s, site);
 	/* Most sites ask for no certificate; only those that do are worth a search among ten thousand. */
 	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
 	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
-	site->policy = tls_policy_load(&site->conf->client, old, trust_files(in), in->thread, &err);
-	if (site->policy == NULL) {
-		conf_error(problems, &site->conf->client.at, "client_certificate", "%s", err.text);
-		return false;
-	}
+	site->policy = tls_policy_load(&site->conf->client, old, trust_files(in), in->thread, problems);
 	site->routes = route_set_new(site->conf, problems);
-	return site->routes != NULL && build_actions(s, site, problems);
+	bool ok = build_actions(s, site, problems);
+	return ok && site->policy != NULL && site->routes != NULL;
 }
 
 static void
@@ -163,13 +161,13 @@ static bool
 build_trusted(struct snapshot *s, struct conf_problems *problems)
 {
 	const struct conf_strings *c = &s->conf->trusted_proxies;
-	struct conf_where top = {.file = s->conf->files.n > 0 ? s->conf->files.v[0] : "config", .line = 1, .column = 1};
 	struct err err;
 
 	s->trusted = calloc(c->n + 1, sizeof(*s->trusted));
 	for (size_t i = 0; s->trusted != NULL && i < c->n; i++) {
 		if (!net_cidr_parse(sv_cstr(c->v[i]), &s->trusted[i], &err)) {
-			conf_error(problems, &top, "trusted_proxies", "%s", err.text);
+			struct conf_where at = conf_place(&s->conf->at, &c->v[i]);
+			conf_error(problems, &at, "trusted_proxies", "%s", err.text);
 			return false;
 		}
 		s->n_trusted++;
@@ -187,7 +185,7 @@ build_parts(struct snapshot *s, const struct snapshot_inputs *in, struct conf_pr
 	s->sites = calloc(c->n_sites + 1, sizeof(*s->sites));
 	s->hosts = host_index_new(c);
 	if (s->upstreams == NULL || s->sites == NULL || s->hosts == NULL) {
-		log_error("out of memory while the config was prepared");
+		conf_error(problems, NULL, NULL, "out of memory");
 		return false;
 	}
 	find_limits(s);
@@ -252,7 +250,7 @@ snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struc
 	s->conf = conf;
 	s->store = load_store(conf, in, outcomes, &err);
 	if (s->store == NULL) {
-		log_error("%s", err.text);
+		conf_error(problems, NULL, NULL, "%s", err.text);
 		snapshot_unref(s);
 		return NULL;
 	}

@@ -20,7 +20,7 @@
 #include "tls/secret.h"
 #include "tls/store.h"
 
-enum { SITE_BUNDLES_MAX = 4 };
+enum { SITE_BUNDLES_MAX = CONF_SITE_BUNDLES_MAX };
 
 struct snap_upstream {
 	struct upstream *balance;

@@ -29,27 +29,28 @@ struct compiler {
 	struct conf_problems *problems;
 };
 
-/* "request_headers.set.X-Name: what"; always false. */
+/* "request_headers.set.X-Name: what", at the place of `name`, which is a field of the config; always false. */
 static bool
-fault(const struct compiler *c, const char *verb, const char *name, const char *what)
+fault(const struct compiler *c, const char *verb, const char *const *name, const char *what)
 {
+	struct conf_where at = conf_place(c->at, name);
 	char key[160];
 
 	(void)snprintf(key, sizeof(key), "%s.%s.%s",
-	    c->of == FIELDS_OF_REQUESTS ? "request_headers" : "response_headers", verb, name);
-	conf_error(c->problems, c->at, key, "%s", what);
+	    c->of == FIELDS_OF_REQUESTS ? "request_headers" : "response_headers", verb, *name);
+	conf_error(c->problems, &at, key, "%s", what);
 	return false;
 }
 
 /* May the config touch this field? */
 static bool
-check_name(const struct compiler *c, const char *verb, const char *name)
+check_name(const struct compiler *c, const char *verb, const char *const *name)
 {
 	enum http_field_id id;
 
-	if (!http_is_token(sv_cstr(name)))
+	if (!http_is_token(sv_cstr(*name)))
 		return fault(c, verb, name, "not a field name; use letters, digits and hyphens");
-	id = http_field_id(sv_cstr(name));
+	id = http_field_id(sv_cstr(*name));
 	if (http_field_flags(id) & (HTTP_HOP | HTTP_FRAMING))
 		return fault(c, verb, name,
 		    "the proxy itself decides about this field on each connection; leave it out");
@@ -94,10 +95,10 @@ is_named_before(const struct field_edits *e, struct sv name)
 }
 
 static bool
-compile_remove(const struct compiler *c, const char *name)
+compile_remove(const struct compiler *c, const char *const *name)
 {
 	struct field_edits *e = c->edits;
-	struct sv copy = sv_cstr(arena_copy(&e->arena, sv_cstr(name)));
+	struct sv copy = sv_cstr(arena_copy(&e->arena, sv_cstr(*name)));
 
 	if (copy.p == NULL)
 		return fault(c, "remove", name, "out of memory");
@@ -117,20 +118,20 @@ compile_set(const struct compiler *c, const struct conf_field *field)
 	struct err err;
 
 	if (set.name.p == NULL)
-		return fault(c, "set", field->name, "out of memory");
-	if (!check_name(c, "set", field->name))
+		return fault(c, "set", &field->name, "out of memory");
+	if (!check_name(c, "set", &field->name))
 		return false;
 	if (is_named_before(e, set.name))
-		return fault(c, "set", field->name, "named twice; to set a field replaces what was there");
+		return fault(c, "set", &field->name, "named twice; to set a field replaces what was there");
 	if (!http_is_value(sv_cstr(field->value)))
-		return fault(c, "set", field->name, "the value holds a control byte, which no field may hold");
+		return fault(c, "set", &field->name, "the value holds a control byte, which no field may hold");
 	if (!template_parse(&set.value, &e->arena, field->value, find_variable, NULL, &err))
-		return fault(c, "set", field->name, err.text);
+		return fault(c, "set", &field->name, err.text);
 	set.varies = template_varies(&set.value);
 	if (!set.varies) { /* put it together now: it may hold "$$" */
 		char *text = arena_alloc(&e->arena, template_length(&set.value, NULL) + 1);
 		if (text == NULL)
-			return fault(c, "set", field->name, "out of memory");
+			return fault(c, "set", &field->name, "out of memory");
 		set.constant = sv_trim(sv_of(text, (size_t)(template_write(&set.value, NULL, text) - text)));
 	}
 	e->set[e->n_set++] = set;
@@ -152,7 +153,7 @@ field_edits_new(const struct conf_fields *conf, enum field_edits_of of, const st
 		return NULL;
 	}
 	for (size_t i = 0; i < conf->remove.n; i++)
-		sound = compile_remove(&c, conf->remove.v[i]) && sound;
+		sound = compile_remove(&c, &conf->remove.v[i]) && sound;
 	for (size_t i = 0; i < conf->n_set; i++)
 		sound = compile_set(&c, &conf->set[i]) && sound;
 	if (sound)

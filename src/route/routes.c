@@ -1,5 +1,7 @@
 #include "route/routes.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -48,14 +50,28 @@ struct compiler {
 	struct conf_problems *problems;
 };
 
+/* An error at a field of the route. */
+static void PRINTF_LIKE(4, 5)
+fault(struct compiler *c, const void *field, const char *key, const char *fmt, ...)
+{
+	struct conf_where at = conf_place(c->at, field);
+	struct err err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	va_end(ap);
+	conf_error(c->problems, &at, key, "%s", err.text);
+}
+
 static struct pattern *
-compile_pattern(struct compiler *c, const char *key, const char *text, bool ignore_case)
+compile_pattern(struct compiler *c, const char *key, const void *field, const char *text, bool ignore_case)
 {
 	struct err err;
 	struct pattern *p = pattern_new(text, ignore_case, &err);
 
 	if (p == NULL)
-		conf_error(c->problems, c->at, key, "%s", err.text);
+		fault(c, field, key, "%s", err.text);
 	return p;
 }
 
@@ -70,7 +86,7 @@ compile_methods(struct compiler *c, struct route *r, const struct conf_strings *
 	for (size_t i = 0; i < methods->n; i++) {
 		struct sv method = sv_cstr(arena_copy(&c->set->arena, sv_cstr(methods->v[i])));
 		if (!http_is_token(method))
-			conf_error(c->problems, c->at, "methods", "\"%s\" is no method; write for example \"GET\"",
+			fault(c, &methods->v[i], "methods", "\"%s\" is no method; write for example \"GET\"",
 			    methods->v[i]);
 		r->methods[r->n_methods++] = method;
 	}
@@ -88,9 +104,9 @@ compile_fields(struct compiler *c, struct route *r, const struct conf_route *con
 		const struct conf_match *m = &conf->headers[i];
 		struct sv name = sv_cstr(arena_copy(&c->set->arena, sv_cstr(m->name)));
 		if (!http_is_token(name))
-			conf_error(c->problems, c->at, "headers", "\"%s\" is no field name", m->name);
+			fault(c, m, "headers", "\"%s\" is no field name", m->name);
 		r->fields[r->n_fields++] = (struct field_condition){name, http_field_id(name),
-		    compile_pattern(c, "headers", m->pattern, false)};
+		    compile_pattern(c, "headers", m, m->pattern, false)};
 	}
 }
 
@@ -118,23 +134,23 @@ compile_rewrite(struct compiler *c, struct route *r, const struct conf_route *co
 	r->rewrites = true;
 	r->replaces_query = strchr(conf->rewrite, '?') != NULL;
 	if (conf->path == NULL)
-		conf_error(c->problems, c->at, "rewrite",
+		fault(c, &conf->rewrite, "rewrite",
 		    "it replaces what \"path\" matched; give the route a \"path\"");
 	else if (!is_target_text(sv_cstr(conf->rewrite)))
-		conf_error(c->problems, c->at, "rewrite",
+		fault(c, &conf->rewrite, "rewrite",
 		    "\"%s\" holds a byte that no path may hold; percent-encode it", conf->rewrite);
 	else if (r->path != NULL &&
 	    !template_parse(&r->replacement, &c->set->arena, conf->rewrite, find_group, r->path, &err))
-		conf_error(c->problems, c->at, "rewrite", "%s", err.text);
+		fault(c, &conf->rewrite, "rewrite", "%s", err.text);
 }
 
 static void
 compile_route(struct compiler *c, struct route *r, const struct conf_route *conf)
 {
 	if (conf->path != NULL)
-		r->path = compile_pattern(c, "path", conf->path, false);
+		r->path = compile_pattern(c, "path", &conf->path, conf->path, false);
 	if (conf->host != NULL)
-		r->host = compile_pattern(c, "host", conf->host, true);
+		r->host = compile_pattern(c, "host", &conf->host, conf->host, true);
 	if (conf->methods.n > 0)
 		compile_methods(c, r, &conf->methods);
 	if (conf->n_headers > 0)

@@ -2,7 +2,6 @@
 
 #include <openssl/evp.h>
 
-#include "base/log.h"
 #include "tls/materials.h"
 
 bool
@@ -75,6 +74,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 		return NULL;
 	}
 	if (previous != NULL && is_same(previous, print, p)) {
+		previous->reordered = c->reordered;
 		memcpy(previous->private->files, files, sizeof(files));
 		return tls_bundle_ref(previous);
 	}
@@ -84,6 +84,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 		return NULL;
 	}
 	b->generation = previous != NULL ? previous->generation + 1 : 1;
+	b->reordered = c->reordered;
 	memcpy(b->fingerprint, print, sizeof(print));
 	memcpy(b->private->files, files, sizeof(files));
 	return l->prove ? prove(l, b, err) : b;
@@ -105,11 +106,6 @@ judge(struct loader *l, const struct source *s, struct pieces *p, struct tls_bun
 	}
 	if (!chain_check(&c, l->now, err))
 		return NULL;
-	if (c.reordered)
-		log_warning(
-		    "bundle \"%s\": %s: the certificates are not in order; they are served in order: put the leaf "
-		    "first, then the issuer of each",
-		    s->name, c.order[0]->path);
 	return accept(l, s, p, &c, previous, err);
 }
 

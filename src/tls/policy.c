@@ -6,11 +6,14 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "tls/private.h"
 #include "tls/trust.h"
 
 struct tls_policy_private {
-	unsigned char files[32]; /* the background thread's: SHA-256 over settings, paths and stamps */
+	/* The background thread's. */
+	unsigned char files[32]; /* SHA-256 over settings, paths and stamps */
+	int64_t good_until;      /* from then on there is something to warn about; seconds of the epoch */
 
 	/* Constant. */
 	struct der_list pins, crls;
@@ -47,16 +50,14 @@ tls_policy_unref(struct tls_policy *p)
 
 /* --- loading --- */
 
+/* A file without a stamp is told of when it is read. */
 static bool
-hash_file(EVP_MD_CTX *ctx, const char *path, struct files *files, struct err *err)
+hash_file(EVP_MD_CTX *ctx, const char *path, struct files *files)
 {
-	struct file_stamp stamp;
+	struct file_stamp stamp = {0};
 
-	if (!files->stamp(files, path, &stamp, err))
-		return err_prefix(err, "client_certificate");
-	return (EVP_DigestUpdate(ctx, path, strlen(path) + 1) == 1 &&
-	           EVP_DigestUpdate(ctx, &stamp, sizeof(stamp)) == 1) ||
-	    err_no_memory(err);
+	(void)files->stamp(files, path, &stamp, NULL);
+	return EVP_DigestUpdate(ctx, path, strlen(path) + 1) == 1 && EVP_DigestUpdate(ctx, &stamp, sizeof(stamp)) == 1;
 }
 
 /* What a policy does besides whom it trusts. */
@@ -72,18 +73,18 @@ hash_settings(EVP_MD_CTX *ctx, const struct conf_client_certificate *c, const st
 /* What tells, without reading, that nothing has changed. */
 static bool
 hash_files(const struct conf_client_certificate *c, struct files *files, const struct tls_thread *t,
-    unsigned char out[32], struct err *err)
+    unsigned char out[32])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool ok = hash_settings(ctx, c, t) || err_no_memory(err);
+	bool ok = hash_settings(ctx, c, t);
 
 	if (c->mode != CONF_CLIENT_NONE) {
 		for (size_t i = 0; ok && i < c->n_pins; i++)
-			ok = hash_file(ctx, c->pins[i].ca, files, err);
+			ok = hash_file(ctx, c->pins[i].ca, files);
 		for (size_t i = 0; ok && i < c->crls.n; i++)
-			ok = hash_file(ctx, c->crls.v[i], files, err);
+			ok = hash_file(ctx, c->crls.v[i], files);
 	}
-	ok = ok && (EVP_DigestFinal_ex(ctx, out, NULL) == 1 || err_no_memory(err));
+	ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok;
 }
@@ -132,46 +133,65 @@ new_policy(const struct conf_client_certificate *c)
 }
 
 static bool
-read_trust(struct tls_policy *p, const struct conf_client_certificate *c, struct files *files,
-    const struct tls_thread *t, struct err *err)
+read_trust(struct tls_policy *p, struct trust_reader *r)
 {
 	struct tls_policy_private *own = p->private;
 
-	if (c->mode == CONF_CLIENT_NONE)
+	if (p->mode == CONF_CLIENT_NONE)
 		return true;
-	if (c->n_pins == 0)
-		return err_set(err,
-		    "client_certificate without pins would trust nobody; add the CA that issues the clients' "
-		    "certificates to \"pins\"");
-	return trust_read_pins(&own->pins, c, files, t, err) && trust_read_crls(&own->crls, c, files, t, err) &&
-	    trust_check(&own->pins, &own->crls, c->crl_check, err);
+	if (r->conf->n_pins == 0) {
+		conf_error(r->problems, &r->conf->at, "client_certificate",
+		    "without pins it would trust nobody; add the CA that issues the clients' certificates to \"pins\"");
+		return false;
+	}
+	bool ok = trust_read_pins(&own->pins, r);
+	ok &= trust_read_crls(&own->crls, r);
+	return ok && trust_check(&own->pins, &own->crls, r);
+}
+
+/* All that is read again at each load: what has changed, and what there is something to warn about. */
+static bool
+is_fresh(const struct tls_policy *p, const unsigned char files[32], int64_t now)
+{
+	return p != NULL && p->private->good_until > now && memcmp(p->private->files, files, sizeof(p->private->files)) == 0;
+}
+
+static struct tls_policy *
+no_memory(struct tls_policy *p, struct trust_reader *r)
+{
+	conf_error(r->problems, &r->conf->at, "client_certificate", "out of memory");
+	tls_policy_unref(p);
+	return NULL;
 }
 
 struct tls_policy *
 tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *previous, struct files *files,
-    struct tls_thread *thread, struct err *err)
+    struct tls_thread *thread, struct conf_problems *problems)
 {
+	struct trust_reader r = {.conf = c, .files = files, .thread = thread, .problems = problems,
+	    .now = (int64_t)(clock_wall_us() / 1000000), .good_until = INT64_MAX};
 	unsigned char now[32];
 
 	/* Stamps before content: what is written in between makes them stale, and is read next time. */
-	if (!hash_files(c, files, thread, now, err))
-		return NULL;
-	if (previous != NULL && memcmp(previous->private->files, now, sizeof(now)) == 0)
+	if (!hash_files(c, files, thread, now))
+		return no_memory(NULL, &r);
+	if (is_fresh(previous, now, r.now))
 		return tls_policy_ref(previous);
 	struct tls_policy *p = new_policy(c);
-	if (p == NULL) {
-		err_no_memory(err);
-		return NULL;
-	}
-	if (!read_trust(p, c, files, thread, err) || !(make_identity(p, thread) || err_no_memory(err))) {
+	if (p == NULL)
+		return no_memory(NULL, &r);
+	if (!read_trust(p, &r)) {
 		tls_policy_unref(p);
 		return NULL;
 	}
+	if (!make_identity(p, thread))
+		return no_memory(p, &r);
 	if (previous != NULL && tls_policy_same(previous, p)) {
 		tls_policy_unref(p);
 		p = tls_policy_ref(previous);
 	}
 	memcpy(p->private->files, now, sizeof(now));
+	p->private->good_until = r.good_until;
 	return p;
 }
 

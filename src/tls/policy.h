@@ -22,11 +22,12 @@ struct tls_policy {
 };
 
 /*
- * Read pins and CRLs. NULL with err set: the file, the reason, what to do (a pin that is no CA, an expired CRL is only
- * warned about through log_warning). `previous` (may be NULL) is returned, referenced, when nothing has changed.
+ * Read pins and CRLs. NULL with errors in `problems`: the file, the reason, what to do. What serves but refuses clients,
+ * such as a CRL out of date, is a warning there, at each load. `previous` (may be NULL) is returned, referenced, when
+ * nothing has changed. Background thread only.
  */
 struct tls_policy *tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *previous,
-    struct files *files, struct tls_thread *thread, struct err *err);
+    struct files *files, struct tls_thread *thread, struct conf_problems *problems);
 struct tls_policy *tls_policy_ref(struct tls_policy *p);
 void tls_policy_unref(struct tls_policy *p);
 

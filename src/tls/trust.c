@@ -3,10 +3,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "tls/der.h"
 #include "tls/pem.h"
 
@@ -65,30 +66,46 @@ sort_and_unite(struct der_list *l)
 	l->n = n;
 }
 
+/* --- what is found --- */
+
+/* The file serves, and next time it is read again, whether it has changed or not: who looks is to see the warning. */
+static void PRINTF_LIKE(3, 4)
+warn(struct trust_reader *r, const char *key, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	conf_warning(r->problems, &r->at, key, "%s", text);
+	r->good_until = MIN_OF(r->good_until, r->now);
+}
+
 /* Judges one object as it is added. False with `err` set. */
-typedef bool (*judge_fn)(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err);
+typedef bool (*judge_fn)(struct trust_reader *r, const char *path, const struct tls_der *der, struct err *err);
 
 /* All blocks with this label. */
 static bool
-add_pem(struct der_list *l, const char *path, struct sv text, struct sv label, judge_fn judge,
-    const struct tls_thread *t, struct err *err)
+add_pem(struct der_list *l, struct trust_reader *r, const char *path, struct sv text, struct sv label, judge_fn judge,
+    struct err *err)
 {
-	struct pem_reader r = {.path = path, .file = text, .rest = text};
+	struct pem_reader pem = {.path = path, .file = text, .rest = text};
 	struct pem_block b;
 	enum pem_result result;
 
-	while ((result = pem_next(&r, &b, err)) == PEM_BLOCK) {
+	while ((result = pem_next(&pem, &b, err)) == PEM_BLOCK) {
 		if (!sv_eq(b.label, label))
 			continue;
 		struct tls_der *der = tls_der_new(pem_decoded_max(&b));
 		if (der == NULL)
 			return err_no_memory(err);
-		der->size = (uint32_t)pem_decode(&r, &b, der->bytes, err);
-		if (der->size == 0 || !judge(path, der, t, err)) {
+		der->size = (uint32_t)pem_decode(&pem, &b, der->bytes, err);
+		if (der->size == 0 || !judge(r, path, der, err)) {
 			tls_der_unref(der);
 			return false;
 		}
-		if (!add(l, der, t, err))
+		if (!add(l, der, r->thread, err))
 			return false;
 	}
 	return result == PEM_END;
@@ -97,12 +114,11 @@ add_pem(struct der_list *l, const char *path, struct sv text, struct sv label, j
 /* --- pins --- */
 
 static bool
-judge_pin(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err)
+judge_pin(struct trust_reader *r, const char *path, const struct tls_der *der, struct err *err)
 {
 	struct cert_view v;
 	char subject[NAME_TEXT];
 
-	(void)t;
 	if (!cert_parse(der->bytes, der->size, &v))
 		return err_set(err, "%s: a certificate in it is damaged; get it again from its issuer", path);
 	cert_name_text(v.subject, subject, sizeof(subject));
@@ -111,21 +127,22 @@ judge_pin(const char *path, const struct tls_der *der, const struct tls_thread *
 		    "%s is not a CA certificate: \"%s\" may not issue others; pin the CA that issued the clients' "
 		    "certificates",
 		    path, subject);
-	if (v.not_after < (int64_t)(clock_wall_us() / 1000000))
-		log_warning("%s: the pinned CA \"%s\" has expired: clients whose certificates it issued are refused",
+	if (v.not_after < r->now)
+		warn(r, "ca", "%s: the pinned CA \"%s\" has expired: clients whose certificates it issued are refused",
 		    path, subject);
+	r->good_until = MIN_OF(r->good_until, v.not_after);
 	return true;
 }
 
 static bool
-read_pin(struct der_list *out, const char *path, struct files *files, const struct tls_thread *t, struct err *err)
+read_pin(struct der_list *out, struct trust_reader *r, const char *path, struct err *err)
 {
 	struct buf content;
 	size_t before = out->n;
 
 	buf_init(&content, PIN_FILE_MAX);
-	bool ok = files_read(files, path, &content, NULL, err) &&
-	    add_pem(out, path, buf_view(&content), SV("CERTIFICATE"), judge_pin, t, err);
+	bool ok = files_read(r->files, path, &content, NULL, err) &&
+	    add_pem(out, r, path, buf_view(&content), SV("CERTIFICATE"), judge_pin, err);
 	buf_clear(&content);
 	if (ok && out->n == before)
 		return err_set(err, "%s: no certificate in PEM in it; put the CA's certificate there", path);
@@ -133,14 +150,18 @@ read_pin(struct der_list *out, const char *path, struct files *files, const stru
 }
 
 bool
-trust_read_pins(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
-    const struct tls_thread *t, struct err *err)
+trust_read_pins(struct der_list *out, struct trust_reader *r)
 {
-	for (size_t i = 0; i < c->n_pins; i++)
-		if (!read_pin(out, c->pins[i].ca, files, t, err))
-			return false;
+	unsigned errors = r->problems->errors;
+	struct err err;
+
+	for (size_t i = 0; i < r->conf->n_pins; i++) {
+		r->at = conf_place(&r->conf->pins[i].at, &r->conf->pins[i].ca);
+		if (!read_pin(out, r, r->conf->pins[i].ca, &err))
+			conf_error(r->problems, &r->at, "ca", "%s", err.text);
+	}
 	sort_and_unite(out);
-	return true;
+	return r->problems->errors == errors;
 }
 
 /* --- CRLs --- */
@@ -170,10 +191,20 @@ crl_issuer(const struct tls_der *der, struct asn1 *out)
 	return asn1_next(&tbs, DER_SEQUENCE, &skipped) && asn1_next_whole(&tbs, DER_SEQUENCE, out);
 }
 
-static bool
-judge_crl(const char *path, const struct tls_der *der, const struct tls_thread *t, struct err *err)
+/* When there should be a new one; a list need not tell (RFC 5280 asks for it, older ones do without). */
+static int64_t
+crl_good_until(const X509_CRL *crl)
 {
-	X509_CRL *crl = decode_crl(der, t);
+	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+	struct tm tm;
+
+	return next != NULL && ASN1_TIME_to_tm(next, &tm) == 1 ? (int64_t)timegm(&tm) : INT64_MAX;
+}
+
+static bool
+judge_crl(struct trust_reader *r, const char *path, const struct tls_der *der, struct err *err)
+{
+	X509_CRL *crl = decode_crl(der, r->thread);
 	char issuer[NAME_TEXT];
 	struct asn1 name;
 
@@ -182,21 +213,22 @@ judge_crl(const char *path, const struct tls_der *der, const struct tls_thread *
 		return err_set(err, "%s: a CRL in it is damaged; get it again from its CA", path);
 	}
 	cert_name_text(name, issuer, sizeof(issuer));
-	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
-	if (next != NULL && X509_cmp_time(next, NULL) < 0)
-		log_warning(
+	int64_t until = crl_good_until(crl);
+	r->good_until = MIN_OF(r->good_until, until);
+	if (until < r->now)
+		warn(r, "crls",
 		    "%s: the CRL of \"%s\" is out of date: until there is a new one, clients whose certificates "
 		    "this CA issued are refused",
 		    path, issuer);
 	else if (X509_cmp_time(X509_CRL_get0_lastUpdate(crl), NULL) > 0)
-		log_warning("%s: the CRL of \"%s\" is from the future: until then, clients whose certificates this CA "
-			    "issued are refused; is this machine's clock right?", path, issuer);
+		warn(r, "crls", "%s: the CRL of \"%s\" is from the future: until then, clients whose certificates this CA "
+		    "issued are refused; is this machine's clock right?", path, issuer);
 	X509_CRL_free(crl);
 	return true;
 }
 
 static bool
-add_crl_der(struct der_list *out, const char *path, struct sv content, const struct tls_thread *t, struct err *err)
+add_crl_der(struct der_list *out, struct trust_reader *r, const char *path, struct sv content, struct err *err)
 {
 	struct tls_der *der = tls_der_new(content.n);
 
@@ -204,25 +236,25 @@ add_crl_der(struct der_list *out, const char *path, struct sv content, const str
 		return err_no_memory(err);
 	memcpy(der->bytes, content.p, content.n);
 	der->size = (uint32_t)content.n;
-	if (judge_crl(path, der, t, err))
-		return add(out, der, t, err);
+	if (judge_crl(r, path, der, err))
+		return add(out, der, r->thread, err);
 	tls_der_unref(der);
 	return false;
 }
 
 static bool
-read_crl(struct der_list *out, const char *path, struct files *files, const struct tls_thread *t, struct err *err)
+read_crl(struct der_list *out, struct trust_reader *r, const char *path, struct err *err)
 {
 	struct buf content;
 	size_t before = out->n;
 
 	buf_init(&content, CRL_FILE_MAX);
-	bool ok = files_read(files, path, &content, NULL, err);
+	bool ok = files_read(r->files, path, &content, NULL, err);
 	struct sv text = buf_view(&content);
 	if (ok && text.n > 0 && (unsigned char)text.p[0] == DER_SEQUENCE)
-		ok = add_crl_der(out, path, text, t, err);
+		ok = add_crl_der(out, r, path, text, err);
 	else if (ok)
-		ok = add_pem(out, path, text, SV("X509 CRL"), judge_crl, t, err);
+		ok = add_pem(out, r, path, text, SV("X509 CRL"), judge_crl, err);
 	buf_clear(&content);
 	if (ok && out->n == before)
 		return err_set(err, "%s: no CRL in it, neither PEM nor DER; put the CA's CRL there", path);
@@ -230,14 +262,18 @@ read_crl(struct der_list *out, const char *path, struct files *files, const stru
 }
 
 bool
-trust_read_crls(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
-    const struct tls_thread *t, struct err *err)
+trust_read_crls(struct der_list *out, struct trust_reader *r)
 {
-	for (size_t i = 0; i < c->crls.n; i++)
-		if (!read_crl(out, c->crls.v[i], files, t, err))
-			return false;
+	unsigned errors = r->problems->errors;
+	struct err err;
+
+	for (size_t i = 0; i < r->conf->crls.n; i++) {
+		r->at = conf_place(&r->conf->at, &r->conf->crls.v[i]);
+		if (!read_crl(out, r, r->conf->crls.v[i], &err))
+			conf_error(r->problems, &r->at, "crls", "%s", err.text);
+	}
 	sort_and_unite(out);
-	return true;
+	return r->problems->errors == errors;
 }
 
 /* --- together --- */
@@ -265,24 +301,28 @@ issuer_is_pinned(const struct der_list *pins, const struct cert_view *c)
 }
 
 bool
-trust_check(const struct der_list *pins, const struct der_list *crls, enum conf_crl_check check, struct err *err)
+trust_check(const struct der_list *pins, const struct der_list *crls, struct trust_reader *r)
 {
 	struct cert_view v;
 	char subject[NAME_TEXT];
 
+	r->at = conf_place(&r->conf->at, &r->conf->crls);
 	for (size_t i = 0; crls->n > 0 && i < pins->n; i++) {
 		if (!cert_parse(pins->v[i]->bytes, pins->v[i]->size, &v))
 			continue;
 		cert_name_text(v.subject, subject, sizeof(subject));
 		if (!has_crl_of(crls, v.subject))
-			log_warning("there are CRLs, but none of the pinned CA \"%s\": clients whose certificates it "
-				    "issued itself are refused; add its CRL", subject);
+			warn(r, "crls", "there are CRLs, but none of the pinned CA \"%s\": clients whose certificates it "
+			    "issued itself are refused; add its CRL", subject);
 		/* OpenSSL looks up each member of the chain, the pin among them, in its issuer's CRL. */
-		if (check == CONF_CRL_CHAIN && !issuer_is_pinned(pins, &v))
-			return err_set(err,
-			    "the pinned CA \"%s\" is an intermediate, whose own revocation can not be checked without "
-			    "its issuer; pin the root instead, or set crl_check to \"leaf\"",
-			    subject);
+		if (r->conf->crl_check != CONF_CRL_CHAIN || issuer_is_pinned(pins, &v))
+			continue;
+		r->at = conf_place(&r->conf->at, &r->conf->crl_check);
+		conf_error(r->problems, &r->at, "crl_check",
+		    "the pinned CA \"%s\" is an intermediate, whose own revocation can not be checked without "
+		    "its issuer; pin the root instead, or set it to \"leaf\"",
+		    subject);
+		return false;
 	}
 	return true;
 }

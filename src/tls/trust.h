@@ -15,19 +15,27 @@ struct der_list {
 };
 void der_list_free(struct der_list *l);
 
-/* Read the pins' files. Each certificate must be a CA. False with "FILE: reason; what to do". */
-MUST_CHECK bool trust_read_pins(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
-    const struct tls_thread *t, struct err *err);
+/* What reading works with, and what it finds out besides the content. */
+struct trust_reader {
+	const struct conf_client_certificate *conf;
+	struct files *files;
+	const struct tls_thread *thread;
+	struct conf_problems *problems; /* errors are "FILE: reason; what to do" */
+	int64_t now;                    /* seconds of the epoch */
+	int64_t good_until;             /* what is first too old is so then; not after `now`: there was a warning */
+	struct conf_where at;           /* of the file that is being read */
+};
+
+/* Read the pins' files. Each certificate must be a CA. One that has expired is only warned about. */
+MUST_CHECK bool trust_read_pins(struct der_list *out, struct trust_reader *r);
 
 /* Read the CRLs. One out of date is only warned about: its CA's clients are refused until there is a new one. */
-MUST_CHECK bool trust_read_crls(struct der_list *out, const struct conf_client_certificate *c, struct files *files,
-    const struct tls_thread *t, struct err *err);
+MUST_CHECK bool trust_read_crls(struct der_list *out, struct trust_reader *r);
 
 /*
  * Can certificates be verified with these pins and CRLs at all? Warns about a pin without a CRL; refuses a pin whose
  * own revocation would have to be checked and can not.
  */
-MUST_CHECK bool trust_check(const struct der_list *pins, const struct der_list *crls, enum conf_crl_check check,
-    struct err *err);
+MUST_CHECK bool trust_check(const struct der_list *pins, const struct der_list *crls, struct trust_reader *r);
 
 #endif

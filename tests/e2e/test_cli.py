@@ -227,6 +227,10 @@ EXAMPLES = sorted((TREE / "conf").glob("*.json"))
 COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|#[^\n]*|/\*.*?\*/', re.S)
 
 
+# What a start makes itself, where there is a directory for it.
+MADE = ("pid_file", "secret_file", "socket", "error", "access")
+
+
 def paths_in(value, key=None):
     """Pairs of the key and the path for each file that a config names."""
     if isinstance(value, dict):
@@ -235,7 +239,7 @@ def paths_in(value, key=None):
     elif isinstance(value, list):
         for v in value:
             yield from paths_in(v, key)
-    elif key in ("certificate", "key", "chain", "combined", "pkcs12", "password_file", "directory", "ca", "crls"):
+    elif key in ("certificate", "key", "chain", "combined", "pkcs12", "password_file", "directory", "ca", "crls") + MADE:
         yield key, value
 
 
@@ -264,6 +268,7 @@ def test_an_example_passes_check(example, directory, ca):
             "directory": lambda t: leaf.combined(t, "example"),
             "ca": lambda t: pki.write(t, ca.pem),
             "crls": lambda t: pki.write(t, ca.crl()),
+            **dict.fromkeys(MADE, lambda t: t.parent.mkdir(parents=True, exist_ok=True)),
         }[key](target)
     (root / example.name).write_text(text)
     done = run(BINARY, "check", "-c", root / example.name)

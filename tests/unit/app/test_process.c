@@ -74,5 +74,7 @@ Test(identity, there_is_no_way_back)
 	cr_expect_eq(getgroups(0, NULL), 0);
 	cr_expect_neq(setuid(0), 0);
 	cr_expect_neq(seteuid(0), 0);
-	cr_expect(!identity_find(&id, "0", NULL, &err), "only root may run as another");
+	cr_assert(identity_find(&id, "0", NULL, &err));
+	cr_expect(!identity_is_possible(&id, &err), "only root may run as another");
+	cr_expect_not_null(strstr(err.text, "start as root"));
 }

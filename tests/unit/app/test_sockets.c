@@ -11,7 +11,7 @@
 
 static char address[64];
 static struct sockets sockets = {NULL, 0, 0};
-static const struct allow_socket how = {16, 0600};
+static const struct allow_socket how = {16, 0600, false}, lasting = {16, 0600, true};
 
 /* A port that was free a moment ago. */
 static void
@@ -110,4 +110,77 @@ Test(sockets, those_that_the_config_no_longer_names_are_closed)
 	cr_expect_eq(get(0, 1, &err), kept);
 	cr_expect_neq(access(path + 5, F_OK), 0, "the file of a Unix socket goes with it");
 	allow_free(a);
+}
+
+static const char *
+unix_address(const char *name)
+{
+	static char text[2][128];
+	static unsigned next;
+	char *out = text[next++ % 2];
+
+	(void)snprintf(out, sizeof(text[0]), "unix:%s", scratch_path(name));
+	return out;
+}
+
+static int
+get_unix(struct sockets *s, const char *at, const struct allow_socket *as)
+{
+	struct err err = {""};
+
+	return sockets_get(s, at, 0, 1, as, 0, &err);
+}
+
+Test(sockets, a_lasting_one_outlives_configs_and_the_drain)
+{
+	const char *admin = unix_address("admin"), *listener = unix_address("listener");
+	struct conf conf = {.n_listeners = 0};
+	struct allow *a = allow_new();
+
+	cr_assert(allow_what_is_named(a, &conf));
+	int fd = get_unix(&sockets, admin, &lasting);
+	cr_assert_geq(fd, 0);
+	cr_assert_geq(get_unix(&sockets, listener, &how), 0);
+	cr_expect_eq(sockets.n, 2);
+	sockets_keep(&sockets, a);
+	cr_expect_eq(sockets.n, 1);
+	cr_expect_neq(access(listener + 5, F_OK), 0);
+	cr_expect_eq(get_unix(&sockets, admin, &lasting), fd);
+	sockets_drain(&sockets);
+	cr_expect_eq(sockets.n, 1);
+	cr_expect_eq(access(admin + 5, F_OK), 0);
+	sockets_close(&sockets);
+	cr_expect_neq(access(admin + 5, F_OK), 0);
+	allow_free(a);
+}
+
+Test(sockets, there_is_one_that_lasts)
+{
+	const char *old = unix_address("old"), *new = unix_address("new");
+
+	cr_assert_geq(get_unix(&sockets, old, &lasting), 0);
+	cr_assert_geq(get_unix(&sockets, new, &lasting), 0);
+	cr_expect_eq(sockets.n, 1);
+	cr_expect_neq(access(old + 5, F_OK), 0);
+	cr_expect_eq(access(new + 5, F_OK), 0);
+}
+
+Test(sockets, who_drains_gives_way_and_removes_nothing_of_the_successor)
+{
+	const char *admin = unix_address("admin");
+	struct sockets next = SOCKETS_EMPTY;
+
+	cr_assert_geq(get_unix(&sockets, admin, &lasting), 0);
+	cr_expect_eq(get_unix(&next, admin, &lasting), -1, "it is taken");
+	sockets_drain(&sockets);
+	cr_assert_geq(get_unix(&next, admin, &lasting), 0);
+	sockets_drain(&sockets); /* the file is not ours any more */
+	struct stat st;
+	cr_assert_eq(stat(admin + 5, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	sockets_close(&sockets);
+	cr_expect_eq(access(admin + 5, F_OK), 0);
+	cr_expect_eq(get_unix(&sockets, admin, &lasting), -1, "the successor listens there");
+	sockets_close(&next);
+	cr_expect_neq(access(admin + 5, F_OK), 0);
 }

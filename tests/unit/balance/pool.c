@@ -32,7 +32,10 @@ void
 pool_again(struct pool *p)
 {
 	struct err err = {""};
-	struct upstream *next = upstream_new(&p->conf, p->registry, p->upstream, &p->secret, &err);
+
+	conf_problems_free(&p->problems);
+	conf_problems_init(&p->problems);
+	struct upstream *next = upstream_new(&p->conf, p->registry, p->upstream, &p->secret, &p->problems, &err);
 
 	cr_assert_not_null(next, "%s", err.text);
 	upstream_free(p->upstream);
@@ -45,6 +48,7 @@ pool_end(struct pool *p)
 {
 	upstream_free(p->upstream);
 	server_registry_free(p->registry);
+	conf_problems_free(&p->problems);
 }
 
 /* splitmix64: the same row of numbers in every run. */

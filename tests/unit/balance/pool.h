@@ -14,6 +14,7 @@ struct pool {
 	char addresses[POOL_MAX][24]; /* "192.0.2.N:80", N from 0 */
 	struct server_registry *registry;
 	struct secret secret;
+	struct conf_problems problems; /* of the last pool_again() */
 	struct upstream *upstream;
 	struct upstream_tried tried; /* by the request of pool_choose() */
 	struct http_head request;    /* of pool_choose() */

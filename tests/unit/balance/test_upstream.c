@@ -123,6 +123,9 @@ Test(upstream, a_name_that_does_not_resolve)
 		pool_again(&p);
 		cr_expect_eq(upstream_at(p.upstream, 0)->n_addresses, 0);
 		cr_expect_str_eq(upstream_at(p.upstream, 0)->host, "nobody.invalid");
+		cr_expect_eq(p.problems.warnings, 1);
+		struct sv told = buf_view(&p.problems.text), left_out = SV("it is left out until the next reload");
+		cr_expect_not_null(memmem(told.p, told.n, left_out.p, left_out.n), "%.*s", SV_FMT(told));
 		for (int i = 0; i < 10; i++)
 			cr_expect_eq(pool_choose(&p), 1);
 		upstream_mark_tried(&p.tried, 1);
@@ -151,7 +154,7 @@ expect_refused(struct pool *p, const char *why)
 {
 	struct err err = {""};
 
-	cr_expect_null(upstream_new(&p->conf, p->registry, NULL, &p->secret, &err));
+	cr_expect_null(upstream_new(&p->conf, p->registry, NULL, &p->secret, &p->problems, &err));
 	cr_expect_not_null(strstr(err.text, why), "%s", err.text);
 	pool_end(p);
 }

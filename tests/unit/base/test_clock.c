@@ -25,6 +25,21 @@ Test(clock, text)
 	cr_expect_lt(strlen(text), sizeof(text), "any number is safe");
 }
 
+Test(clock, duration)
+{
+	static const struct {
+		uint64_t ms;
+		const char *text;
+	} cases[] = {
+	    {0, "0s"}, {1, "1ms"}, {999, "999ms"}, {1000, "1s"}, {1500, "1500ms"}, {10000, "10s"}, {60000, "1m"},
+	    {90000, "90s"}, {3600000, "1h"}, {86400000, "1d"}, {90000000, "25h"}, {UINT64_MAX, "18446744073709551615ms"},
+	};
+	char text[CLOCK_DURATION_SIZE];
+
+	for (size_t i = 0; i < COUNTOF(cases); i++)
+		cr_expect_str_eq(clock_duration(cases[i].ms, text), cases[i].text);
+}
+
 Test(clock, never_goes_back)
 {
 	uint64_t before = clock_mono_ms();

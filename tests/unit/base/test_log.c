@@ -87,3 +87,40 @@ Test(log, levels_are_filtered, .init = to_pipe)
 	cr_expect_eq(all.n, 0);
 	cr_expect_str_eq(log_level_text(LOG_NOTICE), "notice");
 }
+
+/* What a start says is seen by whoever started it, and once. */
+Test(log, echo, .init = to_pipe)
+{
+	int seen[2];
+	char line[1024];
+
+	cr_assert_eq(pipe(seen), 0);
+	cr_assert_eq(dup2(seen[1], STDERR_FILENO), STDERR_FILENO);
+	log_set_fd(dup(pipe_fds[1]));
+	log_warning("not yet");
+	log_echo(true);
+	log_error("told twice");
+	log_notice("for the log alone");
+	log_set_fd(dup(seen[1])); /* standard error by another number */
+	log_error("told here");
+	log_echo(false);
+	log_set_fd(STDERR_FILENO);
+	log_error("the end");
+	close(seen[1]);
+	close(STDERR_FILENO);
+	ssize_t n = read(seen[0], line, sizeof(line));
+	cr_assert_gt(n, 0);
+	struct sv all = sv_of(line, (size_t)n);
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("told twice")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("told here")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("the end")));
+	cr_expect_eq(all.n, 0);
+	close(pipe_fds[1]);
+	n = read(pipe_fds[0], line, sizeof(line));
+	cr_assert_gt(n, 0);
+	all = sv_of(line, (size_t)n);
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "warning"), SV("not yet")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("told twice")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "notice"), SV("for the log alone")));
+	cr_expect_eq(all.n, 0);
+}

@@ -38,16 +38,26 @@ static const struct try_fault faults[] = {
 	{"{ \"listeners\": [ { \"address\": \"*:1\", \"tls\": true, \"redirect\": \"https\" } ], \"bundles\": { \"b\": { \"combined\": \"b\" } },\n"
 	 "  \"sites\": [ { \"names\": \"a\", \"bundle\": \"b\", \"upstream\": \"nodes\" } ]" UPSTREAM " }",
 	    "c.json:1:63: listeners[0].redirect: clients speak TLS here already; redirect from a listener without \"tls\"\n"},
+	{"{ \"listeners\": 5 }", "c.json:1:16: listeners: expected a list of objects, not 5; write [ { \"address\": \"*:443\", \"tls\": true } ]\n"},
+	/* listeners that would share addresses, which the kernel gives to one only */
+	{"{ \"listeners\": [ { \"address\": \"*:1\" }, { \"address\": \"127.0.0.1:1\" } ] }",
+	    "c.json:1:53: listeners[1].address: shares addresses with \"*:1\" at c.json:1:31; keep one of the two\n"},
+	{"{ \"listeners\": [ { \"address\": \"127.0.0.1:1\" }, { \"address\": \"0.0.0.0:1\" }, { \"address\": \"[::]:1\" }, { \"address\": \"127.0.0.1:2\" },\n"
+	 "{ \"address\": \"[::1]:1\" } ] }",
+	    "c.json:1:61: listeners[1].address: shares addresses with \"127.0.0.1:1\" at c.json:1:31; keep one of the two\n"
+	    "c.json:2:14: listeners[4].address: shares addresses with \"[::]:1\" at c.json:1:89; keep one of the two\n"},
+	{"{ \"listeners\": [ { \"address\": \"unix:/a\" }, { \"address\": \"unix:/b\" } ], \"admin\": { \"socket\": \"/b\" } }",
+	    "c.json:1:57: listeners[1].address: is the admin socket already; name another path\n"},
 	/* bundles */
 	{TRY_BEGIN "\"bundles\": { \"b\": {} } }",
 	    "c.json:2:19: bundles.b: names no file; give \"certificate\" and \"key\", \"combined\", \"pkcs12\" or \"directory\"\n"},
 	{TRY_BEGIN "\"bundles\": { \"b\": { \"certificate\": \"c\" } } }",
-	    "c.json:2:19: bundles.b: has \"certificate\", but \"key\" is missing; a file with both goes into \"combined\"\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"key\": \"k\" } } }", "c.json:2:19: bundles.b: has \"key\", but \"certificate\" is missing\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"chain\": \"k\" } } }", "c.json:2:19: bundles.b: has \"chain\", but \"certificate\" is missing\n"},
-	{TRY_BEGIN "\"bundles\": { \"b\": { \"password_file\": \"p\" } } }", "c.json:2:19: bundles.b: has \"password_file\", but \"pkcs12\" is missing\n"},
+	    "c.json:2:36: bundles.b.certificate: needs \"key\" beside it, which is missing; a file with both goes into \"combined\"\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"key\": \"k\" } } }", "c.json:2:28: bundles.b.key: needs \"certificate\" beside it, which is missing\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"chain\": \"k\" } } }", "c.json:2:30: bundles.b.chain: needs \"certificate\" beside it, which is missing\n"},
+	{TRY_BEGIN "\"bundles\": { \"b\": { \"password_file\": \"p\" } } }", "c.json:2:38: bundles.b.password_file: needs \"pkcs12\" beside it, which is missing\n"},
 	{TRY_BEGIN "\"bundles\": { \"b\": { \"directory\": \"d\", \"key\": \"k\" } } }",
-	    "c.json:2:19: bundles.b: has both \"key\" and \"directory\"; a bundle is a certificate and a key or a directory\n"},
+	    "c.json:2:34: bundles.b.directory: can not stand beside \"key\"; a bundle is a certificate and a key or a directory\n"},
 	/* names of sites */
 	{TRY_BEGIN "\"sites\": [ { \"names\": [ \"x\", \"A.b\" ], " TO_NODES "\"default\": true },\n"
 		   "{ \"names\": [ \"a.B\" ], " TO_NODES "\"default\": true } ]" UPSTREAM " }",
@@ -72,14 +82,16 @@ static const struct try_fault faults[] = {
 	{TRY_BEGIN "\"bundles\": { \"all\": { \"directory\": \"d\" } }, " SITE(TO_NODES "\"bundle\": [ \"all\", \"perhaps_in_it\" ]") " }",
 	    "c.json:2:105: sites[0].bundle[0]: \"all\" is a directory; name a bundle in it, or leave \"bundle\" out to take the one that "
 	    "covers the name\n"},
+	{TRY_BEGIN "\"bundles\": { \"all\": { \"directory\": \"d\" } }, " SITE(TO_NODES "\"bundle\": [ \"a\", \"b\", \"c\", \"d\", \"e\", \"f\" ]") " }",
+	    "c.json:2:125: sites[0].bundle[4]: is one too many: a site has at most 4 bundles\n"},
 	/* client certificates */
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"required\" }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has no \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": "
+	    "c.json:2:81: sites[0].client_certificate.mode: needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": "
 	    "\"devices-ca.pem\" } ]\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"pins\": [ { \"ca\": \"x\" } ] }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has \"pins\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"\n"},
+	    "c.json:2:81: sites[0].client_certificate.pins: has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"crls\": \"x\" }") " }",
-	    "c.json:2:71: sites[0].client_certificate: has \"crls\", but asks for no certificate; set \"mode\" to \"required\" or \"optional\"\n"},
+	    "c.json:2:81: sites[0].client_certificate.crls: has no effect, because no certificate is asked for; set \"mode\" to \"required\" or \"optional\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"required\", \"pins\": [ { \"ca\": \"x\" } ], \"crl_check\": \"leaf\" }") " }",
 	    "c.json:2:133: sites[0].client_certificate.crl_check: has no effect without \"crls\"\n"},
 	{TRY_BEGIN SITE(TO_NODES "\"client_certificate\": { \"mode\": \"requird\", \"pins\": [ {} ] }") " }",
@@ -176,7 +188,7 @@ Test(conf_check, what_is_told_is_bounded)
 
 Test(conf_check, problems_of_others)
 {
-	const struct conf_where at = {"/x.json", 3, 4};
+	const struct conf_where at = {.file = "/x.json", .line = 3, .column = 4};
 
 	conf_problems_free(&t.problems);
 	conf_problems_init(&t.problems);
@@ -186,4 +198,47 @@ Test(conf_check, problems_of_others)
 	cr_expect(sv_eq(buf_view(&t.problems.text), SV("/x.json:3:4: sites[0].path: bad pattern\n/x.json:3:4: warning: odd\nout of memory\n")));
 	cr_expect_eq(t.problems.errors, 2);
 	cr_expect_eq(t.problems.warnings, 1);
+}
+
+Test(conf_check, problems_one_by_one)
+{
+	const struct conf_where at = {.file = "/x.json", .line = 3, .column = 4}, whole = {.file = "/y.json"};
+	static const struct {
+		bool is_warning;
+		const char *before, *after;
+	} expected[] = {
+		{false, "", "/x.json:3:4: path: no \"warning: \""},
+		{true, "/x.json:3:4: ", "names: odd: very"},
+		{true, "/y.json: ", "empty"},
+		{true, "", "takes effect later"},
+		{false, "", "out of memory"},
+	};
+	struct conf_problem p;
+	size_t i = 0;
+
+	conf_problems_free(&t.problems);
+	conf_problems_init(&t.problems);
+	conf_error(&t.problems, &at, "path", "no \"warning: \"");
+	conf_warning(&t.problems, &at, "names", "odd: very");
+	conf_warning(&t.problems, &whole, NULL, "empty");
+	conf_warning(&t.problems, NULL, NULL, "takes effect later");
+	conf_error(&t.problems, NULL, NULL, "out of memory");
+	for (struct sv rest = buf_view(&t.problems.text); conf_problems_next(&rest, &p); i++) {
+		cr_assert_lt(i, COUNTOF(expected));
+		cr_expect_eq(p.is_warning, expected[i].is_warning, "%zu", i);
+		cr_expect(sv_eq(p.before, sv_cstr(expected[i].before)), "%.*s", SV_FMT(p.before));
+		cr_expect(sv_eq(p.after, sv_cstr(expected[i].after)), "%.*s", SV_FMT(p.after));
+	}
+	cr_expect_eq(i, COUNTOF(expected));
+}
+
+Test(conf_check, what_hardly_was_meant_is_a_warning)
+{
+	try_text(&t, TRY_BEGIN SITE("\"routes\": [ { \"methods\": [ \"GET\", \"Get\" ], \"upstream\": \"nodes\",\n"
+		"\"path\": \"^/a\", \"rewrite\": \"b\" }, { \"path\": \"^/a\", \"rewrite\": \"$0\", \"upstream\": \"nodes\" } ]") " }");
+	cr_expect_not_null(t.conf);
+	cr_expect_str_eq(t.text,
+	    "c.json:3:27: warning: sites[0].routes[0].rewrite: begins with no slash, in place of what begins with one; a path "
+	    "without is answered 500\n"
+	    "c.json:2:62: warning: sites[0].routes[0].methods[1]: \"Get\" is not in capitals, so hardly a request matches\n");
 }

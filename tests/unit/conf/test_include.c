@@ -87,7 +87,7 @@ Test(conf_include, what_can_not_be_read)
 				 "c.json:3:15: include[2]: none: No such file or directory\n");
 	try_write(&t, "bad.json", "{ \"sites\": [ }");
 	try_text(&t, TRY_BEGIN "\"include\": \"bad.json\", \"usr\": 1, \"sites\": [ { \"names\": \"a\", \"upstream\": \"in_bad\" } ] }");
-	cr_expect_str_eq(t.text, "bad.json:1:14: } where a value is expected\nc.json:2:24: usr: unknown key; did you mean \"user\"?\n",
+	cr_expect_str_eq(t.text, "bad.json:1:14: '}' stands where a value is expected\nc.json:2:24: usr: unknown key; did you mean \"user\"?\n",
 	    "what the bad file may hold is not missed: %s", t.text);
 }
 

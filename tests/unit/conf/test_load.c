@@ -342,3 +342,105 @@ Test(conf_load, many)
 	cr_expect_eq(t.conf->sites[MANY - 1].at.column, strstr(b.data, "{ \"names\": [ \"s9999.x\"") - b.data + 1);
 	buf_clear(&b);
 }
+
+/* --- for those who find faults later --- */
+
+static void
+expect_place(const struct conf_where *at, const void *field, unsigned line, unsigned column)
+{
+	struct conf_where found = conf_place(at, field);
+
+	cr_expect_str_eq(found.file, try_path(&t, "c.json"));
+	cr_expect_eq(found.line, line, "line %u, not %u", found.line, line);
+	cr_expect_eq(found.column, column, "column %u, not %u", found.column, column);
+}
+
+Test(conf_load, every_value_has_its_place)
+{
+	const struct conf *c = loaded_more("\"trusted_proxies\": [ \"::1\", \"10.0.0.0/8\" ],\n"
+		"\"upstreams\": { \"z\": { \"servers\": [ \"h:1\" ] }, \"a\": { \"balance\": \"round_robin\", \"servers\": [ \"h:1\" ] } },\n"
+		"\"sites\": [ { \"names\": [ \"a\", \"b\" ], \"upstream\": \"z\", \"routes\": [\n"
+		"{ \"headers\": { \"X\": \"y\" }, \"path\": \"p\", \"request_headers\": { \"set\": { \"A\": \"b\" } } } ] } ]");
+	const struct conf_route *r = &c->sites[0].routes[0];
+
+	expect_place(&c->at, &c->trusted_proxies.v[1], 2, 29);
+	expect_place(&c->sites[0].at, &c->sites[0].names.v[1], 4, 30);
+	expect_place(&r->at, &r->path, 5, 36);
+	expect_place(&r->at, &r->headers[0], 5, 21);
+	expect_place(&r->at, &r->request_headers.set[0], 5, 76);
+	expect_place(&r->at, &r->host, 5, 1); /* not given: the object */
+	const struct conf_upstream *a = conf_upstream(c, "a");
+	expect_place(&a->at, &a->balance, 3, 65);
+	cr_expect_eq(conf_place(&c->at, &c->user).line, 0, "the whole file");
+}
+
+/* What has a fault is left out; what is right stays, and so do values beside a fault. */
+Test(conf_load, what_is_sound_of_a_config_at_fault)
+{
+	struct conf_problems problems;
+
+	try_write(&t, "c.json", TRY_BEGIN
+		"\"threads\": \"many\", \"drain_timeout\": \"5s\",\n"
+		"\"bundles\": { \"good\": { \"combined\": \"g\" }, \"bad\": { \"combind\": \"b\" } },\n"
+		"\"sites\": [ { \"names\": \"a\", \"upstream\": \"u\" }, { \"names\": \"b..c\", \"upstream\": \"u\" },\n"
+		"  { \"names\": \"d\", \"upstream\": \"nowhere\" }, { \"names\": \"e\", \"routes\": [ { \"path\": 5, \"upstream\": \"u\" } ] } ],\n"
+		"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] }, \"v\": { \"servers\": [ \"h\" ] } } }");
+	conf_problems_init(&problems);
+	struct conf *c = conf_load_sound(files_direct(), try_path(&t, "c.json"), &problems);
+	cr_assert_not_null(c);
+	cr_expect_eq(problems.errors, 6, "each is told once: %.*s", SV_FMT(buf_view(&problems.text)));
+	cr_expect_eq(c->drain, 5 * SECOND);
+	cr_expect_eq(c->n_listeners, 1);
+	cr_expect_eq(c->n_bundles, 1);
+	cr_expect_not_null(conf_bundle(c, "good"));
+	cr_expect_null(conf_bundle(c, "bad"));
+	cr_assert_eq(c->n_sites, 1);
+	cr_expect_str_eq(c->sites[0].names.v[0], "a");
+	expect_place(&c->sites[0].at, &c->sites[0].names.v[0], 4, 23);
+	cr_expect_eq(c->n_upstreams, 1);
+	cr_expect_not_null(conf_upstream(c, "u"));
+	conf_free(c);
+	try_write(&t, "c.json", "{ \"threads\": 1");
+	cr_expect_null(conf_load_sound(files_direct(), try_path(&t, "c.json"), &problems));
+	conf_problems_free(&problems);
+}
+
+/* --- the admin socket of a config that may be broken --- */
+
+static void
+expect_socket(const char *text, const char *expected)
+{
+	struct arena arena = ARENA_EMPTY;
+	struct conf_problems problems;
+
+	conf_problems_init(&problems);
+	try_write(&t, "c.json", text);
+	const char *found = conf_find_admin_socket(files_direct(), try_path(&t, "c.json"), &arena, &problems);
+	if (expected == NULL)
+		cr_expect_null(found, "%s: found %s", text, found);
+	else
+		cr_expect(found != NULL && strcmp(found, expected) == 0, "%s: found %s", text, found != NULL ? found : "none");
+	arena_free(&arena);
+	conf_problems_free(&problems);
+}
+
+Test(conf_load, the_admin_socket_is_found_however_broken_the_rest)
+{
+	char relative[600], *at = relative;
+
+	at += snprintf(relative, sizeof(relative), "%s", try_path(&t, "x.sock"));
+	cr_assert_lt((size_t)(at - relative), sizeof(relative));
+	expect_socket("{ \"admin\": { \"socket\": \"/run/a\" } }", "/run/a");
+	expect_socket("{ \"threads\": \"many\", \"admin\": { \"sockt\": 1, \"socket\": \"./x.sock\" } }", relative);
+	expect_socket("{ \"threads\": 1,, \"admin\": { \"socket\": \"/run/a\" }", "/run/a");
+	expect_socket("{ \"admin\": { // \"socket\": \"/run/old\"\n\"socket\" : \"/run/a\"", "/run/a");
+	expect_socket("{ \"threads\": 1, \"threads\": 2, \"admin\": { \"socket\": \"x.sock\" } }", relative);
+	expect_socket("{ \"user\": \"socket\", \"admin\": {} ", NULL);
+	expect_socket("{ \"admin\": { \"socket\": \"\" ", NULL);
+	expect_socket("{ \"admin\": { \"socket\": \"/run/a", NULL);
+	expect_socket("{ \"admin\": { \"socket\": 5 } }", NULL);
+	expect_socket("{ \"admin\": 5 }", NULL);
+	expect_socket("", NULL);
+	try_write(&t, "more.json", "{ \"admin\": { \"socket\": \"/run/b\" } }");
+	expect_socket("{ \"include\": [ \"nowhere.json\", \"more.json\" ] }", "/run/b");
+}

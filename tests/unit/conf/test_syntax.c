@@ -24,7 +24,7 @@ static const struct try_fault faults[] = {
 	{" \n\t\r\n", "c.json: holds nothing; an object { … } is expected\n"},
 	{"// nothing\n# here\n/* but */\n", "c.json: holds nothing; an object { … } is expected\n"},
 	{"\n [ 1 ]", "c.json:2:2: a list, where an object { … } is expected\n"},
-	{"\"x\"", "c.json:1:1: \"x\" where a value is expected\n"},
+	{"\"x\"", "c.json:1:1: '\"x\"' stands where a value is expected\n"},
 	{"{ \"user\": www }", "c.json:1:11: www is no value; strings and keys stand in double quotes\n"},
 	{"{ \"user\": 'www' }", "c.json:1:11: 'www' is no value; strings and keys stand in double quotes\n"},
 	{"{ user: \"www\" }", "c.json:1:3: user is no value; strings and keys stand in double quotes\n"},
@@ -35,8 +35,8 @@ static const struct try_fault faults[] = {
 	{"{ \"a\": \"x\" \"y\" }", "c.json:1:12: a comma is missing before this\n"},
 	{"{ \"a\" 1 }", "c.json:1:7: a colon is missing before this, after its key\n"},
 	{"{ \"a\" }", "c.json:1:7: a colon is missing before this, after its key\n"},
-	{"{ \"a\": }", "c.json:1:8: } where a value is expected\n"},
-	{"{ , }", "c.json:1:3: , where a key in double quotes is expected\n"},
+	{"{ \"a\": }", "c.json:1:8: '}' stands where a value is expected\n"},
+	{"{ , }", "c.json:1:3: ',' stands where a key in double quotes is expected\n"},
 	{"{ \"a\": [\n  1,\n  2\n", "c.json:1:8: this [ is never closed\n"},
 	{"{\n  \"a\": {\n    \"b\": 1\n  }\n", "c.json:1:1: this { is never closed\n"},
 	{"{ \"a\": [\n{ \"b\": 1 ] }", "c.json:2:10: ] can not close the { of line 2\n"},
@@ -73,7 +73,7 @@ Test(conf_syntax, a_zero_byte)
 {
 	try_write_bytes(&t, "c.json", "{ \"a\":\n \0 1 }", 13);
 	try_load(&t, "c.json");
-	cr_expect_str_eq(t.text, "c.json:2:2: a zero byte; this is no text\n");
+	cr_expect_str_eq(t.text, "c.json:2:2: a zero byte; this is no text in UTF-8: save it in that encoding\n");
 }
 
 Test(conf_syntax, comments)

@@ -2,7 +2,7 @@
 
 #include "route/fields.h"
 
-static const struct conf_where place = {"test.json", 7, 5};
+static const struct conf_where place = {.file = "test.json", .line = 7, .column = 5};
 static const struct sv values[FIELD_VARIABLES_N] = {
 	[VAR_CLIENT_ADDRESS] = {"192.0.2.1", 9},
 	[VAR_HOST] = {"a.test", 6},

@@ -8,7 +8,7 @@ try_begin(struct try *t, struct conf_route *routes, size_t n)
 	struct conf_site site = {.at = {"test.json", 1, 1}, .routes = routes, .n_routes = n};
 
 	for (size_t i = 0; i < n; i++)
-		routes[i].at = (struct conf_where){"test.json", 10 + (unsigned)i, 3};
+		routes[i].at = (struct conf_where){.file = "test.json", .line = 10 + (unsigned)i, .column = 3};
 	conf_problems_init(&t->problems);
 	http_head_init(&t->head, false);
 	t->scratch = route_scratch_new();

@@ -223,8 +223,9 @@ wire_policy(struct wire *w, enum conf_client_certificate_mode mode, const struct
 	struct conf_pin pin = {.ca = pki_path(w->dir, "pin%u.pem", ++number)};
 	const char *crl_path = pki_path(w->dir, "crl%u.pem", number);
 	struct conf_client_certificate conf = {.mode = mode, .depth = 3};
-	struct err err = {""};
+	struct conf_problems problems;
 
+	conf_problems_init(&problems);
 	if (ca != NULL) {
 		pki_write_certs(pin.ca, &ca, 1);
 		conf.pins = &pin;
@@ -234,8 +235,9 @@ wire_policy(struct wire *w, enum conf_client_certificate_mode mode, const struct
 		pki_write_crls(crl_path, &crl, 1, false);
 		conf.crls = (struct conf_strings){.v = &crl_path, .n = 1};
 	}
-	struct tls_policy *p = tls_policy_load(&conf, NULL, files_direct(), w->thread, &err);
-	cr_assert_not_null(p, "%s", err.text);
+	struct tls_policy *p = tls_policy_load(&conf, NULL, files_direct(), w->thread, &problems);
+	cr_assert_not_null(p, "%.*s", SV_FMT(buf_view(&problems.text)));
+	conf_problems_free(&problems);
 	return p;
 }
 

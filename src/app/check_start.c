@@ -1,0 +1,175 @@
+#include "app/check_start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/broker.h"
+#include "app/privileges.h"
+#include "net/listener.h"
+
+enum { SOCKET_PATH_MAX = 107 /* of struct sockaddr_un, without the NUL */, KEY_TEXT = 48 };
+
+struct start {
+	const struct conf *conf;
+	struct conf_problems *problems;
+};
+
+/* `error` is an errno: what only the lack of rights forbids says nothing about a start by root. */
+static void
+report(struct start *s, const void *field, const char *key, int error, const char *text)
+{
+	struct conf_where at = conf_place(&s->conf->at, field);
+
+	if (geteuid() != 0 && (error == EACCES || error == EPERM))
+		conf_warning(s->problems, &at, key, "%s; this is what the user of the check gets, root may get more", text);
+	else
+		conf_error(s->problems, &at, key, "%s", text);
+}
+
+bool
+check_is_forbidden(const char *path)
+{
+	if (geteuid() == 0)
+		return false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && (errno == EACCES || errno == EPERM);
+}
+
+/* --- files --- */
+
+/* Could it be opened like this, or made? Errno tells why not. */
+static bool
+can_open(const char *path, int flags, struct err *err)
+{
+	struct stat st;
+
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (errno != ENOENT) {
+		int error = errno;
+		err_set(err, "%s: %s", path, strerror(error));
+		errno = error;
+		return false;
+	}
+	/* A link to what is not there yet is followed, and the file made there. */
+	return lstat(path, &st) == 0 || files_can_make(path, err);
+}
+
+static void
+check_log(struct start *s, const char *const *path, const char *key)
+{
+	struct err err = {""};
+
+	errno = 0;
+	if (*path == NULL || broker_is_own_log(*path) >= 0)
+		return;
+	if (!broker_can_be_log(*path, &err) || !can_open(*path, O_WRONLY | O_APPEND, &err))
+		report(s, path, key, errno, err.text);
+}
+
+static void
+check_pid_file(struct start *s)
+{
+	struct err err = {""};
+
+	/* One that is locked is that of the running proxy. */
+	if (s->conf->pid_file != NULL && !can_open(s->conf->pid_file, O_RDWR | O_NOFOLLOW, &err))
+		report(s, &s->conf->pid_file, "pid_file", errno, err.text);
+}
+
+static void
+check_secret(struct start *s)
+{
+	struct conf_where at = conf_place(&s->conf->at, &s->conf->secret_file);
+	bool exposed = false;
+	struct err err = {""};
+
+	if (s->conf->secret_file == NULL)
+		return;
+	errno = 0;
+	if (!secret_file_check(s->conf->secret_file, &exposed, &err))
+		report(s, &s->conf->secret_file, "secret_file", errno, err.text);
+	else if (exposed)
+		conf_warning(s->problems, &at, "secret_file", SECRET_FILE_EXPOSED, s->conf->secret_file);
+}
+
+/* --- users --- */
+
+static void
+check_identity(struct start *s)
+{
+	const struct conf *c = s->conf;
+	struct identity id;
+	struct err err = {""};
+
+	if (!identity_find(&id, NULL, c->group, &err))
+		report(s, &c->group, "group", 0, err.text);
+	if (!identity_find(&id, c->user, NULL, &err)) {
+		report(s, &c->user, "user", 0, err.text);
+		return;
+	}
+	if (!identity_is_possible(&id, &err))
+		report(s, &c->user, "user", EPERM, err.text);
+	else if (identity_warning(&id) != NULL)
+		conf_warning(s->problems, &c->at, "user", "%s", identity_warning(&id));
+}
+
+/* --- sockets --- */
+
+static void
+check_socket(struct start *s, const void *field, const char *key, const char *path)
+{
+	struct err err = {""};
+	struct stat st;
+
+	errno = 0;
+	if (strlen(path) > SOCKET_PATH_MAX)
+		err_set(&err, "%s: the path of a socket has at most %d bytes", path, SOCKET_PATH_MAX);
+	else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		err_set(&err, "%s: a file is there that is no socket; remove it or name another path", path);
+	else if (files_can_make(path, &err))
+		return;
+	report(s, field, key, errno, err.text);
+}
+
+static void
+check_listener(struct start *s, const struct conf_listener *l)
+{
+	struct sv address = sv_cstr(l->address), prefix = SV("unix:");
+	struct net_address a;
+	char key[KEY_TEXT];
+	struct err err = {""};
+	bool any = false;
+
+	errno = 0;
+	(void)snprintf(key, sizeof(key), "listeners[%zu].address", (size_t)(l - s->conf->listeners));
+	if (sv_starts(address, prefix))
+		check_socket(s, &l->address, key, address.p + prefix.n);
+	else if (!net_address_parse_listen(address, &a, &any, &err) || !net_listen_is_possible(&a, any, &err))
+		report(s, &l->address, key, errno, err.text);
+}
+
+void
+check_start(const struct conf *conf, struct conf_problems *problems)
+{
+	struct start s = {conf, problems};
+
+	check_identity(&s);
+	check_pid_file(&s);
+	check_log(&s, &conf->log.error, "log.error");
+	check_log(&s, &conf->log.access, "log.access");
+	check_secret(&s);
+	if (conf->admin_socket != NULL)
+		check_socket(&s, &conf->admin_socket, "admin.socket", conf->admin_socket);
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		check_listener(&s, &conf->listeners[i]);
+}

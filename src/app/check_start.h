@@ -1,0 +1,19 @@
+/*
+ * check_start.h: what a start opens and a reload does not.
+ */
+#ifndef BASCULE_APP_CHECK_START_H
+#define BASCULE_APP_CHECK_START_H
+
+#include "conf/config.h"
+
+/*
+ * Would `bascule run` get what it opens first: the user and group, the pid file, the logs, the secret, the addresses and
+ * sockets? Nothing is made, written or listened on; what another process holds right now, the running proxy mostly, is
+ * no fault. What this user may not do, but root may, is a warning.
+ */
+void check_start(const struct conf *conf, struct conf_problems *problems);
+
+/* Is this file there, but not for this user, who is not root? */
+bool check_is_forbidden(const char *path);
+
+#endif
