@@ -111,7 +111,7 @@ summary(const struct rotation_report *r)
 
 	json_put(o, "bundle", json_string(r->name));
 	json_put(o, "phase", json_string(rotation_phase_word(r->phase)));
-	json_put(o, "share_percent", json_real((double)r->share / (SHARE_ALL / 100)));
+	json_put(o, "share_percent", json_real((double)r->share * 100 / SHARE_ALL));
 	json_put(o, "begun", seconds(r->begun));
 	json_put(o, "orphans", json_integer((json_int_t)r->n_orphans));
 	json_put(o, "untested", json_integer((json_int_t)r->n_untested));

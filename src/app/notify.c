@@ -170,7 +170,7 @@ watch(struct net_loop *loop, pid_t pid, const char *name)
 void
 notify_run(struct net_loop *loop, const struct conf_strings *command, const char *event, const char *bundle, struct sv json)
 {
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (command->n == 0)
 		return;

@@ -73,25 +73,26 @@ insert(struct clients *c, struct client_record *r)
 static bool
 grow(struct clients *c)
 {
-	struct clients bigger = *c;
+	size_t n_old = c->n_buckets, n = n_old > 0 ? 2 * n_old : BUCKETS_FIRST;
+	struct client_record **old = c->buckets, **buckets = calloc(n, sizeof(struct client_record *));
+	uint32_t *old_networks = c->networks, *networks = calloc(n, sizeof(uint32_t));
 
-	bigger.n_buckets = c->n_buckets > 0 ? 2 * c->n_buckets : BUCKETS_FIRST;
-	bigger.n = bigger.hand = 0;
-	bigger.buckets = calloc(bigger.n_buckets, sizeof(struct client_record *));
-	bigger.networks = calloc(bigger.n_buckets, sizeof(uint32_t));
-	if (bigger.buckets == NULL || bigger.networks == NULL) {
-		free(bigger.buckets);
-		free(bigger.networks);
+	if (buckets == NULL || networks == NULL) {
+		free(buckets);
+		free(networks);
 		return false;
 	}
-	for (size_t i = 0; i < c->n_buckets; i++)
-		for (struct client_record *r = c->buckets[i], *next; r != NULL; r = next) {
+	c->buckets = buckets;
+	c->networks = networks;
+	c->n_buckets = n;
+	c->n = c->hand = 0;
+	for (size_t i = 0; i < n_old; i++)
+		for (struct client_record *r = old[i], *next; r != NULL; r = next) {
 			next = r->next;
-			insert(&bigger, r);
+			insert(c, r);
 		}
-	free(c->buckets);
-	free(c->networks);
-	*c = bigger;
+	free(old);
+	free(old_networks);
 	return true;
 }
 
