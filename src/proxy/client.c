@@ -13,6 +13,7 @@ enum {
 	LINGER_MAX_MS = 30000, /* and how long it may go on sending, an upload that was refused perhaps */
 	OVER_LIMIT_SHARE = 16, /* of the connection limit: so many more are told 503; beyond them none is accepted */
 	IN_MAX = 1024 * 1024,
+	SERVICE_OUT_MAX = 256 * 1024 * 1024, /* a service answers in one piece: the status of ten thousand bundles, say */
 };
 
 /* --- the end of a connection -------------------------------------------------------------------------------- */
@@ -390,7 +391,7 @@ new_client(struct px_listener *l, int fd, const struct net_address *peer)
 	c->phase = CLIENT_HANDSHAKE;
 	buf_init(&c->in, IN_MAX);
 	set_address(c, peer);
-	net_stream_init(&c->stream, l->thread->loop, fd, &events, STREAM_OUT_MAX);
+	net_stream_init(&c->stream, l->thread->loop, fd, &events, l->service != NULL ? SERVICE_OUT_MAX : STREAM_OUT_MAX);
 	return c;
 }
 

@@ -338,3 +338,15 @@ def test_no_admin_socket_no_api(simple, directory):
     done = p.command("status")
     assert done.returncode == 1 and "other.sock" in done.stderr
     assert not pathlib.Path(directory / "other.sock").exists()
+
+
+def test_the_status_of_thousands_of_bundles(simple, identity, directory):
+    """Larger than what may wait for a client that is not trusted."""
+    many = directory / "many"
+    many.mkdir()
+    for i in range(2000):
+        (many / ("bundle-%04d.pem" % i)).write_bytes(identity.combined_pem)
+    site = {"names": ["site.test"], "upstream": "origin"}
+    p = simple(bundles={"many": {"directory": str(many)}}, sites=[site])
+    assert len(p.status()["bundles"]) >= 2000
+    assert p.command("status").stdout.count("bundle-") >= 2000
