@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "proxy/exchange.h"
 
-enum { METRICS_MAX = 1024 * 1024 };
+enum { METRICS_MAX = 64 * 1024 * 1024 }; /* ten thousand bundles may be in a rotation */
 
 static void
 answer(struct exchange *x, unsigned status, struct sv type, struct sv body)

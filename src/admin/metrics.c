@@ -14,6 +14,19 @@ static const struct {
 static const char closed_help[] = "Client connections closed, by reason.";
 static const char server_help[] = "Requests given to an origin server.";
 
+/* X(name, kind, help, value): of each bundle that is in a rotation; `r` is its report. */
+#define ROTATION_ROWS(X)                                                                                                 \
+	X(rotation_share, gauge, "Percent of the clients that get the current generation by plan.", (r->share * 100.0 / SHARE_ALL))     \
+	X(rotation_orphans, gauge, "Clients that refuse the current generation. While there are any, the previous one must not go.",    \
+	    (double)r->n_orphans)                                                                                        \
+	X(rotation_untested, gauge, "Clients known from before that have not been shown the current generation.", (double)r->n_untested) \
+	X(rotation_accepted, gauge, "Clients that have accepted the current generation.", (double)r->counts[SLOT_CURRENT].clients)        \
+	X(rotation_rejected, gauge, "Handshakes in which the current generation was rejected with an alert, since the rotation began.", \
+	    (double)r->counts[SLOT_CURRENT].rejected)                                                                    \
+	X(rotation_silent, gauge, "Handshakes of the current generation that a client ended without a word, since the rotation began.", \
+	    (double)r->counts[SLOT_CURRENT].silent)                                                                      \
+	X(rotation_may_retire, gauge, "1: the previous generation may go.", (r->may_retire ? 1.0 : 0.0))
+
 uint64_t
 admin_sum(const struct admin *a, size_t offset)
 {
@@ -77,6 +90,59 @@ put_servers(const struct admin *a, struct buf *out)
 	return ok;
 }
 
+#define X(name, kind, help, value)                          \
+	static double name##_of(const struct rotation_report *r) \
+	{                                                        \
+		return value;                                    \
+	}
+ROTATION_ROWS(X)
+#undef X
+
+static const struct {
+	const char *name, *kind, *help;
+	double (*of)(const struct rotation_report *r);
+} rotation_rows[] = {
+#define X(field, type, text, value) {#field, #type, text, field##_of},
+	ROTATION_ROWS(X)
+#undef X
+};
+
+/* The samples of one metric stand together, so the reports of all rotations are made once and gone through for each. */
+static bool
+put_rotation_rows(const struct rotation_report *reports, size_t n, struct buf *out)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++) {
+		ok = put_head(out, rotation_rows[i].name, rotation_rows[i].kind, rotation_rows[i].help);
+		for (size_t k = 0; ok && k < n; k++)
+			ok = buf_printf(out, "bascule_%s{bundle=\"", rotation_rows[i].name) && put_label(out, reports[k].name) &&
+			     buf_printf(out, "\"} %.10g\n", rotation_rows[i].of(&reports[k]));
+	}
+	return ok;
+}
+
+static bool
+put_rotations(const struct admin *a, struct buf *out)
+{
+	size_t n = 0, room = 0;
+	struct rotation *r = NULL;
+
+	while ((r = rotation_registry_next(a->rotations, r)) != NULL)
+		room += rotation_is_active(r);
+	struct rotation_report *reports = calloc(MAX_OF(room, (size_t)1), sizeof(*reports));
+	if (reports == NULL)
+		return false;
+	while (n < room && (r = rotation_registry_next(a->rotations, r)) != NULL)
+		if (rotation_is_active(r) && rotation_report(r, false, moment_now(), &reports[n]))
+			n++;
+	bool ok = put_rotation_rows(reports, n, out);
+	for (size_t i = 0; i < n; i++)
+		rotation_report_free(&reports[i]);
+	free(reports);
+	return ok;
+}
+
 bool
 admin_metrics(const struct admin *a, struct buf *out)
 {
@@ -87,7 +153,7 @@ admin_metrics(const struct admin *a, struct buf *out)
 		     buf_printf(out, "bascule_%s %llu\n", rows[i].name, (unsigned long long)admin_sum(a, rows[i].offset));
 	ok = ok && put_head(out, "generation", "gauge", "Number of the config and certificates in service; grows with each load.") &&
 	     buf_printf(out, "bascule_generation %llu\n", (unsigned long long)(a->snapshot != NULL ? a->snapshot->generation : 0));
-	return ok && put_closed(a, out) && put_servers(a, out);
+	return ok && put_closed(a, out) && put_servers(a, out) && put_rotations(a, out);
 }
 
 bool
@@ -102,7 +168,10 @@ admin_metrics_reference(struct buf *out)
 		ok = buf_printf(out, "| `bascule_%s` | %s | %s |\n", rows[i].name, rows[i].kind, rows[i].help);
 	ok = ok && buf_printf(out, "| `bascule_generation` | gauge | Number of the config and certificates in service. |\n") &&
 	     buf_printf(out, "| `bascule_server_requests{upstream,server}` | counter | %s |\n", server_help) &&
-	     buf_printf(out, "| `bascule_connections_closed{reason}` | counter | %s |\n", closed_help) &&
+	     buf_printf(out, "| `bascule_connections_closed{reason}` | counter | %s |\n", closed_help);
+	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++)
+		ok = buf_printf(out, "| `bascule_%s{bundle}` | %s | %s |\n", rotation_rows[i].name, rotation_rows[i].kind, rotation_rows[i].help);
+	ok = ok &&
 	     buf_printf(out, "\n## Reasons for which a connection is closed\n\n| reason | an error | meaning |\n|---|---|---|\n");
 	for (int r = 0; ok && r < CLOSE_REASONS_N; r++)
 		ok = buf_printf(out, "| `%s` | %s | %s |\n", close_reason_name((enum close_reason)r),
