@@ -245,6 +245,7 @@ backend origin
 class Bascule(Proxy):
     program = "bascule"
     version_option = "--version"
+    rotation = {}
 
     def write_config(self):
         self.file("bascule.json", json.dumps({
@@ -254,7 +255,7 @@ class Bascule(Proxy):
             "reload": {"watch": False},  # so that the signal alone swaps
             "timeouts": {"idle": "600s"},
             "listeners": [{"address": f"127.0.0.1:{self.port}", "tls": True}],
-            "bundles": {"bench": {"certificate": self.file("cert.pem"), "key": self.file("key.pem")}},
+            "bundles": {"bench": {"certificate": self.file("cert.pem"), "key": self.file("key.pem"), "rotation": self.rotation}},
             "sites": [{"names": [NAME], "default": True, "bundle": "bench", "upstream": "origin"}],
             "upstreams": {"origin": {"servers": [{"address": f"127.0.0.1:{self.origin.port}"}],
                                      "balance": "round_robin"}},
@@ -264,7 +265,14 @@ class Bascule(Proxy):
         return [self.path, "run", "-c", self.file("bascule.json")]
 
 
-PROXIES = {"nginx": Nginx, "haproxy": Haproxy, "bascule": Bascule}
+class Untracked(Bascule):
+    """Without learning who the clients are before a rotation begins: what that costs is the difference."""
+
+    rotation = {"track": False}
+
+
+PROXIES = {"nginx": Nginx, "haproxy": Haproxy, "bascule": Bascule, "untracked": Untracked}
+COMPARED = ["nginx", "haproxy", "bascule"]
 
 
 def served_certificate(port):

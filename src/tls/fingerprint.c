@@ -1,15 +1,12 @@
 /* fingerprint.c: what a ClientHello tells of who sent it (RFC 8446, 4.1.2). */
 #include <openssl/ssl.h>
-#include <stdlib.h>
 
-#include "base/siphash.h"
 #include "tls/der.h"
 #include "tls/facts.h"
 #include "tls/server.h"
 
+/* Extensions that come and go from one connection of a client to the next. */
 enum {
-	VALUES_MAX = 256, /* of one list; what a longer one has beyond makes no difference */
-	/* Extensions that come and go from one connection of a client to the next. */
 	EXT_PADDING = 21,
 	EXT_PRE_SHARED_KEY = 41,
 	EXT_EARLY_DATA = 42,
@@ -17,61 +14,43 @@ enum {
 	EXT_AUTHORITIES = 47,
 };
 
-/* What has gathered of a hello: parts, each sorted, with a mark between. */
+/* What stands in a hello besides the lists that are numbered as their extensions. */
+enum { PART_CIPHERS = 0x10000, PART_EXTENSIONS };
+
+/* The sum of what its parts come to: their order makes no difference, and none has to be sorted. */
 struct print {
-	uint64_t hash;
+	uint64_t sum;
 };
 
-/* No secret: the same on every machine. Who wants to look like another client can send that one's hello. */
-static const unsigned char fixed[SIPHASH_KEY] = "bascule's hello";
-
-static void
-add(struct print *p, unsigned what, const void *bytes, size_t n)
+/* A finalizer of splitmix64 (Steele, Lea, Flood 2014): each bit of x turns half of the others. */
+static uint64_t
+scramble(uint64_t x)
 {
-	uint64_t all[3] = {p->hash, what, siphash(fixed, bytes, n)};
-
-	p->hash = siphash(fixed, all, sizeof(all));
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
 }
 
 static bool
-is_grease(uint16_t v)
+is_grease(unsigned v)
 {
 	return (v & 0x0f0f) == 0x0a0a && v >> 8 == (v & 0xff);
 }
 
-/* Sorted and without GREASE. Little-endian bytes, so that all machines agree. */
+/* No secret is in it: who wants to look like another client can send that one's hello. */
 static void
-add_values(struct print *p, unsigned what, uint16_t *v, size_t n)
+add_value(struct print *p, unsigned part, unsigned v)
 {
-	unsigned char bytes[2 * VALUES_MAX];
-	size_t out = 0;
-
-	qsort(v, n, sizeof(*v), by_value);
-	for (size_t i = 0; i < n; i++) {
-		if (is_grease(v[i]))
-			continue;
-		bytes[out++] = (unsigned char)v[i];
-		bytes[out++] = (unsigned char)(v[i] >> 8);
-	}
-	add(p, what, bytes, out);
+	if (!is_grease(v))
+		p->sum += scramble((uint64_t)part << 32 | (v + 1));
 }
 
 /* A list of numbers of two bytes. */
 static void
-add_list(struct print *p, unsigned what, const unsigned char *bytes, size_t n)
+add_list(struct print *p, unsigned part, const unsigned char *bytes, size_t n)
 {
-	uint16_t v[VALUES_MAX];
-	size_t count = MIN_OF(n / 2, (size_t)VALUES_MAX);
-
-	for (size_t i = 0; i < count; i++)
-		v[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
-	add_values(p, what, v, count);
+	for (size_t i = 0; i + 1 < n; i += 2)
+		add_value(p, part, (unsigned)bytes[i] << 8 | bytes[i + 1]);
 }
 
 /* An extension whose body is such a list behind its length of `head` bytes. */
@@ -94,34 +73,44 @@ changes(int type)
 static void
 add_types(struct print *p, SSL *ssl)
 {
-	uint16_t v[VALUES_MAX];
-	size_t count = 0, n = 0;
 	int *types = NULL;
+	size_t n = 0;
 
 	if (SSL_client_hello_get1_extensions_present(ssl, &types, &n) != 1)
 		return;
-	for (size_t i = 0; i < n && count < VALUES_MAX; i++)
+	for (size_t i = 0; i < n; i++)
 		if (!changes(types[i]))
-			v[count++] = (uint16_t)types[i];
+			add_value(p, PART_EXTENSIONS, (unsigned)types[i]);
 	OPENSSL_free(types);
-	add_values(p, 0x10000, v, count);
+}
+
+/* In its order, which is a preference. */
+static void
+add_alpn(struct print *p, SSL *ssl)
+{
+	const unsigned char *bytes;
+	size_t n;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes, &n) != 1)
+		return;
+	for (size_t i = 0; i < n; i++)
+		p->sum = scramble(p->sum + bytes[i] + 1);
 }
 
 uint64_t
 tls_hello_fingerprint(const struct tls_hello *h)
 {
-	struct print p = {.hash = SSL_client_hello_get0_legacy_version(h->ssl)};
+	struct print p = {.sum = SSL_client_hello_get0_legacy_version(h->ssl)};
 	const unsigned char *bytes;
 	size_t n = SSL_client_hello_get0_ciphers(h->ssl, &bytes);
 
-	add_list(&p, 0x10001, bytes, n);
+	add_list(&p, PART_CIPHERS, bytes, n);
 	add_types(&p, h->ssl);
 	add_extension(&p, h->ssl, TLSEXT_TYPE_supported_groups, 2);
 	add_extension(&p, h->ssl, TLSEXT_TYPE_signature_algorithms, 2);
 	add_extension(&p, h->ssl, TLSEXT_TYPE_supported_versions, 1);
-	if (SSL_client_hello_get0_ext(h->ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes, &n) == 1)
-		add(&p, TLSEXT_TYPE_application_layer_protocol_negotiation, bytes, n); /* in its order: a preference */
-	return p.hash;
+	add_alpn(&p, h->ssl);
+	return p.sum;
 }
 
 /* --- certificate_authorities -------------------------------------------------------------------------------- */
