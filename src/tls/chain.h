@@ -21,6 +21,9 @@ enum chain_result {
 /* Borrows from `p`. With CHAIN_REFUSED `err` is set, with CHAIN_NOT_MATCHING it is not. */
 enum chain_result chain_make(struct chain *c, const struct pieces *p, const struct tls_thread *t, struct err *err);
 
+/* The same, the leaf being known already. False with err set. */
+MUST_CHECK bool chain_follow(struct chain *c, const struct pieces *p, size_t leaf, struct err *err);
+
 /* Validity at `now` and strength of keys and signatures. */
 MUST_CHECK bool chain_check(const struct chain *c, int64_t now, struct err *err);
 
