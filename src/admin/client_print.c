@@ -289,6 +289,35 @@ admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struc
 }
 
 bool
+admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err)
+{
+	json_t *root = parse(r, NULL);
+	const json_t *outcome;
+	bool held = false;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "outcomes"), i, outcome) {
+		const char *word = text_of(outcome, "outcome");
+		if (strcmp(text_of(outcome, "bundle"), bundle) != 0 || (strcmp(word, "held") != 0 && strcmp(word, "missing") != 0))
+			continue;
+		err_set(err, "%s", text_of(outcome, "text"));
+		held = true;
+	}
+	json_decref(root);
+	return held;
+}
+
+void
+admin_reload_problem(const struct admin_reply *r, struct err *err)
+{
+	json_t *root = parse(r, NULL);
+	struct sv rest = sv_cstr(text_of(root, "problems")), line = sv_cut(&rest, '\n');
+
+	err_set(err, "%.*s", SV_FMT(line));
+	json_decref(root);
+}
+
+bool
 admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err)
 {
 	json_t *root = parse(r, err);

@@ -5,6 +5,7 @@
 #include "app/cli.h"
 #include "app/demo.h"
 #include "base/nearest.h"
+#include "pki/pki.h"
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
@@ -40,6 +41,8 @@ static const struct cli_command commands[] = {
 	    "  reference  every key with its meaning and default, as Markdown\n"
 	    "  metrics    every counter with what it tells, as Markdown\n",
 	    cli_config},
+	{"pki", "SUBCOMMAND …", "Make, inspect and install certificates: requests, a small CA, chains, PKCS#12.", PKI_OVERVIEW,
+	    cli_pki},
 	{"demo", "ADDRESS", "Run a small origin server to try the proxy with.",
 	    "ADDRESS is where it listens, such as 127.0.0.1:9001. It answers every request with what it got.\n", demo_main},
 	{"help", "[COMMAND]", "Explain a command.", "", help},
