@@ -48,7 +48,7 @@ static const struct option {
 static bool
 fail(struct pki *p, const char *argument, const char *why)
 {
-	return err_set(&p->err, "%s: %s; `bascule pki help %s` tells what it takes", argument, why, p->command->name);
+	return err_set(&p->err, "%.120s: %s; `bascule pki help %s` tells what it takes", argument, why, p->command->name);
 }
 
 /* Comma-separated, and the option may come several times. */
@@ -134,7 +134,7 @@ unknown_option(struct pki *p, const char *argument)
 		if ((options[i].takes & p->command->takes) != 0)
 			names[n++] = options[i].name;
 	const char *meant = nearest_word(argument, names, n);
-	return err_set(&p->err, "%s: not understood%s%s%s; `bascule pki help %s` tells what it takes", argument,
+	return err_set(&p->err, "%.120s: not understood%s%s%s; `bascule pki help %s` tells what it takes", argument,
 	    meant != NULL ? ", did you mean " : "", meant != NULL ? meant : "", meant != NULL ? "?" : "",
 	    p->command->name);
 }

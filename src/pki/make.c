@@ -207,7 +207,8 @@ fill(X509 *x, const struct make_spec *spec, const struct tls_thread *t)
 	    (spec->kind == MAKE_CA ? add_ca_extensions(x, issuer, spec->path_length)
 	                           : add_leaf_extensions(x, issuer, spec)) &&
 	    add_extension(x, issuer, NID_subject_key_identifier, "hash") &&
-	    add_extension(x, issuer, NID_authority_key_identifier, "keyid") && add_names(x, spec);
+	    /* RFC 5280, 4.2.1.1: one that signs itself needs none. */
+	    (issuer == x || add_extension(x, issuer, NID_authority_key_identifier, "keyid")) && add_names(x, spec);
 }
 
 X509 *
