@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/sv.h"
+#include "pki/show.h"
 
 enum { ANSWER_MAX = 4096 };
 
@@ -48,7 +49,8 @@ ask_text(struct pki *p, const char *question, const char *preset, ask_check chec
 			return true;
 		if (!isatty(STDIN_FILENO))
 			return false;
-		(void)printf("  %s\n", p->err.text);
+		(void)fputs("  ", stdout);
+		show_message(stdout, p->err.text);
 		p->err.text[0] = '\0';
 	}
 }
@@ -99,7 +101,8 @@ ask_choice(struct pki *p, const char *question, const char *const *choices, size
 		err_set(&p->err, "%s: there are only %zu", answer, n);
 		if (!isatty(STDIN_FILENO))
 			return false;
-		(void)printf("  %s\n", p->err.text);
+		(void)fputs("  ", stdout);
+		show_message(stdout, p->err.text);
 		p->err.text[0] = '\0';
 	}
 }

@@ -250,7 +250,8 @@ cmd_inspect(struct pki *p)
 			continue;
 		/* The others are still worth seeing. */
 		(void)fflush(stdout);
-		(void)fprintf(stderr, "bascule pki inspect: %s\n", p->err.text);
+		(void)fputs("bascule pki inspect: ", stderr);
+		show_message(stderr, p->err.text);
 		p->err.text[0] = '\0';
 		ok = false;
 	}

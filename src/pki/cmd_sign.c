@@ -95,6 +95,24 @@ common_name(struct pki *p, const X509_NAME *subject)
 	return text;
 }
 
+/* Text and nothing else, so that what the certificate shows is what stands in it. */
+static bool
+check_subject(struct pki *p, const char *path, const X509_NAME *subject)
+{
+	bool ok = true;
+
+	for (int i = 0; ok && i < X509_NAME_entry_count(subject); i++) {
+		unsigned char *utf8 = NULL;
+		int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
+		ok = n > 0;
+		for (int k = 0; ok && k < n; k++)
+			ok = utf8[k] >= 0x20 && utf8[k] != 0x7f;
+		OPENSSL_free(utf8);
+	}
+	ERR_clear_error();
+	return ok || err_set(&p->err, "%s: something in its subject is no text; have the request made anew", path);
+}
+
 /* What a request asks for beyond names is its issuer's to decide. */
 static void
 note_ignored(const char *path, const STACK_OF(X509_EXTENSION) *extensions)
@@ -141,7 +159,8 @@ sign(struct pki *p, const char *path, X509_REQ *r, const struct issuer *issuer)
 	uint64_t days;
 	X509 *x = NULL;
 
-	if (!args_number("--days", p->args.days, 1, DAYS_MAX, LEAF_DAYS, &days, &p->err))
+	if (!args_number("--days", p->args.days, 1, DAYS_MAX, LEAF_DAYS, &days, &p->err) ||
+	    !check_subject(p, path, X509_REQ_get_subject_name(r)))
 		return NULL;
 	GENERAL_NAMES *names = names_of(p, path, r);
 	if (names == NULL && p->err.text[0] == '\0' && !p->args.client)

@@ -10,6 +10,27 @@
 
 #include "pki/words.h"
 
+enum { TEXT_MAX = 64 * 1024 };
+
+/* What should be ASCII may be anything: a NUL must not hide what follows it, nor a byte spoil JSON. */
+static const char *
+ascii_text(struct pki *p, const unsigned char *text, size_t n)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *out = n <= TEXT_MAX ? arena_alloc(&p->arena, n * 3 + 1) : NULL, *at = out;
+
+	for (size_t i = 0; out != NULL && i < n; i++) {
+		if (text[i] > 0x20 && text[i] < 0x7f && text[i] != '\\') {
+			*at++ = (char)text[i];
+			continue;
+		}
+		*at++ = '\\';
+		*at++ = hex[text[i] >> 4];
+		*at++ = hex[text[i] & 15];
+	}
+	return out;
+}
+
 /* GeneralName's kinds that are shown; others are of no use for TLS. */
 static const char *
 general_name(struct pki *p, unsigned tag, struct asn1 v)
@@ -19,7 +40,7 @@ general_name(struct pki *p, unsigned tag, struct asn1 v)
 	switch (tag) {
 	case DER_CONTEXT | 1: /* rfc822Name */
 	case DER_CONTEXT | 2: /* dNSName */
-		return arena_copy(&p->arena, sv_of((const char *)v.p, v.n));
+		return ascii_text(p, v.p, v.n);
 	case DER_CONTEXT | 7: /* iPAddress */
 		if ((v.n != 4 && v.n != 16) ||
 		    inet_ntop(v.n == 4 ? AF_INET : AF_INET6, v.p, address, sizeof(address)) == NULL)
@@ -115,7 +136,7 @@ describe_issuer_url(struct pki *p, X509 *x)
 		if (OBJ_obj2nid(d->method) != NID_ad_ca_issuers || d->location->type != GEN_URI)
 			continue;
 		const ASN1_STRING *uri = d->location->d.uniformResourceIdentifier;
-		url = arena_copy(&p->arena, sv_of((const char *)ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri)));
+		url = ascii_text(p, ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri));
 	}
 	AUTHORITY_INFO_ACCESS_free(all);
 	ERR_clear_error();

@@ -214,10 +214,15 @@ fill(X509 *x, const struct make_spec *spec, const struct tls_thread *t)
 X509 *
 make_cert(struct pki *p, const struct make_spec *spec)
 {
-	X509 *x = X509_new_ex(p->thread->lib, NULL);
 	EVP_PKEY *signer = spec->issuer != NULL ? spec->issuer->key : spec->key;
 
+	/* Who verifies would take it for the root itself. */
+	if (spec->issuer != NULL && X509_NAME_cmp(spec->subject, X509_get_subject_name(spec->issuer->cert)) == 0) {
+		err_set(&p->err, "the name is that of the CA %s itself; a certificate needs another one", spec->issuer->path);
+		return NULL;
+	}
 	ERR_clear_error();
+	X509 *x = X509_new_ex(p->thread->lib, NULL);
 	if (x != NULL && fill(x, spec, p->thread) && X509_sign(x, signer, key_digest(signer)) > 0)
 		return x;
 	fail("the certificate can not be made", &p->err);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "pki/command.h"
+#include "pki/show.h"
 
 #define CONFIG_HELP "  -c, --config FILE     the proxy's config (/etc/bascule/bascule.json when it is there)\n"
 #define DIR_HELP "  --dir DIR             where the files go (here)\n"
@@ -101,14 +102,15 @@ static const struct pki_command commands[] = {
 void
 note(const char *fmt, ...)
 {
+	char text[sizeof(struct err)];
 	va_list ap;
 
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
 	(void)fflush(stdout);
 	(void)fputs("note: ", stderr);
-	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	(void)fputc('\n', stderr);
+	show_message(stderr, text);
 }
 
 static const struct pki_command *
@@ -157,8 +159,10 @@ run(struct pki *p, int argc, char **argv)
 			status = PKI_FAILED;
 		}
 	}
-	if (p->err.text[0] != '\0' && status != PKI_OK)
-		(void)fprintf(stderr, "bascule pki %s: %s\n", p->command->name, p->err.text);
+	if (p->err.text[0] != '\0' && status != PKI_OK) {
+		(void)fprintf(stderr, "bascule pki %s: ", p->command->name);
+		show_message(stderr, p->err.text);
+	}
 	arena_free(&p->arena);
 	return status;
 }

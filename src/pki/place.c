@@ -52,16 +52,30 @@ place_previous(struct pki *p, const char *path)
 
 /* --- the config --- */
 
+/* Who may not read the config may hardly write what it names, and may still want a request. */
+static bool
+is_absent(const char *path)
+{
+	if (access(path, R_OK) == 0)
+		return false;
+	int why = errno;
+	if (why == EACCES)
+		note("%s can not be read by you, so which files are in use is not known", path);
+	return why == EACCES || why == ENOENT || why == ENOTDIR;
+}
+
 struct conf *
 place_config(struct pki *p, bool *absent)
 {
 	const char *path = p->args.config != NULL ? p->args.config : p->host->default_config;
 	struct conf_problems problems;
 
-	if (absent != NULL)
-		*absent = p->args.config == NULL && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
-	if (absent != NULL && *absent)
+	if (absent != NULL && p->args.config == NULL && is_absent(path)) {
+		*absent = true;
 		return NULL;
+	}
+	if (absent != NULL)
+		*absent = false;
 	conf_problems_init(&problems);
 	struct conf *conf = conf_load(files_direct(), path, &problems);
 	struct sv text = buf_view(&problems.text);

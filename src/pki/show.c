@@ -9,6 +9,14 @@ show_safe(FILE *out, const char *text)
 		(void)fputc((unsigned char)*text >= 0x20 && *text != 0x7f ? *text : '?', out);
 }
 
+void
+show_message(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		(void)fputc(((unsigned char)*text >= 0x20 && *text != 0x7f) || *text == '\n' ? *text : '?', out);
+	(void)fputc('\n', out);
+}
+
 static void
 put_json(FILE *out, const char *text)
 {

@@ -41,4 +41,7 @@ void show_texts(struct show *s, const char *key, const char *label, const char *
 /* Without what would command a terminal. */
 void show_safe(FILE *out, const char *text);
 
+/* The same for an error or a note, which may be several lines, and a newline at its end. */
+void show_message(FILE *out, const char *text);
+
 #endif

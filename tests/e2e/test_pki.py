@@ -588,3 +588,29 @@ def test_the_echo_comes_back_after_an_interruption(tool, identity):
     status, _ = t.end()
     assert status == -2 and tool.files() == before
     os.close(held)
+
+
+def test_names_that_hide_something_are_shown(tool, ca):
+    """A NUL in a name ends it for careless readers, an escape sequence commands a terminal."""
+    key = pki.make_key("ec")
+    url = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://x/\x1b[2J"))
+    names = [x509.DNSName("good.example\x00.evil.example"), x509.DNSName("a\x1b[2Jb")]
+    c = (x509.CertificateBuilder().subject_name(pki.subject(CN="x")).issuer_name(pki.subject(CN="y")).public_key(key.public_key()).serial_number(7)
+         .not_valid_before(pki.now() - pki.DAY).not_valid_after(pki.now() + pki.DAY).add_extension(x509.SubjectAlternativeName(names), False)
+         .add_extension(x509.AuthorityInformationAccess([url]), False).sign(key, hashes.SHA256()))  # fmt: skip
+    (tool.directory / "c.pem").write_bytes(pki.cert_pem(c))
+    text = tool.good("inspect", "c.pem").stdout
+    assert "good.example\\00.evil.example" in text and "\x1b" not in text
+    found = json.loads(tool.good("inspect", "c.pem", "--json").stdout)["files"][0]["holds"][0]
+    assert found["names"][0] == "good.example\\00.evil.example" and found["issuer_url"] == "http://x/\\1B[2J"
+    assert "\x1b" not in tool("bundle", "c.pem").text
+
+
+@pytest.mark.parametrize("cn", ["x\x1b[2J", "x\x00y", "Small CA"])
+def test_subjects_of_requests_are_checked(tool, cn):
+    """Text alone, and not the name of the CA itself."""
+    tool.good("ca", "ca", "CN:Small CA")
+    r = x509.CertificateSigningRequestBuilder().subject_name(pki.subject(CN=cn)).add_extension(x509.SubjectAlternativeName([x509.DNSName("a.example")]), False)
+    (tool.directory / "r.csr").write_bytes(r.sign(pki.make_key("ec"), hashes.SHA256()).public_bytes(pki.serialization.Encoding.PEM))
+    done = tool.refused("is no text|that of the CA|control", "sign", "r.csr", "ca")
+    assert "\x1b" not in done.text
