@@ -17,7 +17,7 @@ read_answer(struct pki *p)
 
 	(void)fflush(stdout);
 	if (fgets(line, sizeof(line), stdin) == NULL) {
-		err_set(&p->err, "the answers have ended; nothing was changed");
+		err_set(&p->err, "the answers have ended before the questions");
 		return NULL;
 	}
 	struct sv text = sv_cstr(line);

@@ -243,22 +243,32 @@ free_all(struct installation *in)
 	conf_free(in->conf);
 }
 
+static int
+carry_out(struct pki *p, struct installation *in, install_agree agree)
+{
+	bool loses = compare_print(p, in->conf, in->target.bundle, &in->old, &in->chain);
+	struct writes w = {.n = 0};
+
+	if (p->args.dry_run) {
+		(void)puts("the proxy would take it; nothing was changed (--dry-run)");
+		return PKI_OK;
+	}
+	if (agree != NULL && !agree(p, loses)) {
+		(void)puts("Nothing was installed.");
+		return p->err.text[0] == '\0' ? PKI_OK : PKI_FAILED;
+	}
+	if (!replace(p, in, &w))
+		return PKI_FAILED;
+	return p->args.no_reload ? PKI_OK : tell(p, in, &w);
+}
+
 int
-install(struct pki *p, const char *bundle, const char *cert, const char *chain, const char *key)
+install(struct pki *p, const char *bundle, const char *cert, const char *chain, const char *key, install_agree agree)
 {
 	struct installation in = {.conf = NULL};
-	struct writes w = {.n = 0};
-	int status = PKI_FAILED;
+	bool good = gather(p, &in, bundle, cert, chain, key) && check(p, &in);
+	int status = good ? carry_out(p, &in, agree) : PKI_FAILED;
 
-	if (gather(p, &in, bundle, cert, chain, key) && check(p, &in)) {
-		compare_print(p, in.conf, bundle, &in.old, &in.chain);
-		if (p->args.dry_run) {
-			(void)puts("the proxy would take it; nothing was changed (--dry-run)");
-			status = PKI_OK;
-		} else if (replace(p, &in, &w)) {
-			status = p->args.no_reload ? PKI_OK : tell(p, &in, &w);
-		}
-	}
 	free_all(&in);
 	return status;
 }
@@ -266,5 +276,5 @@ install(struct pki *p, const char *bundle, const char *cert, const char *chain, 
 int
 cmd_install(struct pki *p)
 {
-	return install(p, p->args.v[0], p->args.v[1], p->args.n > 2 ? p->args.v[2] : NULL, p->args.key);
+	return install(p, p->args.v[0], p->args.v[1], p->args.n > 2 ? p->args.v[2] : NULL, p->args.key, NULL);
 }

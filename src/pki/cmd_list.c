@@ -142,7 +142,7 @@ show_all(struct pki *p, const struct row *rows, size_t n, uint64_t warn_days)
 	show_begin(&s, stdout, p->args.json);
 	show_list_begin(&s, "bundles");
 	if (!p->args.json && n > 0)
-		(void)printf("%-20s %-10s %-24s %s\n", "BUNDLE", "EXPIRES", "", "NAMES");
+		(void)printf("%-20s %-10s %-24s %s\n", "BUNDLE", "EXPIRES", "VALIDITY", "NAMES");
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &rows[i];
 		alarming += !r->known || r->problem != NULL || days_left(r->not_after, now) < (int64_t)warn_days;

@@ -1,9 +1,9 @@
 /*
  * wizard: all questions first, then all that was asked for.
  *
- * Nothing is written before the last question is answered, and what could be
- * in the way (a file that exists, one that the config names) is found before
- * it is asked.
+ * Nothing is written before all is known, and what could be in the way (a file
+ * that exists, one that the config names) is found before that. One question
+ * comes later: whether the certificate goes live, once it can be compared.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -279,7 +279,7 @@ print_summary(const struct plan *plan)
 	if (plan->kind == PLAN_OWN_CA)
 		(void)printf("  sign it with %s (%s.crt)\n", plan->ca, plan->base);
 	if (plan->bundle != NULL)
-		(void)printf("  check it, install it in bundle \"%s\" and have the proxy take it\n", plan->bundle);
+		(void)printf("  check it, show what changes in bundle \"%s\", and ask before it is put in place\n", plan->bundle);
 }
 
 static bool
@@ -318,6 +318,14 @@ make_files_undisturbed(struct pki *p, const struct plan *plan)
 	return ok;
 }
 
+static bool
+agree(struct pki *p, bool loses)
+{
+	bool go = false;
+
+	return ask_yes(p, "Put it in place", !loses, &go) && go;
+}
+
 /* A bundle that is not there yet can only be made in a directory. */
 static int
 install_it(struct pki *p, const struct plan *plan)
@@ -328,7 +336,7 @@ install_it(struct pki *p, const struct plan *plan)
 		return PKI_FAILED;
 	p->args.key = NULL;
 	p->args.create = true;
-	return install(p, plan->bundle, cert, plan->chain, NULL);
+	return install(p, plan->bundle, cert, plan->chain, NULL, agree);
 }
 
 static int
@@ -341,24 +349,28 @@ carry_out(struct pki *p, const struct plan *plan)
 	return plan->bundle != NULL ? install_it(p, plan) : PKI_OK;
 }
 
+static bool
+ask_plan(struct pki *p, struct plan *plan, bool *go)
+{
+	if (!ask_all(p, plan) || !nothing_in_the_way(p, plan))
+		return false;
+	if (plan->kind == PLAN_INSTALL && plan->bundle == NULL)
+		return err_set(&p->err, "there is nothing to do without a bundle");
+	print_summary(plan);
+	return ask_yes(p, "Go ahead", true, go);
+}
+
 int
 cmd_wizard(struct pki *p)
 {
 	struct plan plan = {.kind = PLAN_REQUEST};
 	bool go = false;
 
-	(void)puts("Enter takes what stands in [ ]. Nothing is written before the last question; Ctrl-C leaves all as it is.\n");
-	if (!ask_all(p, &plan) || !nothing_in_the_way(p, &plan))
-		return PKI_FAILED;
-	if (plan.kind == PLAN_INSTALL && plan.bundle == NULL) {
-		err_set(&p->err, "there is nothing to do without a bundle");
-		return PKI_FAILED;
-	}
-	print_summary(&plan);
-	if (!ask_yes(p, "Go ahead", true, &go))
-		return PKI_FAILED;
-	if (go)
+	(void)puts("Enter takes what stands in [ ]. Nothing is written before you are asked to go ahead; until then Ctrl-C\n"
+	           "leaves all as it is.\n");
+	bool asked = ask_plan(p, &plan, &go);
+	if (asked && go)
 		return carry_out(p, &plan);
 	(void)puts("Nothing was changed.");
-	return PKI_OK;
+	return asked ? PKI_OK : PKI_FAILED;
 }

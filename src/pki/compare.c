@@ -46,22 +46,25 @@ print_line(const char *label, const char *mark, const char *text, const char *mo
 	(void)printf("%s\n", more);
 }
 
-static void
+static bool
 print_names(const struct conf *conf, const char *bundle, const struct names *old, const struct names *new)
 {
 	const char *label = "names";
+	bool loses = false;
 
 	for (size_t i = 0; i < old->n; i++) {
 		if (has(new, old->v[i]))
 			continue;
-		print_line(label, "- ", old->v[i],
-		    is_served(conf, bundle, old->v[i]) ? "   LOST, and a site of the config serves it" : "   lost");
+		bool served = is_served(conf, bundle, old->v[i]);
+		print_line(label, "- ", old->v[i], served ? "   LOST, and a site of the config serves it" : "   lost");
+		loses = loses || served;
 		label = "";
 	}
 	for (size_t i = 0; i < new->n; i++) {
 		print_line(label, has(old, new->v[i]) ? "  " : "+ ", new->v[i], "");
 		label = "";
 	}
+	return loses;
 }
 
 /* "OLD -> NEW", or "NEW" when it stays as it is. */
@@ -114,7 +117,7 @@ print_key(const struct cert_view *old, const struct cert_view *new)
 	(void)printf("  %-10s   %s%s\n", "key", text, old == NULL ? "" : same ? " (the one in place)" : " (another one)");
 }
 
-void
+bool
 compare_print(struct pki *p, const struct conf *conf, const char *bundle, const struct peek *old,
     const struct chain *chain)
 {
@@ -131,10 +134,11 @@ compare_print(struct pki *p, const struct conf *conf, const char *bundle, const 
 	if (before != NULL)
 		old_names.n = describe_names(p, before, old_names.v);
 	new_names.n = describe_names(p, new, new_names.v);
-	print_names(conf, bundle, &old_names, &new_names);
+	bool loses = print_names(conf, bundle, &old_names, &new_names);
 	print_name("subject", before != NULL ? &before->subject : NULL, new->subject);
 	print_name("issuer", before != NULL ? &before->issuer : NULL, new->issuer);
 	print_expiry(before, new);
 	print_key(before, new);
 	(void)printf("  %-10s   %u certificate%s\n", "chain", chain->n, chain->n == 1 ? "" : "s");
+	return loses;
 }

@@ -6,8 +6,11 @@
 
 #include "pki/chains.h"
 
-/* To standard output. `old` may be empty: there was none, or it can not be read. */
-void compare_print(struct pki *p, const struct conf *conf, const char *bundle, const struct peek *old,
+/*
+ * To standard output. `old` may be empty: there was none, or it can not be read. True: a name is lost that a site of the
+ * config serves.
+ */
+bool compare_print(struct pki *p, const struct conf *conf, const char *bundle, const struct peek *old,
     const struct chain *chain);
 
 #endif

@@ -6,7 +6,10 @@
 
 #include "pki/command.h"
 
-/* `chain` and `key` may be NULL; the rest is in p->args. The exit status; not PKI_OK with err set. */
-int install(struct pki *p, const char *bundle, const char *cert, const char *chain, const char *key);
+/* Asked when all is checked and shown. `loses`: a name that a site serves is no longer covered. False: leave it, maybe with err set. */
+typedef bool (*install_agree)(struct pki *p, bool loses);
+
+/* `chain`, `key` and `agree` may be NULL; the rest is in p->args. The exit status; not PKI_OK with err set. */
+int install(struct pki *p, const char *bundle, const char *cert, const char *chain, const char *key, install_agree agree);
 
 #endif

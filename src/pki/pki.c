@@ -94,8 +94,8 @@ static const struct pki_command commands[] = {
 	    "  --password-file FILE  opens CERT when it is PKCS#12; without it you are asked\n" CONFIG_HELP,
 	    TAKES_CONFIG | TAKES_KEY_FILE | TAKES_INSTALL | TAKES_DIR | TAKES_PASSWORD, 2, 3, cmd_install},
 	{"wizard", "[--dir DIR] [-c CONFIG]",
-	    "Asks what it needs, with an answer to each question that Enter takes. Nothing is written before you say so;\n"
-	    "Ctrl-C leaves all as it was.\n\n" DIR_HELP CONFIG_HELP,
+	    "Asks what it needs, with an answer to each question that Enter takes. Nothing is written before you say so, and\n"
+	    "nothing is put in place before you have seen what changes; Ctrl-C leaves nothing half-made.\n\n" DIR_HELP CONFIG_HELP,
 	    TAKES_DIR | TAKES_CONFIG, 0, 0, cmd_wizard},
 };
 

@@ -614,3 +614,10 @@ def test_subjects_of_requests_are_checked(tool, cn):
     (tool.directory / "r.csr").write_bytes(r.sign(pki.make_key("ec"), hashes.SHA256()).public_bytes(pki.serialization.Encoding.PEM))
     done = tool.refused("is no text|that of the CA|control", "sign", "r.csr", "ca")
     assert "\x1b" not in done.text
+
+
+def test_names_of_files_command_no_terminal(tool, identity):
+    (tool.directory / "a\x1b[2J.pem").write_bytes(identity.chain_pem)
+    assert "a?[2J.pem" in tool.good("inspect", "a\x1b[2J.pem").stdout
+    assert "b?[2J.pem" in tool("inspect", "b\x1b[2J.pem").stderr
+    assert "b?[2J.pem" in tool("bundle", "b\x1b[2J.pem").stderr

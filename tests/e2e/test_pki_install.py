@@ -365,34 +365,48 @@ def test_the_wizard_from_names_to_what_is_served(running, tool):
     t.answer("called .Own CA.: ", "Wizard CA")
     t.answer(r"bundle .*\[main\]: ")
     t.answer(r"Go ahead \[yes\]: ")
+    t.expect("- old.site.test   lost")
+    t.answer(r"Put it in place \[yes\]: ")
     status, rest = t.end()
     assert status == 0 and "the proxy serves it" in rest, rest
     with r.p.client("site.test") as c:
         assert "Wizard CA" in c.certificate.issuer.rfc4514_string()
     # The next one uses the CA that is there; now by a pipe.
-    done = tool.good("wizard", *r.config, data="2\nsite.test\n\n\n\n\n\n\nsecond\n\n\n\n")
+    done = tool.good("wizard", *r.config, data="2\nsite.test\n\n\n\n\n\n\nsecond\n\n\n\n\n")
     assert "sign it with ca" in done.stdout and "the proxy serves it" in done.stdout
 
 
 def test_the_wizard_installs_what_a_ca_has_sent(running, leaves, tool):
     r = running()
     put(tool, leaves[1])
-    tool.good("wizard", *r.config, data="4\nnew.crt\n\nmain\n\n")
+    tool.good("wizard", *r.config, data="4\nnew.crt\n\nmain\n\n\n")
     assert r.served() == leaves[1].serial
 
 
-ANSWERS = "2\nsite.test\n\n\n\n\n\n\n\n\n\n\nyes\n".splitlines(keepends=True)
+ANSWERS = "2\nsite.test\n\n\n\n\n\n\n\n\n\n\nyes\nyes\n".splitlines(keepends=True)
 
 
 def test_the_wizard_left_early_leaves_nothing(running, tool, directory):
     r = running()
     everything = Tool(directory)
     before = everything.files()
-    for n in range(len(ANSWERS)):
+    for n in range(len(ANSWERS) - 1):
         done = tool("wizard", *r.config, data="".join(ANSWERS[:n]))
-        assert done.status == 1 and "nothing was changed" in done.stderr, done
+        assert done.status == 1 and done.stdout.endswith("Nothing was changed.\n") and "answers have ended" in done.stderr, done
         assert everything.files() == before
-    tool.good("wizard", *r.config, data="".join(ANSWERS))
+    serial = r.served()
+    done = tool("wizard", *r.config, data="".join(ANSWERS[:-1]))
+    assert done.status == 1 and done.stdout.endswith("Nothing was installed.\n")
+    assert r.served() == serial and {k: v for k, v in everything.files().items() if k in before} == before
+    tool.good("match", "site-test.key", "site-test.crt")
+
+
+def test_the_wizard_does_not_lose_a_name_by_the_way(running, tool, ca):
+    """The certificate lacks the name that the site has: Enter says no."""
+    r = running()
+    put(tool, ca.leaf("other.test"), "other")
+    done = tool.good("wizard", *r.config, data="4\nother.crt\n\nmain\n\n\n")
+    assert "LOST" in done.stdout and "Put it in place [no]" in done.stdout and done.stdout.endswith("Nothing was installed.\n")
 
 
 def test_the_wizard_interrupted_leaves_nothing(running, tool, directory):
@@ -405,7 +419,7 @@ def test_the_wizard_interrupted_leaves_nothing(running, tool, directory):
     t.expect("Go ahead")
     t.send("\x03")
     assert t.end()[0] == -2 and everything.files() == before
-    assert tool.good("wizard", *r.config, data="".join(ANSWERS[:-1]) + "no\n").stdout.endswith("Nothing was changed.\n")
+    assert tool.good("wizard", *r.config, data="".join(ANSWERS[:-2]) + "no\n").stdout.endswith("Nothing was changed.\n")
     assert everything.files() == before
 
 
