@@ -9,12 +9,7 @@
 #include "pki/place.h"
 #include "pki/subject.h"
 
-enum {
-	DAYS_MAX = 36500,
-	LEAF_DAYS = 397, /* what browsers take at most */
-	CA_DAYS = 3650,
-	PATH_LENGTH_MAX = 10,
-};
+enum { PATH_LENGTH_MAX = 10 };
 
 /* What is made before anything is written. */
 struct creation {
@@ -53,9 +48,9 @@ check_issuer(struct pki *p, const struct issuer *i, uint64_t path_length)
 static bool
 add_certificate(struct pki *p, struct creation *c, enum create_kind kind)
 {
-	uint64_t days, path_length;
+	uint64_t days, path_length, preset = kind == CREATE_CA ? MAKE_CA_DAYS : MAKE_LEAF_DAYS;
 
-	if (!args_number("--days", p->args.days, 1, DAYS_MAX, kind == CREATE_CA ? CA_DAYS : LEAF_DAYS, &days, &p->err) ||
+	if (!args_number("--days", p->args.days, 1, MAKE_DAYS_MAX, preset, &days, &p->err) ||
 	    !args_number("--path-length", p->args.path_length, 0, PATH_LENGTH_MAX, 0, &path_length, &p->err))
 		return false;
 	if (p->args.issuer != NULL &&

@@ -11,8 +11,6 @@
 #include "pki/subject.h"
 #include "pki/things.h"
 
-enum { DAYS_MAX = 36500, LEAF_DAYS = 397 };
-
 /* The request, whose signature shows that who asks has the key. */
 static X509_REQ *
 read_request(struct pki *p, const char *path)
@@ -159,7 +157,7 @@ sign(struct pki *p, const char *path, X509_REQ *r, const struct issuer *issuer)
 	uint64_t days;
 	X509 *x = NULL;
 
-	if (!args_number("--days", p->args.days, 1, DAYS_MAX, LEAF_DAYS, &days, &p->err) ||
+	if (!args_number("--days", p->args.days, 1, MAKE_DAYS_MAX, MAKE_LEAF_DAYS, &days, &p->err) ||
 	    !check_subject(p, path, X509_REQ_get_subject_name(r)))
 		return NULL;
 	GENERAL_NAMES *names = names_of(p, path, r);

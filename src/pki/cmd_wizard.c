@@ -15,8 +15,10 @@
 #include "pki/ask.h"
 #include "pki/create.h"
 #include "pki/install.h"
+#include "pki/key.h"
 #include "pki/place.h"
 #include "pki/subject.h"
+#include "pki/target.h"
 
 enum plan_kind { PLAN_REQUEST, PLAN_OWN_CA, PLAN_SELF_SIGNED, PLAN_INSTALL };
 
@@ -56,10 +58,7 @@ check_optional_file(struct pki *p, const char *answer)
 static bool
 check_key(struct pki *p, const char *answer)
 {
-	struct sv text = sv_cstr(answer), kind = sv_cut(&text, ':');
-
-	return sv_eq(kind, SV("ec")) || sv_eq(kind, SV("rsa")) ||
-	    err_set(&p->err, "%s: ec, ec:384, ec:521, rsa or rsa:BITS is wanted", answer);
+	return key_kind_check(answer, &p->err);
 }
 
 /* The names of an answer, "a, b", in `s`, judged. */
@@ -201,8 +200,12 @@ ask_bundle(struct pki *p, struct plan *plan)
 		    : p->err.text[0] != '\0' ? false
 		                             : err_set(&p->err, "there is no config to install into; name it with -c");
 	bool ok = ask_text(p, "Install it in bundle (" NONE ": in none)", likely_bundle(p, conf, plan), NULL, &answer);
-	if (ok && strcmp(answer, NONE) != 0)
+	if (ok && strcmp(answer, NONE) != 0) {
+		struct target target;
 		plan->bundle = answer;
+		ok = target_find(p, conf, answer, true, &target);
+		target_wipe(&target);
+	}
 	conf_free(conf);
 	return ok;
 }
@@ -253,11 +256,42 @@ is_clear(struct pki *p, const char *name, const char *suffix)
 	    err_set(&p->err, "%s: exists; nothing is overwritten: take another name, or move it away", path);
 }
 
+/* The parts of a name have lengths, which OpenSSL knows. */
+static bool
+subject_fits(struct pki *p, const struct subject *s)
+{
+	X509_NAME *name = subject_name(s, &p->err);
+
+	X509_NAME_free(name);
+	return name != NULL;
+}
+
+/* May the CA that is there sign, and has it, or the one to be made, another name than the certificate? */
+static bool
+ca_fits(struct pki *p, const struct plan *plan)
+{
+	const char *ca = place(p, plan->ca, "");
+	const struct subject own = {.cn = plan->ca_name};
+	struct issuer issuer;
+
+	if (plan->ca_name != NULL) {
+		return subject_fits(p, &own) &&
+		    (plan->subject.cn == NULL || strcmp(plan->ca_name, plan->subject.cn) != 0 ||
+		        err_set(&p->err, "\"%s\": the CA and the certificate need two names", plan->ca_name));
+	}
+	bool ok = ca != NULL && issuer_read(p, ca, &issuer);
+	if (ok)
+		issuer_free(&issuer);
+	return ok;
+}
+
 static bool
 nothing_in_the_way(struct pki *p, const struct plan *plan)
 {
 	if (plan->kind == PLAN_INSTALL)
 		return true;
+	if (!subject_fits(p, &plan->subject) || (plan->ca != NULL && !ca_fits(p, plan)))
+		return false;
 	if (plan->ca_name != NULL && (!is_clear(p, plan->ca, ".key") || !is_clear(p, plan->ca, ".crt")))
 		return false;
 	if (plan->ca != NULL && strcmp(plan->ca, plan->base) == 0)

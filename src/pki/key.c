@@ -8,34 +8,52 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-enum { RSA_BITS = 3072, RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, EC_BITS_MIN = 256 };
+#include "tls/chain.h"
+
+enum { RSA_BITS = 3072, RSA_BITS_MAX = 8192 };
 
 static const struct {
 	const char *kind, *curve;
 } curves[] = {{"ec", "P-256"}, {"ec:256", "P-256"}, {"ec:384", "P-384"}, {"ec:521", "P-521"}};
 
+/* The curve, or NULL and the bits of an RSA key. */
+static bool
+parse_kind(const char *kind, const char **curve, uint64_t *rsa_bits, struct err *err)
+{
+	struct sv text = sv_cstr(kind), name = sv_cut(&text, ':');
+
+	*curve = NULL;
+	*rsa_bits = RSA_BITS;
+	for (size_t i = 0; *curve == NULL && i < COUNTOF(curves); i++)
+		if (sv_eq(sv_cstr(kind), sv_cstr(curves[i].kind)))
+			*curve = curves[i].curve;
+	if (*curve != NULL || (sv_eq(name, SV("rsa")) && text.p == NULL))
+		return true;
+	return (sv_eq(name, SV("rsa")) && sv_u64(text, rsa_bits) && *rsa_bits >= RSA_BITS_MIN && *rsa_bits <= RSA_BITS_MAX) ||
+	    err_set(err, "--key %s: not a kind of key made here; ec, ec:384, ec:521, rsa or rsa:BITS (%d to %d) is", kind,
+	        RSA_BITS_MIN, RSA_BITS_MAX);
+}
+
+bool
+key_kind_check(const char *kind, struct err *err)
+{
+	const char *curve;
+	uint64_t rsa_bits;
+
+	return parse_kind(kind, &curve, &rsa_bits, err);
+}
+
 static EVP_PKEY *
 make(struct pki *p, const char *kind)
 {
-	uint64_t bits = RSA_BITS;
-	struct sv text = sv_cstr(kind), name = sv_cut(&text, ':');
-	EVP_PKEY *key = NULL;
-	bool known = false;
+	const char *curve;
+	uint64_t rsa_bits;
 
-	for (size_t i = 0; !known && i < COUNTOF(curves); i++) {
-		known = sv_eq(sv_cstr(kind), sv_cstr(curves[i].kind));
-		if (known)
-			key = EVP_PKEY_Q_keygen(p->thread->lib, NULL, "EC", curves[i].curve);
-	}
-	if (!known && sv_eq(name, SV("rsa"))) {
-		known = text.p == NULL || (sv_u64(text, &bits) && bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX);
-		if (known)
-			key = EVP_PKEY_Q_keygen(p->thread->lib, NULL, "RSA", (size_t)bits);
-	}
-	if (!known)
-		err_set(&p->err, "--key %s: not a kind of key made here; ec, ec:384, ec:521, rsa or rsa:BITS (%d to %d) is", kind,
-		    RSA_BITS_MIN, RSA_BITS_MAX);
-	else if (key == NULL)
+	if (!parse_kind(kind, &curve, &rsa_bits, &p->err))
+		return NULL;
+	EVP_PKEY *key = curve != NULL ? EVP_PKEY_Q_keygen(p->thread->lib, NULL, "EC", curve)
+	                              : EVP_PKEY_Q_keygen(p->thread->lib, NULL, "RSA", (size_t)rsa_bits);
+	if (key == NULL)
 		err_set(&p->err, "no key could be made: OpenSSL failed");
 	return key;
 }
@@ -108,7 +126,6 @@ key_text(const EVP_PKEY *key, char *out, size_t size)
 	}
 }
 
-/* The bounds of tls/chain.c. */
 bool
 key_is_strong(const EVP_PKEY *key, const char *whose, struct err *err)
 {

@@ -14,6 +14,9 @@
 /* --key and --use-key of the run: a new key of that kind, or the one in that file. NULL with err set. */
 EVP_PKEY *key_for(struct pki *p);
 
+/* Is it a kind that --key takes? False with err set. */
+MUST_CHECK bool key_kind_check(const char *kind, struct err *err);
+
 /* The one key in a PEM file (or of pieces), in the run's library context. NULL with err set. */
 EVP_PKEY *key_read(struct pki *p, const char *path);
 EVP_PKEY *key_of_pieces(struct pki *p, const struct pieces *pieces);

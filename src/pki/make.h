@@ -8,6 +8,8 @@
 
 #include "pki/command.h"
 
+enum { MAKE_DAYS_MAX = 36500, MAKE_LEAF_DAYS = 397 /* what browsers take at most */, MAKE_CA_DAYS = 3650 };
+
 enum make_kind { MAKE_SERVER, MAKE_CLIENT, MAKE_CA };
 
 /* A CA with which to sign. */

@@ -7,11 +7,7 @@
 
 #include "tls/keys.h"
 
-enum {
-	NAME_TEXT = 160,
-	RSA_BITS_MIN = 2048,
-	EC_BITS_MIN = 256, /* TLS 1.3 knows no smaller curve */
-};
+enum { NAME_TEXT = 160 };
 
 /* --- the leaf --- */
 

@@ -6,6 +6,12 @@
 
 #include "tls/pieces.h"
 
+/* Weaker keys are not served. */
+enum {
+	RSA_BITS_MIN = 2048,
+	EC_BITS_MIN = 256, /* TLS 1.3 knows no smaller curve */
+};
+
 struct chain {
 	const struct piece *order[TLS_CHAIN_MAX]; /* leaf first, each followed by its issuer; no root */
 	unsigned n;

@@ -510,8 +510,19 @@ def test_bundle_refuses_what_is_no_chain(tool, ca, other_ca, identity):
     (tool.directory / "stranger.pem").write_bytes(other_ca.intermediate("Stranger").pem)
     tool.refused("can not be told", "bundle", "full.pem", "second.pem")
     tool.refused("does not belong to the chain", "bundle", "full.pem", "stranger.pem")
+    (tool.directory / "forged.pem").write_bytes(forged(identity, other_ca).chain_pem)
+    tool.refused("is not signed by", "bundle", "forged.pem")
     (tool.directory / "old.pem").write_bytes(ca.leaf("old.test", ends=-1, begins=-3).chain_pem)
     assert "expired" in tool("bundle", "old.pem").stderr
+
+
+def forged(identity, signer):
+    """A leaf that says that the identity's intermediate has issued it, and bears no key identifier that would tell."""
+    key = pki.make_key("ec")
+    c = (x509.CertificateBuilder().subject_name(pki.subject(CN="site.test")).issuer_name(identity.chain[0].subject).public_key(key.public_key())
+         .serial_number(7).not_valid_before(pki.now() - pki.DAY).not_valid_after(pki.now() + pki.DAY)
+         .add_extension(x509.SubjectAlternativeName([x509.DNSName("site.test")]), False).sign(signer.key, hashes.SHA256()))  # fmt: skip
+    return pki.Identity(c, key, identity.chain, identity.directory)
 
 
 # --- PKCS#12 ---
