@@ -41,7 +41,8 @@ check_issuer(struct pki *p, const struct issuer *i, uint64_t path_length)
 	long allowed = X509_get_pathlen(i->cert);
 
 	return allowed < 0 || (uint64_t)allowed > path_length ||
-	    err_set(&p->err, "%s: allows %ld CAs in a row below it; make it with a larger --path-length, or this one with a smaller",
+	    err_set(&p->err,
+	        "%s: allows %ld CAs in a row below it; make it with a larger --path-length, or this one with a smaller",
 	        i->path, allowed);
 }
 

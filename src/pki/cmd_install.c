@@ -90,8 +90,8 @@ find_key(struct pki *p, struct installation *in, const char *bundle, const char 
 		if (access(given, F_OK) != 0)
 			return err_set(&p->err, "%s: there is no such file", given);
 		r = try_file(p, in, given);
-		return r == CHAIN_OK ||
-		    (r == CHAIN_NOT_MATCHING && err_set(&p->err, "%s: is not the key of the certificate in %s", given, cert));
+		return r == CHAIN_OK || (r == CHAIN_NOT_MATCHING &&
+		                            err_set(&p->err, "%s: is not the key of the certificate in %s", given, cert));
 	}
 	if (in->pieces.key != NULL)
 		r = chain_make(&in->chain, &in->pieces, p->thread, &p->err);
@@ -102,8 +102,10 @@ find_key(struct pki *p, struct installation *in, const char *bundle, const char 
 	if (r == CHAIN_NOT_MATCHING && in->old.pieces.key != NULL)
 		r = try_key(p, in, &in->old.pieces);
 	if (r == CHAIN_NOT_MATCHING)
-		err_set(&p->err, "the key of the certificate in %s is neither in it, nor %s, nor %s, nor the one in place; name its file "
-		    "with --key", cert, sibling, here);
+		err_set(&p->err,
+		    "the key of the certificate in %s is neither in it, nor %s, nor %s, nor the one in place; name its "
+		    "file with --key",
+		    cert, sibling, here);
 	return r == CHAIN_OK;
 }
 
@@ -138,7 +140,8 @@ load_as_it_would_be(struct pki *p, struct installation *in, struct sources *woul
 		struct tls_bundle *b = load_bundle(&l, s, NULL, &p->err);
 		ok = b != NULL;
 		if (!ok)
-			err_prefix(&p->err, mine ? "refused" : "refused, because bundle \"%s\" shares a file with it", s->name);
+			err_prefix(
+			    &p->err, mine ? "refused" : "refused, because bundle \"%s\" shares a file with it", s->name);
 		found = found || mine;
 		tls_bundle_unref(b);
 	}
@@ -225,7 +228,8 @@ gather(struct pki *p, struct installation *in, const char *bundle, const char *c
 	struct source *now = sources_named(&in->now, bundle);
 	if (now != NULL)
 		peek_source(p, now, files_direct(), &in->old);
-	if (!things_to_pieces(p, cert, true, &in->pieces) || (chain != NULL && !things_to_pieces(p, chain, false, &in->pieces)))
+	if (!things_to_pieces(p, cert, true, &in->pieces) ||
+	    (chain != NULL && !things_to_pieces(p, chain, false, &in->pieces)))
 		return false;
 	return find_key(p, in, bundle, cert, key) && (in->key = key_of_pieces(p, &in->pieces)) != NULL &&
 	    target_fill(p, &in->target, &in->chain, in->key);

@@ -33,7 +33,7 @@ matches_request(struct pki *p, X509_REQ *r, EVP_PKEY *key)
 	return ok;
 }
 
-/* The number, from 1, of the thing in the file that the key belongs to; 0: none, or, with err set, one that is damaged. */
+/* The number, from 1, of the thing in the file that the key belongs to; 0: none, or one is damaged, with err set. */
 static size_t
 find_match(struct pki *p, const char *path, const struct things *t, EVP_PKEY *key)
 {
@@ -69,7 +69,8 @@ match(struct pki *p, const char *key_path, const char *path, EVP_PKEY *key)
 		(void)printf("%s belongs to %s (%s %zu of %zu in it)\n", key_path, path,
 		    t.v[found - 1].kind == THING_CERT ? "certificate" : "request", found, t.n);
 	else if (ok && p->err.text[0] == '\0')
-		err_set(&p->err, "%s does NOT belong to %s: what it signs does not verify with anything in there", key_path, path);
+		err_set(&p->err, "%s does NOT belong to %s: what it signs does not verify with anything in there", key_path,
+		    path);
 	things_free(&t);
 	return found > 0;
 }
@@ -191,8 +192,9 @@ verify(struct pki *p, const struct question *q)
 		ok = true;
 	if (ok) {
 		STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
-		(void)printf("%s verifies against %s%s%s:\n", p->args.v[0], p->args.v[1], p->args.name != NULL ? " for " : "",
-		    p->args.name != NULL ? p->args.name : "");
+		const char *name = p->args.name;
+		(void)printf("%s verifies against %s%s%s:\n", p->args.v[0], p->args.v[1], name != NULL ? " for " : "",
+		    name != NULL ? name : "");
 		for (int i = 0; i < sk_X509_num(chain); i++) {
 			subject_text(sk_X509_value(chain, i), subject);
 			(void)printf("  %d ", i);

@@ -109,7 +109,8 @@ write_pkcs12(struct pki *p, const char *name, const char *path, const struct cha
 	pem_begin(&p12);
 	bool ok = password_get(p, p->args.password_file, PASSWORD_NEW, password);
 	if (ok && password[0] == '\0')
-		ok = err_set(&p->err, "%s: the password is empty, which protects nothing; put one there", p->args.password_file);
+		ok = err_set(
+		    &p->err, "%s: the password is empty, which protects nothing; put one there", p->args.password_file);
 	ok = ok && chain_to_pkcs12(p, &p12, c, key, name, password);
 	explicit_bzero(password, sizeof(password));
 	writes_add(&w, path, buf_view(&p12), WRITE_SECRET);

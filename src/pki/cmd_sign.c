@@ -46,7 +46,8 @@ name_text(struct pki *p, const char *path, const GENERAL_NAME *g)
 {
 	int type;
 	const ASN1_STRING *value = GENERAL_NAME_get0_value(g, &type);
-	const unsigned char *b = type == GEN_DNS || type == GEN_EMAIL || type == GEN_IPADD ? ASN1_STRING_get0_data(value) : NULL;
+	bool known = type == GEN_DNS || type == GEN_EMAIL || type == GEN_IPADD;
+	const unsigned char *b = known ? ASN1_STRING_get0_data(value) : NULL;
 	size_t n = b != NULL ? (size_t)ASN1_STRING_length(value) : 0;
 	const char *text = NULL;
 
@@ -55,8 +56,9 @@ name_text(struct pki *p, const char *path, const GENERAL_NAME *g)
 	else if (b != NULL && type == GEN_IPADD && n == 4)
 		text = arena_printf(&p->arena, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
 	else if (b != NULL && type == GEN_IPADD && n == 16)
-		text = arena_printf(&p->arena, "%x:%x:%x:%x:%x:%x:%x:%x", b[0] << 8 | b[1], b[2] << 8 | b[3], b[4] << 8 | b[5],
-		    b[6] << 8 | b[7], b[8] << 8 | b[9], b[10] << 8 | b[11], b[12] << 8 | b[13], b[14] << 8 | b[15]);
+		text = arena_printf(&p->arena, "%x:%x:%x:%x:%x:%x:%x:%x", b[0] << 8 | b[1], b[2] << 8 | b[3],
+		    b[4] << 8 | b[5], b[6] << 8 | b[7], b[8] << 8 | b[9], b[10] << 8 | b[11], b[12] << 8 | b[13],
+		    b[14] << 8 | b[15]);
 	if (text == NULL)
 		err_set(&p->err, "%s: asks for a name that is neither a host name, an address nor a mail address", path);
 	return text;
@@ -163,8 +165,8 @@ sign(struct pki *p, const char *path, X509_REQ *r, const struct issuer *issuer)
 	GENERAL_NAMES *names = names_of(p, path, r);
 	if (names == NULL && p->err.text[0] == '\0' && !p->args.client)
 		err_set(&p->err,
-		    "%s: has no host name, neither as subjectAltName nor as common name: no client would take the certificate; "
-		    "have the request made with names, or sign it with --client",
+		    "%s: has no host name, neither as subjectAltName nor as common name: no client would take the "
+		    "certificate; have the request made with names, or sign it with --client",
 		    path);
 	if (p->err.text[0] == '\0') {
 		const struct make_spec spec = {

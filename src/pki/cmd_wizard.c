@@ -335,7 +335,7 @@ make_files(struct pki *p, const struct plan *plan)
 		return false;
 	if (plan->kind != PLAN_OWN_CA)
 		return true;
-	const char *csr = place(p, plan->base, ".csr"), *ca = place(p, plan->ca, ""), *crt = place(p, plan->base, ".crt");
+	const char *csr = place(p, plan->base, ".csr"), *crt = place(p, plan->base, ".crt"), *ca = place(p, plan->ca, "");
 	return csr != NULL && ca != NULL && crt != NULL && create_signed(p, csr, ca, crt);
 }
 
@@ -400,8 +400,8 @@ cmd_wizard(struct pki *p)
 	struct plan plan = {.kind = PLAN_REQUEST};
 	bool go = false;
 
-	(void)puts("Enter takes what stands in [ ]. Nothing is written before you are asked to go ahead; until then Ctrl-C\n"
-	           "leaves all as it is.\n");
+	(void)puts("Enter takes what stands in [ ]. Nothing is written before you are asked to go ahead; until then\n"
+	           "Ctrl-C leaves all as it is.\n");
 	bool asked = ask_plan(p, &plan, &go);
 	if (asked && go)
 		return carry_out(p, &plan);

@@ -6,7 +6,10 @@
 
 #include "pki/command.h"
 
-/* Asked when all is checked and shown. `loses`: a name that a site serves is no longer covered. False: leave it, maybe with err set. */
+/*
+ * Asked when all is checked and shown. `loses`: a name that a site serves is no longer covered. False: leave it, maybe
+ * with err set.
+ */
 typedef bool (*install_agree)(struct pki *p, bool loses);
 
 /* `chain`, `key` and `agree` may be NULL; the rest is in p->args. The exit status; not PKI_OK with err set. */

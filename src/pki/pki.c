@@ -28,24 +28,27 @@
 
 static const struct pki_command commands[] = {
 	{"csr", SUBJECT_USAGE " [--key KIND] [--dir DIR] [-c CONFIG]",
-	    "Makes NAME.key, for its owner's eyes only, and NAME.csr, which goes to the CA.\n" SUBJECT_HELP NEW_KEY_HELP DIR_HELP
-	    CONFIG_HELP NEVER,
+	    "Makes NAME.key, for its owner's eyes only, and NAME.csr, which goes to the CA.\n" SUBJECT_HELP
+	    NEW_KEY_HELP DIR_HELP CONFIG_HELP NEVER,
 	    TAKES_SUBJECT | TAKES_NEW_KEY | TAKES_DIR | TAKES_CONFIG, 1, 1, cmd_csr},
 	{"selfsigned", SUBJECT_USAGE " [--days N] [--key KIND] [--dir DIR] [-c CONFIG]",
-	    "Makes NAME.key and NAME.crt, which is signed by itself: for tests, and where clients pin it.\n" SUBJECT_HELP
+	    "Makes NAME.key and NAME.crt, which is signed by itself: for tests, and where clients pin it.\n"
+	    SUBJECT_HELP
 	    "  --days N              valid so long (397)\n" NEW_KEY_HELP DIR_HELP CONFIG_HELP NEVER,
 	    TAKES_SUBJECT | TAKES_NEW_KEY | TAKES_DIR | TAKES_CONFIG | TAKES_DAYS, 1, 1, cmd_selfsigned},
 	{"ca", "NAME CN:… [OU:… O:… L:… ST:… C:…] [--issuer CA] [--days N] [--dir DIR] [-c CONFIG]",
-	    "Makes NAME.key and NAME.crt of a small CA, with which `sign` signs. Keep the key where only you can read it.\n"
+	    "Makes NAME.key and NAME.crt of a small CA, with which `sign` signs. Keep the key where only you can\n"
+	    "read it.\n"
 	    SUBJECT_HELP
 	    "  --days N              valid so long (3650)\n"
 	    "  --issuer CA           signed by this CA in place of itself: CA.crt and CA.key are its files\n"
-	    "  --path-length N       so many CAs may stand below it (0: it signs no CA)\n" NEW_KEY_HELP DIR_HELP CONFIG_HELP NEVER,
-	    TAKES_SUBJECT | TAKES_NEW_KEY | TAKES_DIR | TAKES_CONFIG | TAKES_DAYS | TAKES_ISSUER | TAKES_PATH_LENGTH, 1, 1,
-	    cmd_ca},
+	    "  --path-length N       so many CAs may stand below it (0: it signs no CA)\n"
+	    NEW_KEY_HELP DIR_HELP CONFIG_HELP NEVER,
+	    TAKES_SUBJECT | TAKES_NEW_KEY | TAKES_DIR | TAKES_CONFIG | TAKES_DAYS | TAKES_ISSUER | TAKES_PATH_LENGTH,
+	    1, 1, cmd_ca},
 	{"sign", "CSR CA [--days N] [--client] [--dir DIR] [-o FILE] [-c CONFIG]",
-	    "Signs the request in CSR with CA.key and CA.crt and writes a .crt named after the CSR. Names are taken from the\n"
-	    "request; everything else that it asks for (to be a CA, say) is not.\n\n"
+	    "Signs the request in CSR with CA.key and CA.crt and writes a .crt named after the CSR. Names are\n"
+	    "taken from the request; everything else that it asks for (to be a CA, say) is not.\n\n"
 	    "  --days N              valid so long (397), but not longer than the CA\n"
 	    "  --client              a client's certificate, in place of a server's\n"
 	    "  -o, --out FILE        write it there\n" DIR_HELP CONFIG_HELP NEVER,
@@ -58,20 +61,21 @@ static const struct pki_command commands[] = {
 	    "CERT is a certificate or a request. Status 0 only if what KEY signs, CERT verifies; 1 if not.\n", 0, 2, 2,
 	    cmd_match},
 	{"verify", "CERT CA [CHAIN] [--name HOST] [--client]",
-	    "Against the certificates in the file CA and nothing else; those in CHAIN, and behind the first in CERT, may lie\n"
-	    "between. Status 0: it does; 1: it does not.\n\n"
+	    "Against the certificates in the file CA and nothing else; those in CHAIN, and behind the first in\n"
+	    "CERT, may lie between. Status 0: it does; 1: it does not.\n\n"
 	    "  --name HOST           and it is good for this host name or address\n"
 	    "  --client              as a client's certificate, in place of a server's\n",
 	    TAKES_NAME | TAKES_CLIENT, 2, 3, cmd_verify},
 	{"bundle", "CERT... [-o FILE] [--with-root] [-c CONFIG]",
-	    "Writes the certificate and what lies between it and its root, each followed by its issuer, with one newline\n"
-	    "between them. Status 3: written, but an intermediate seems to be missing; it says whose, and where to get it.\n\n"
+	    "Writes the certificate and what lies between it and its root, each followed by its issuer, with one\n"
+	    "newline between them. Status 3: written, but an intermediate seems to be missing; it says whose,\n"
+	    "and where to get it.\n\n"
 	    "  -o, --out FILE        write it there (standard output)\n"
 	    "  --with-root           the root, too; clients do not need it\n" CONFIG_HELP NEVER,
 	    TAKES_OUT | TAKES_ROOT | TAKES_CONFIG, 1, ARGS_MAX, cmd_bundle},
 	{"import", "FILE NAME [--password-file FILE] [--dir DIR] [-c CONFIG]",
-	    "Makes NAME.key and NAME.crt, the certificate and its chain in order, of a PKCS#12 file.\n\n" PASSWORD_HELP DIR_HELP
-	    CONFIG_HELP NEVER,
+	    "Makes NAME.key and NAME.crt, the certificate and its chain in order, of a PKCS#12 file.\n\n"
+	    PASSWORD_HELP DIR_HELP CONFIG_HELP NEVER,
 	    TAKES_PASSWORD | TAKES_DIR | TAKES_CONFIG, 2, 2, cmd_import},
 	{"export", "NAME FILE [--password-file FILE] [--dir DIR] [-c CONFIG]",
 	    "Makes a PKCS#12 file of NAME.key and NAME.crt (or NAME.pem), with AES-256.\n\n" PASSWORD_HELP
@@ -82,11 +86,11 @@ static const struct pki_command commands[] = {
 	    "  --warn DAYS           (30)\n  --json                as JSON\n" CONFIG_HELP,
 	    TAKES_CONFIG | TAKES_WARN | TAKES_JSON, 0, 0, cmd_list},
 	{"install", "NAME CERT [CHAIN] [--key FILE] [--dry-run] [-c CONFIG]",
-	    "Puts a certificate in the place of the one of bundle NAME, in whatever form the config has it: checks it as the\n"
-	    "proxy would, shows what changes, keeps the old files beside as .FILE.previous, and has the proxy reload.\n"
+	    "Puts a certificate in the place of the one of bundle NAME, in whatever form the config has it: checks\n"
+	    "it as the proxy would, shows what changes, keeps the old files beside as .FILE.previous, and has the proxy reload.\n"
 	    "Status 3: the files are in place, but no proxy could be told.\n\n"
-	    "  --key FILE            its key; without it the key in CERT, that beside CERT, NAME.key here or in --dir, or the\n"
-	    "                        one in place, whichever is the certificate's\n"
+	    "  --key FILE            its key; without it the key in CERT, that beside CERT, NAME.key here or in\n"
+	    "                        --dir, or the one in place, whichever is the certificate's\n"
 	    "  --dir DIR             where NAME.key is looked for (here)\n"
 	    "  --dry-run             check and show, change nothing\n"
 	    "  --new                 NAME is a new bundle of the config's one directory\n"
@@ -94,8 +98,9 @@ static const struct pki_command commands[] = {
 	    "  --password-file FILE  opens CERT when it is PKCS#12; without it you are asked\n" CONFIG_HELP,
 	    TAKES_CONFIG | TAKES_KEY_FILE | TAKES_INSTALL | TAKES_DIR | TAKES_PASSWORD, 2, 3, cmd_install},
 	{"wizard", "[--dir DIR] [-c CONFIG]",
-	    "Asks what it needs, with an answer to each question that Enter takes. Nothing is written before you say so, and\n"
-	    "nothing is put in place before you have seen what changes; Ctrl-C leaves nothing half-made.\n\n" DIR_HELP CONFIG_HELP,
+	    "Asks what it needs, with an answer to each question that Enter takes. Nothing is written before you\n"
+	    "say so, and nothing is put in place before you have seen what changes; Ctrl-C leaves nothing\n"
+	    "half-made.\n\n" DIR_HELP CONFIG_HELP,
 	    TAKES_DIR | TAKES_CONFIG, 0, 0, cmd_wizard},
 };
 

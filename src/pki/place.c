@@ -80,8 +80,9 @@ place_config(struct pki *p, bool *absent)
 	struct conf *conf = conf_load(files_direct(), path, &problems);
 	struct sv text = buf_view(&problems.text);
 	if (conf == NULL)
-		err_set(&p->err, "%s can not be read, so which files are in use is not known; name the right one with -c:\n%.*s",
-		    path, (int)MIN_OF(text.n, (size_t)400), text.n > 0 ? text.p : "");
+		err_set(&p->err,
+		    "%s can not be read, so which files are in use is not known; name the right one with -c:\n%.*s", path,
+		    (int)MIN_OF(text.n, (size_t)400), text.n > 0 ? text.p : "");
 	conf_problems_free(&problems);
 	return conf;
 }
@@ -98,8 +99,8 @@ place_real(const char *path, char out[PATH_MAX])
 	struct stat st;
 	if (errno == ENOENT && lstat(path, &st) == 0)
 		return true;
-	if (!sv_copy(slash == NULL ? SV(".") : sv_of(path, MAX_OF((size_t)(slash - path), (size_t)1)), dir, sizeof(dir)) ||
-	    realpath(dir, real) == NULL)
+	struct sv before = slash == NULL ? SV(".") : sv_of(path, MAX_OF((size_t)(slash - path), (size_t)1));
+	if (!sv_copy(before, dir, sizeof(dir)) || realpath(dir, real) == NULL)
 		return false;
 	int n = snprintf(out, PATH_MAX, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
 	return n > 0 && n < PATH_MAX;
@@ -158,8 +159,8 @@ is_free(struct pki *p, const struct conf *conf, const char *path)
 	for (size_t i = 0; i < conf->n_bundles; i++)
 		if (names_it(&conf->bundles[i], &w))
 			return err_set(&p->err,
-			    "%s: belongs to bundle \"%s\" of %s%s; take another name or directory, and `bascule pki install` "
-			    "when all is ready",
+			    "%s: belongs to bundle \"%s\" of %s%s; take another name or directory, and "
+			    "`bascule pki install` when all is ready",
 			    path, conf->bundles[i].name, conf->files.v[0],
 			    w.exists ? "; a file in use is never overwritten" : "");
 	return true;

@@ -65,11 +65,13 @@ add_new(struct pki *p, const struct conf *conf, const char *bundle, struct targe
 		if (conf->bundles[i].directory == NULL)
 			continue;
 		if (directory != NULL)
-			return err_set(&p->err, "--new: the config has several directories of bundles; which is meant can not be told");
+			return err_set(
+			    &p->err, "--new: the config has several directories of bundles; which is meant can not be told");
 		directory = conf->bundles[i].directory;
 	}
 	if (directory == NULL)
-		return err_set(&p->err, "--new: the config has no directory of bundles; name the bundle in the config first");
+		return err_set(
+		    &p->err, "--new: the config has no directory of bundles; name the bundle in the config first");
 	const char *pem = arena_printf(&p->arena, "%s/%s.pem", directory, bundle);
 	const char *key = arena_printf(&p->arena, "%s/%s.key", directory, bundle);
 	if (pem == NULL || key == NULL)

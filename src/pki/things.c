@@ -124,7 +124,8 @@ read_pkcs12(struct pki *p, struct things *t, const char *path, struct sv content
 
 	t->form = "PKCS#12";
 	if (ok && pieces.key != NULL)
-		ok = add(t, path, THING_KEY, SV("PRIVATE KEY"), copy(pieces.key, pieces.key_size), pieces.key_size, &p->err);
+		ok = add(t, path, THING_KEY, SV("PRIVATE KEY"), copy(pieces.key, pieces.key_size), pieces.key_size,
+		    &p->err);
 	for (size_t i = 0; ok && i < pieces.n_certs; i++) {
 		const struct tls_der *d = pieces.certs[i].der;
 		ok = add(t, path, THING_CERT, SV("CERTIFICATE"), copy(d->bytes, d->size), d->size, &p->err);

@@ -36,7 +36,8 @@ Test(args, both_ways_to_write_a_subject)
 
 Test(args, options_that_begin_alike)
 {
-	cr_assert(PARSE("name", "-o", "out", "--o", "org", "-c", "conf", "--c", "DE", "--cn", "x", "--json"), "%s", scratch.err.text);
+	cr_assert(PARSE("name", "-o", "out", "--o", "org", "-c", "conf", "--c", "DE", "--cn", "x", "--json"), "%s",
+	    scratch.err.text);
 	cr_expect_str_eq(scratch.args.out, "out");
 	cr_expect_str_eq(scratch.args.subject.o, "org");
 	cr_expect_str_eq(scratch.args.config, "conf");

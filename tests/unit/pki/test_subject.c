@@ -9,7 +9,8 @@ TestSuite(subject, .init = scratch_setup, .fini = scratch_teardown);
 Test(subject, host_names)
 {
 	static const char *const good[] = {"a", "a.b", "*.a.b", "a-1.b_2", "xn--mnchen-3ya.de", "localhost"};
-	static const char *const bad[] = {"", "*", "*.", ".a", "a.", "a..b", "a.*.b", "*a.b", "-a.b", "a-.b", "a b", "a/b", "\xc3\xbc.de"};
+	static const char *const bad[] = {
+		"", "*", "*.", ".a", "a.", "a..b", "a.*.b", "*a.b", "-a.b", "a-.b", "a b", "a/b", "\xc3\xbc.de"};
 
 	for (size_t i = 0; i < COUNTOF(good); i++)
 		cr_expect(is_host_name(sv_cstr(good[i])), "%s", good[i]);
@@ -19,8 +20,8 @@ Test(subject, host_names)
 
 Test(subject, common_name_and_names_make_each_other_whole)
 {
-	struct subject only_cn = {.cn = "a.b"}, only_san = {.san = {"x.y", "10.0.0.1"}, .n_san = 2}, both = {.cn = "A.B", .san = {"a.b"}, .n_san = 1},
-		       person = {.cn = "Ann Example"};
+	struct subject only_cn = {.cn = "a.b"}, only_san = {.san = {"x.y", "10.0.0.1"}, .n_san = 2};
+	struct subject both = {.cn = "A.B", .san = {"a.b"}, .n_san = 1}, person = {.cn = "Ann Example"};
 
 	cr_assert(subject_complete(&scratch, &only_cn));
 	cr_expect(only_cn.n_san == 1 && strcmp(only_cn.san[0], "a.b") == 0);
