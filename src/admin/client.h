@@ -35,6 +35,13 @@ MUST_CHECK bool admin_print_status(const struct admin_reply *r, FILE *out, struc
  * tell.
  */
 MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struct err *err);
+
+/* Was this bundle held back in it, or is it missing? Then `err` says why. */
+bool admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err);
+
+/* The first of its problems, for a reload that was refused. */
+void admin_reload_problem(const struct admin_reply *r, struct err *err);
+
 MUST_CHECK bool admin_print_reload(const struct admin_reply *r, FILE *out, struct err *err);
 
 /* The replies to /v1/rotations and to /v1/rotations/NAME. */

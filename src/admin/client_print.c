@@ -31,9 +31,9 @@ static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
 	static const struct column columns[] = {
-	    {"  ", "bundle", show_text, 20},
-	    {" ", "outcome", show_text, 8},
-	    {" ", "text", show_text, 0},
+	    {"  ", "bundle", cell_text, 20},
+	    {" ", "outcome", cell_text, 8},
+	    {" ", "text", cell_text, 0},
 	};
 
 	print_table(out, outcomes, columns, COUNTOF(columns));
@@ -99,7 +99,7 @@ print_head(FILE *out, const json_t *root)
 }
 
 static void
-show_tls(FILE *out, const json_t *row, const struct column *c)
+cell_tls(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fputs(json_is_true(json_object_get(row, c->key)) ? "TLS" : "plain", out);
 }
@@ -108,8 +108,8 @@ static void
 print_listeners(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
-	    {"  ", "address", show_text, 28},
-	    {" ", "tls", show_tls, 0},
+	    {"  ", "address", cell_text, 28},
+	    {" ", "tls", cell_tls, 0},
 	};
 
 	(void)fputs("\nListeners\n", out);
@@ -133,13 +133,13 @@ print_sites(FILE *out, const json_t *list)
 
 /* Of a time only the date. */
 static void
-show_date(FILE *out, const json_t *row, const struct column *c)
+cell_date(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fprintf(out, "%-10.10s", reply_text(row, c->key));
 }
 
 static void
-show_expiry(FILE *out, const json_t *row, const struct column *c)
+cell_expiry(FILE *out, const json_t *row, const struct column *c)
 {
 	json_int_t days = reply_number(row, c->key);
 
@@ -150,12 +150,12 @@ static void
 print_bundles(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
-	    {"  ", "name", show_text, 18},
-	    {" ", "generation", show_number, 5},
-	    {"  ", "not_after", show_date, 10},
-	    {" ", "days_left", show_number, 6},
-	    {"  ", "names", show_names, 0},
-	    {"", "days_left", show_expiry, 0},
+	    {"  ", "name", cell_text, 18},
+	    {" ", "generation", cell_number, 5},
+	    {"  ", "not_after", cell_date, 10},
+	    {" ", "days_left", cell_number, 6},
+	    {"  ", "names", cell_names, 0},
+	    {"", "days_left", cell_expiry, 0},
 	};
 
 	(void)fputs("\nBundles               gen.  expires      days  names\n", out);
@@ -166,11 +166,11 @@ static void
 print_servers(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
-	    {"    ", "address", show_text, 26},
-	    {" ", "state", show_text, 8},
-	    {" ", "in_flight", show_number, 6},
-	    {" in flight ", "requests", show_number, 10},
-	    {" requests ", "errors", show_number, 8},
+	    {"    ", "address", cell_text, 26},
+	    {" ", "state", cell_text, 8},
+	    {" ", "in_flight", cell_number, 6},
+	    {" in flight ", "requests", cell_number, 10},
+	    {" requests ", "errors", cell_number, 8},
 	    {" errors", NULL, NULL, 0},
 	};
 
@@ -239,6 +239,35 @@ admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struc
 	}
 	json_decref(root);
 	return tells ? true : admin_unexpected(r, err);
+}
+
+bool
+admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err)
+{
+	json_t *root = reply_parse(r, NULL);
+	const json_t *outcome;
+	bool held = false;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "outcomes"), i, outcome) {
+		const char *word = reply_text(outcome, "outcome");
+		if (strcmp(reply_text(outcome, "bundle"), bundle) != 0 || (strcmp(word, "held") != 0 && strcmp(word, "missing") != 0))
+			continue;
+		err_set(err, "%s", reply_text(outcome, "text"));
+		held = true;
+	}
+	json_decref(root);
+	return held;
+}
+
+void
+admin_reload_problem(const struct admin_reply *r, struct err *err)
+{
+	json_t *root = reply_parse(r, NULL);
+	struct sv rest = sv_cstr(reply_text(root, "problems")), line = sv_cut(&rest, '\n');
+
+	err_set(err, "%.*s", SV_FMT(line));
+	json_decref(root);
 }
 
 bool

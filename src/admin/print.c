@@ -94,19 +94,19 @@ print_duration(FILE *out, json_int_t s)
 /* --- tables: one row for each object of a list --- */
 
 void
-show_text(FILE *out, const json_t *row, const struct column *c)
+cell_text(FILE *out, const json_t *row, const struct column *c)
 {
 	print_safe(out, reply_text(row, c->key), c->width);
 }
 
 void
-show_number(FILE *out, const json_t *row, const struct column *c)
+cell_number(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fprintf(out, "%*" JSON_INTEGER_FORMAT, c->width, reply_number(row, c->key));
 }
 
 void
-show_names(FILE *out, const json_t *row, const struct column *c)
+cell_names(FILE *out, const json_t *row, const struct column *c)
 {
 	print_names(out, json_object_get(row, c->key));
 }

@@ -34,9 +34,9 @@ struct column {
 	int width;
 };
 
-void show_text(FILE *out, const json_t *row, const struct column *c);
-void show_number(FILE *out, const json_t *row, const struct column *c);
-void show_names(FILE *out, const json_t *row, const struct column *c);
+void cell_text(FILE *out, const json_t *row, const struct column *c);
+void cell_number(FILE *out, const json_t *row, const struct column *c);
+void cell_names(FILE *out, const json_t *row, const struct column *c);
 void print_table(FILE *out, const json_t *list, const struct column *columns, size_t n);
 
 #endif

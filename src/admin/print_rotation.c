@@ -6,13 +6,13 @@
 #include "admin/print.h"
 
 static void
-show_flag(FILE *out, const json_t *row, const struct column *c)
+cell_flag(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fprintf(out, "%-*s", c->width, json_is_true(json_object_get(row, c->key)) ? "yes" : "no");
 }
 
 static void
-show_share(FILE *out, const json_t *row, const struct column *c)
+cell_share(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fprintf(out, "%*.4g %%", c->width, json_number_value(json_object_get(row, c->key)));
 }
@@ -21,12 +21,12 @@ bool
 admin_print_rotations(const struct admin_reply *r, FILE *out, struct err *err)
 {
 	static const struct column columns[] = {
-	    {"  ", "bundle", show_text, 20},
-	    {" ", "phase", show_text, 12},
-	    {" ", "share_percent", show_share, 6},
-	    {" ", "orphans", show_number, 9},
-	    {" ", "untested", show_number, 9},
-	    {"  ", "may_retire", show_flag, 0},
+	    {"  ", "bundle", cell_text, 20},
+	    {" ", "phase", cell_text, 12},
+	    {" ", "share_percent", cell_share, 6},
+	    {" ", "orphans", cell_number, 9},
+	    {" ", "untested", cell_number, 9},
+	    {"  ", "may_retire", cell_flag, 0},
 	};
 	json_t *root = reply_parse(r, err);
 
@@ -72,7 +72,7 @@ print_generation(FILE *out, const char *which, const json_t *g)
 }
 
 static void
-show_name(FILE *out, const json_t *row, const struct column *c)
+cell_name(FILE *out, const json_t *row, const struct column *c)
 {
 	const char *name = reply_text(row, c->key);
 
@@ -81,7 +81,7 @@ show_name(FILE *out, const json_t *row, const struct column *c)
 
 /* "2026-11-21T10:20:30.123Z" to the second, without the letters. */
 static void
-show_time(FILE *out, const json_t *row, const struct column *c)
+cell_time(FILE *out, const json_t *row, const struct column *c)
 {
 	const char *at = reply_text(row, c->key);
 	const char *clock = strchr(at, 'T');
@@ -90,7 +90,7 @@ show_time(FILE *out, const json_t *row, const struct column *c)
 }
 
 static void
-show_evidence(FILE *out, const json_t *row, const struct column *c)
+cell_evidence(FILE *out, const json_t *row, const struct column *c)
 {
 	print_safe(out, reply_text(row, c->key), 0);
 	if (json_is_true(json_object_get(row, "suspected")))
@@ -103,12 +103,12 @@ static void
 print_orphans(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
-	    {"  ", "address", show_text, 24},
-	    {" ", "fingerprint", show_text, 9},
-	    {" ", "last_seen", show_time, 19},
-	    {" ", "refusals", show_number, 8},
-	    {"  ", "name", show_name, 32},
-	    {" ", "evidence", show_evidence, 0},
+	    {"  ", "address", cell_text, 24},
+	    {" ", "fingerprint", cell_text, 9},
+	    {" ", "last_seen", cell_time, 19},
+	    {" ", "refusals", cell_number, 8},
+	    {"  ", "name", cell_name, 32},
+	    {" ", "evidence", cell_evidence, 0},
 	};
 
 	if (json_array_size(list) == 0)
@@ -122,10 +122,10 @@ static void
 print_untested(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
-	    {"  ", "address", show_text, 24},
-	    {" ", "fingerprint", show_text, 9},
-	    {" ", "last_seen", show_time, 19},
-	    {"  ", "name", show_name, 0},
+	    {"  ", "address", cell_text, 24},
+	    {" ", "fingerprint", cell_text, 9},
+	    {" ", "last_seen", cell_time, 19},
+	    {"  ", "name", cell_name, 0},
 	};
 
 	if (json_array_size(list) == 0)

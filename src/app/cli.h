@@ -30,6 +30,7 @@ int cli_reload(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_rotation(int argc, char **argv);
+int cli_pki(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
 enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4 };

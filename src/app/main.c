@@ -5,6 +5,7 @@
 #include "app/cli.h"
 #include "app/demo.h"
 #include "base/nearest.h"
+#include "pki/pki.h"
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
@@ -54,6 +55,8 @@ static const struct cli_command commands[] = {
 	    "  manual     the same as a manual page, bascule.json(5)\n"
 	    "  metrics    every counter with what it tells, as Markdown\n",
 	    cli_config},
+	{"pki", "SUBCOMMAND …", "Make, inspect and install certificates: requests, a small CA, chains, PKCS#12.", PKI_OVERVIEW,
+	    cli_pki},
 	{"demo", "ADDRESS", "Run a small origin server to try the proxy with.",
 	    "ADDRESS is where it listens, such as 127.0.0.1:9001. It answers every request with what it got.\n", demo_main},
 	{"help", "[COMMAND]", "Explain a command.", "", help},

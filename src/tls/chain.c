@@ -7,11 +7,7 @@
 
 #include "tls/keys.h"
 
-enum {
-	NAME_TEXT = 160,
-	RSA_BITS_MIN = 2048,
-	EC_BITS_MIN = 256, /* TLS 1.3 knows no smaller curve */
-};
+enum { NAME_TEXT = 160 };
 
 /* --- the leaf --- */
 
@@ -126,15 +122,11 @@ was_in_order(const struct chain *c)
 	return true;
 }
 
-enum chain_result
-chain_make(struct chain *c, const struct pieces *p, const struct tls_thread *t, struct err *err)
+bool
+chain_follow(struct chain *c, const struct pieces *p, size_t leaf, struct err *err)
 {
 	bool used[PIECES_MAX] = {false};
-	size_t leaf = 0;
 
-	enum chain_result result = find_leaf(p, t, &leaf, err);
-	if (result != CHAIN_OK)
-		return result;
 	c->n = 1;
 	c->order[0] = &p->certs[leaf];
 	used[leaf] = true;
@@ -144,16 +136,25 @@ chain_make(struct chain *c, const struct pieces *p, const struct tls_thread *t, 
 			next = issuer_of(p, last, used);
 		if (next == NULL || cert_self_issued(&next->view))
 			break;
-		if (c->n == TLS_CHAIN_MAX) {
-			err_set(err, "%s: a chain of more than %d certificates; leave out what is not needed",
+		if (c->n == TLS_CHAIN_MAX)
+			return err_set(err, "%s: a chain of more than %d certificates; leave out what is not needed",
 			    next->path, TLS_CHAIN_MAX);
-			return CHAIN_REFUSED;
-		}
 		used[next - p->certs] = true;
 		c->order[c->n++] = next;
 	}
 	c->reordered = p->ordered && (leaf != 0 || !was_in_order(c));
-	return refuse_strangers(c, p, used, err) ? CHAIN_OK : CHAIN_REFUSED;
+	return refuse_strangers(c, p, used, err);
+}
+
+enum chain_result
+chain_make(struct chain *c, const struct pieces *p, const struct tls_thread *t, struct err *err)
+{
+	size_t leaf = 0;
+
+	enum chain_result result = find_leaf(p, t, &leaf, err);
+	if (result != CHAIN_OK)
+		return result;
+	return chain_follow(c, p, leaf, err) ? CHAIN_OK : CHAIN_REFUSED;
 }
 
 /* --- may it be served --- */

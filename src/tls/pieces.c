@@ -173,7 +173,21 @@ file_in_role(struct source *s, enum source_role role)
 	return NULL;
 }
 
-/* The line without its end. False, with nothing to wipe, when it can not be read. */
+bool
+pieces_password(const char *path, struct sv content, char out[PASSWORD_MAX + 1], struct err *err)
+{
+	struct sv line = content;
+
+	if (sv_ends(line, SV("\n")))
+		line.n--;
+	if (sv_ends(line, SV("\r")))
+		line.n--;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what has a length has bytes */
+	bool ok = (line.n == 0 || memchr(line.p, '\0', line.n) == NULL) && sv_copy(line, out, PASSWORD_MAX + 1);
+	return ok || err_set(err, "%s: a password is one line of text", path);
+}
+
+/* False, with nothing to wipe, when it can not be read. */
 static bool
 read_password(struct source *s, struct files *files, char out[PASSWORD_MAX + 1], struct err *err)
 {
@@ -185,15 +199,9 @@ read_password(struct source *s, struct files *files, char out[PASSWORD_MAX + 1],
 		return true;
 	if (!read_file(f, files, &content, err))
 		return false;
-	struct sv line = buf_view(&content);
-	if (sv_ends(line, SV("\n")))
-		line.n--;
-	if (sv_ends(line, SV("\r")))
-		line.n--;
-	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what has a length has bytes */
-	bool ok = (line.n == 0 || memchr(line.p, '\0', line.n) == NULL) && sv_copy(line, out, PASSWORD_MAX + 1);
+	bool ok = pieces_password(f->path, buf_view(&content), out, err);
 	wipe(&content);
-	return ok || err_set(err, "%s: a password is one line of text", f->path);
+	return ok;
 }
 
 static bool

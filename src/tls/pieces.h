@@ -50,4 +50,11 @@ pieces_add_pem(struct pieces *p, const char *path, struct sv text, const struct 
 MUST_CHECK bool pieces_add_pkcs12(struct pieces *p, const char *path, struct sv content, const char *password,
     const char *password_path, const struct tls_thread *t, struct err *err);
 
+/* Is it PKCS#12 that the empty password does not open? */
+bool pkcs12_needs_password(struct sv content, const struct tls_thread *t);
+
+/* What a password file holds: one line, without its end. False with err set and nothing to wipe. */
+MUST_CHECK bool
+pieces_password(const char *path, struct sv content, char out[PASSWORD_MAX + 1], struct err *err);
+
 #endif

@@ -46,6 +46,17 @@ opens(PKCS12 *p12, const char *password)
 	    (password[0] == '\0' && PKCS12_verify_mac(p12, NULL, 0) == 1);
 }
 
+bool
+pkcs12_needs_password(struct sv content, const struct tls_thread *t)
+{
+	PKCS12 *p12 = decode(content, t);
+	bool needs = p12 != NULL && !opens(p12, "");
+
+	PKCS12_free(p12);
+	ERR_clear_error();
+	return needs;
+}
+
 /* `why` is OpenSSL's. An algorithm that only its legacy provider has, such as RC2-40, is what old tools leave behind. */
 static bool
 cannot_parse(const char *path, const char *why, struct err *err)
