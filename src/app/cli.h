@@ -32,12 +32,13 @@ int cli_config(int argc, char **argv);
 int cli_rotation(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
-enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4 };
+enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4, CLI_TAKES_ACCEPT = 8 };
 
 struct cli_options {
 	const char *config; /* -c, --config FILE; the default when not given */
 	const char *socket; /* --socket PATH; NULL: not given */
 	bool json;          /* --json */
+	unsigned accept;    /* --accept WORD,WORD: losses of certificates, each its bit; none when not given */
 };
 
 /* False, with the reason on standard error, when something else stands there. */
