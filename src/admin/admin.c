@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "proxy/exchange.h"
 
-enum { METRICS_MAX = 64 * 1024 * 1024 }; /* ten thousand bundles may be in a rotation */
+enum {
+	METRICS_MAX = 64 * 1024 * 1024, /* ten thousand bundles may be in a rotation */
+	REFUSAL_MAX = 1024,
+};
 
 static void
 answer(struct exchange *x, unsigned status, struct sv type, struct sv body)
@@ -33,11 +36,48 @@ status(struct exchange *x, struct admin *a)
 	answer_json(x, 200, admin_status_json(a));
 }
 
+/* Whoever talks to the API by hand is told what was wrong. */
+static void
+refuse(struct exchange *x, const char *why)
+{
+	struct buf text;
+
+	buf_init(&text, REFUSAL_MAX);
+	if (buf_printf(&text, "%s\n", why))
+		answer(x, 400, SV("text/plain"), buf_view(&text));
+	else
+		exchange_refuse(x, 503, "out of memory");
+	buf_clear(&text);
+}
+
+/* What follows the path's question mark; no bytes at all: there is none. */
+static struct sv
+query_of(const struct exchange *x)
+{
+	struct sv rest = x->request.path;
+
+	(void)sv_cut(&rest, '?');
+	return rest;
+}
+
+static void
+chains(struct exchange *x, struct admin *a)
+{
+	answer_json(x, 200, admin_chains_json(a));
+}
+
 static void
 reload(struct exchange *x, struct admin *a)
 {
-	bool ok = a->reload(a);
+	struct sv value = query_of(x);
+	struct err err = {"a reload takes ?accept=WORD,WORD and nothing else"};
+	unsigned accept = 0;
 
+	if (value.p != NULL && (!sv_eq(sv_cut(&value, '='), SV("accept")) || !conf_losses(value, &accept, &err))) {
+		refuse(x, err.text);
+		return;
+	}
+	bool ok = a->reload(a, accept);
 	answer_json(x, ok ? 200 : 409, admin_load_json(a));
 }
 
@@ -112,11 +152,13 @@ rotation(struct exchange *x, struct admin *a, struct sv rest)
 static const struct {
 	const char *path, *method;
 	void (*fn)(struct exchange *x, struct admin *a);
+	bool query; /* takes one */
 } calls[] = {
-	{"/v1/status", "GET", status},
-	{"/v1/reload", "POST", reload},
-	{"/metrics", "GET", metrics},
-	{"/v1/rotations", "GET", rotations},
+	{"/v1/status", "GET", status, false},
+	{"/v1/chains", "GET", chains, false},
+	{"/v1/reload", "POST", reload, true},
+	{"/metrics", "GET", metrics, false},
+	{"/v1/rotations", "GET", rotations, false},
 };
 
 void
@@ -124,15 +166,18 @@ admin_service(struct exchange *x, void *arg)
 {
 	const struct sv rotations_of = SV("/v1/rotations/");
 	struct admin *a = arg;
+	struct sv rest = x->request.path, path = sv_cut(&rest, '?');
 
 	if (sv_starts(x->request.path, rotations_of)) {
 		rotation(x, a, sv_of(x->request.path.p + rotations_of.n, x->request.path.n - rotations_of.n));
 		return;
 	}
 	for (size_t i = 0; i < COUNTOF(calls); i++) {
-		if (!sv_eq(x->request.path, sv_cstr(calls[i].path)))
+		if (!sv_eq(path, sv_cstr(calls[i].path)))
 			continue;
-		if (sv_eq(x->request.method, sv_cstr(calls[i].method)))
+		if (rest.p != NULL && !calls[i].query)
+			refuse(x, "the admin API takes no query with this path");
+		else if (sv_eq(x->request.method, sv_cstr(calls[i].method)))
 			calls[i].fn(x, a);
 		else
 			exchange_refuse(x, 405, "the admin API has this path with another method");

@@ -2,7 +2,9 @@
  * admin.h: the admin API, HTTP on a Unix socket.
  *
  *   GET  /v1/status   everything, as JSON
- *   POST /v1/reload   load config and certificates anew; the reply tells how it went
+ *   GET  /v1/chains   the certificates in service, as PEM in JSON
+ *   POST /v1/reload   load config and certificates anew; the reply tells how it went. With ?accept=lost-names,…: whatever
+ *                     new certificates lose of that
  *   GET  /metrics     the counters, as Prometheus text
  *   GET  /v1/rotations            those that go on
  *   GET  /v1/rotations/NAME       of one bundle: numbers, lists, verdict
@@ -34,7 +36,8 @@ struct admin {
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
-	bool (*reload)(struct admin *a); /* fills `load`; true: in service */
+	/* Fills `load`; true: in service. `accept`: losses of certificates, see tls_store_load(). */
+	bool (*reload)(struct admin *a, unsigned accept);
 };
 
 /* A px_service_fn; arg is the struct admin. */
@@ -43,6 +46,7 @@ void admin_service(struct exchange *x, void *arg);
 /* admin/status.c: NULL when memory is out; the caller frees. */
 char *admin_status_json(const struct admin *a);
 char *admin_load_json(const struct admin *a);
+char *admin_chains_json(const struct admin *a);
 
 /* admin/rotation.c: NULL when memory is out; the caller frees. */
 char *admin_rotations_json(const struct admin *a);

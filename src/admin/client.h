@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "tls/store.h"
 
 struct admin_reply {
 	unsigned status;
@@ -49,5 +50,11 @@ MUST_CHECK bool admin_print_rotations(const struct admin_reply *r, FILE *out, st
 MUST_CHECK bool admin_print_rotation(const struct admin_reply *r, FILE *out, struct err *err);
 /* Does the reply for a bundle say that the previous generation may go? */
 MUST_CHECK bool admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err);
+
+/*
+ * The bundles that the proxy has in service, without their keys, to compare others with (tls/shown.h). NULL with err set as by
+ * admin_request().
+ */
+struct tls_store *admin_store(const char *socket, const struct tls_thread *thread, struct err *err);
 
 #endif

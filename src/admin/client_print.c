@@ -27,6 +27,24 @@ admin_print_body(const struct admin_reply *r, FILE *out, struct err *err)
 
 /* --- the parts of a status --- */
 
+/* Below the row, a line each; what a bundle is held back for stands in its text. */
+static void
+cell_findings(FILE *out, const json_t *row, const struct column *c)
+{
+	size_t i;
+	json_t *f;
+
+	json_array_foreach(json_object_get(row, c->key), i, f) {
+		bool lossy = json_is_true(json_object_get(f, "lossy")), accepted = json_is_true(json_object_get(f, "accepted"));
+		if (lossy && !accepted)
+			continue;
+		(void)fputs(accepted ? "\n    accepted: " : "\n    ", out);
+		print_safe(out, reply_text(f, "kind"), 0);
+		(void)fputs(": ", out);
+		print_safe(out, reply_text(f, "text"), 0);
+	}
+}
+
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
@@ -34,6 +52,7 @@ print_outcomes(FILE *out, const json_t *outcomes)
 	    {"  ", "bundle", cell_text, 20},
 	    {" ", "outcome", cell_text, 8},
 	    {" ", "text", cell_text, 0},
+	    {"", "findings", cell_findings, 0},
 	};
 
 	print_table(out, outcomes, columns, COUNTOF(columns));

@@ -10,6 +10,9 @@
 
 #include "admin/json.h"
 #include "base/clock.h"
+#include "tls/shown.h"
+
+enum { CHAIN_MAX = 16 * 1024 * 1024 }; /* bytes of PEM; what was loaded is smaller */
 
 void
 json_add(json_t *array, json_t *v)
@@ -45,13 +48,25 @@ strings(const char *const *v, size_t n)
 }
 
 static json_t *
+findings(const struct tls_outcome *o)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < o->n_findings; i++) {
+		const struct tls_finding *f = &o->findings[i];
+		json_add(a, json_pack("{s:s, s:s, s:b, s:b}", "kind", f->kind, "text", f->text, "lossy", f->lossy, "accepted", f->accepted));
+	}
+	return a;
+}
+
+static json_t *
 outcomes(const struct tls_outcomes *o)
 {
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < o->n; i++)
-		json_add(a, json_pack("{s:s, s:s, s:s?}", "bundle", o->v[i].bundle, "outcome", tls_outcome_word(o->v[i].kind), "text",
-		    o->v[i].text));
+		json_add(a, json_pack("{s:s, s:s, s:s?, s:o?}", "bundle", o->v[i].bundle, "outcome", tls_outcome_word(o->v[i].kind), "text",
+		    o->v[i].text, "findings", findings(&o->v[i])));
 	return a;
 }
 
@@ -221,6 +236,35 @@ admin_load_json(const struct admin *a)
 	json_t *o = load(a);
 	char *text = json_dumps(o, JSON_INDENT(2));
 
+	json_decref(o);
+	return text;
+}
+
+/* What clients are shown, and nothing that they are not. */
+static json_t *
+chain(const struct tls_bundle *b)
+{
+	struct buf pem;
+	json_t *o = NULL;
+
+	buf_init(&pem, CHAIN_MAX);
+	if (tls_shown_pem(b, &pem))
+		o = json_pack("{s:s, s:I, s:s%}", "name", b->name, "generation", (json_int_t)b->generation, "pem", buf_view(&pem).p,
+		    buf_view(&pem).n);
+	buf_clear(&pem);
+	return o;
+}
+
+char *
+admin_chains_json(const struct admin *a)
+{
+	const struct tls_store *store = a->snapshot->store;
+	json_t *list = json_array(), *o = json_object();
+
+	for (size_t i = 0; i < tls_store_count(store); i++)
+		json_add(list, chain(tls_store_at(store, i)));
+	json_put(o, "bundles", list);
+	char *text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;
 }

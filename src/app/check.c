@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/check_running.h"
 #include "app/check_start.h"
 #include "tls/server.h"
 
@@ -335,7 +336,7 @@ check_with(struct snap_conf *shared, bool whole, struct tls_thread *thread, stru
 }
 
 void
-worker_check(struct conf *conf, struct conf_problems *problems)
+worker_check(struct conf *conf, unsigned accept, struct conf_problems *problems, struct buf *news)
 {
 	struct err err = {"out of memory"};
 	bool whole = problems->errors == 0; /* else what is not there may be what was at fault */
@@ -346,10 +347,12 @@ worker_check(struct conf *conf, struct conf_problems *problems)
 	struct server_registry *registry = server_registry_new();
 	struct tls_thread *thread = tls_thread_new(0, &err);
 
-	if (shared != NULL && registry != NULL && thread != NULL)
+	if (shared != NULL && registry != NULL && thread != NULL) {
 		check_with(shared, whole, thread, registry, problems);
-	else
+		check_against_running(shared->conf, accept, thread, problems, news);
+	} else {
 		conf_error(problems, NULL, NULL, "%s", err.text);
+	}
 	if (shared != NULL)
 		snap_conf_unref(shared);
 	if (registry != NULL)

@@ -12,8 +12,10 @@
  * bundle that can not be loaded; names that no certificate covers are warned about. What this user may
  * not read, not being root, is a warning. Takes over `conf`, which may be what is left of one at fault (conf_load_sound()): then
  * `problems` has errors already. Looks up names, so it may take its time.
+ * What new certificates would change for the clients of the running proxy goes to `news`, lines for people; `accept`: see
+ * check_against_running().
  */
-void worker_check(struct conf *conf, struct conf_problems *problems);
+void worker_check(struct conf *conf, unsigned accept, struct conf_problems *problems, struct buf *news);
 
 /*
  * What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon or

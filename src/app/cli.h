@@ -33,16 +33,22 @@ int cli_rotation(int argc, char **argv);
 int cli_pki(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
-enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4 };
+enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4, CLI_TAKES_ACCEPT = 8 };
 
 struct cli_options {
 	const char *config; /* -c, --config FILE; the default when not given */
 	const char *socket; /* --socket PATH; NULL: not given */
 	bool json;          /* --json */
+	unsigned accept;    /* --accept WORD,WORD: losses of certificates, each its bit; none when not given */
 };
 
 /* False, with the reason on standard error, when something else stands there. */
 MUST_CHECK bool cli_options(struct cli_options *o, unsigned takes, int argc, char **argv);
+
+enum { CLI_PATH_SIZE = 256 };
+
+/* `path` with what is to be accepted: "/v1/reload?accept=lost-names,too-fresh". */
+void cli_accept_path(const char *path, unsigned accept, char out[CLI_PATH_SIZE]);
 
 struct admin_reply;
 

@@ -5,7 +5,7 @@
 #include "app/cli.h"
 #include "conf/config.h"
 
-enum { SOCKET_PATH_SIZE = 108 /* of struct sockaddr_un */ };
+enum { SOCKET_PATH_SIZE = 108 }; /* of struct sockaddr_un */
 
 static int
 fail(const char *command, const char *text)
@@ -60,6 +60,20 @@ cli_ask(const char *command, const struct cli_options *o, const char *method, co
 	return find_socket(command, o, socket, err) && admin_request(socket, method, path, reply, err);
 }
 
+void
+cli_accept_path(const char *path, unsigned accept, char out[CLI_PATH_SIZE])
+{
+	size_t n = (size_t)snprintf(out, CLI_PATH_SIZE, "%s", path);
+	const char *before = "?accept=";
+
+	for (unsigned i = 0; i < CONF_LOSSES_N; i++) {
+		if ((accept & 1u << i) == 0 || n >= CLI_PATH_SIZE)
+			continue;
+		n += (size_t)snprintf(out + n, CLI_PATH_SIZE - n, "%s%s", before, conf_loss_words[i]);
+		before = ",";
+	}
+}
+
 /* Parse the options, send the request and have the reply printed by `print`, whose value is the exit status. */
 static int
 ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
@@ -68,10 +82,12 @@ ask(int argc, char **argv, unsigned takes, const char *method, const char *path,
 	struct cli_options o;
 	struct admin_reply reply;
 	struct err err = {""};
+	char target[CLI_PATH_SIZE];
 
 	if (!cli_options(&o, takes, argc, argv))
 		return CLI_USAGE;
-	if (!cli_ask(argv[0], &o, method, path, &reply, &err))
+	cli_accept_path(path, o.accept, target);
+	if (!cli_ask(argv[0], &o, method, target, &reply, &err))
 		return fail(argv[0], err.text);
 	int status = print(&reply, o.json, &err);
 	admin_reply_free(&reply);
@@ -116,7 +132,7 @@ cli_status(int argc, char **argv)
 int
 cli_reload(int argc, char **argv)
 {
-	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, "POST", "/v1/reload", print_reload);
+	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_ACCEPT, "POST", "/v1/reload", print_reload);
 }
 
 int

@@ -3,6 +3,8 @@
 #include "app/check.h"
 #include "app/cli.h"
 
+enum { NEWS_MAX = 16 * 1024 * 1024 }; /* bytes: all of ten thousand bundles may be new */
+
 static void
 print_count(const char *before, size_t n, const char *what)
 {
@@ -39,19 +41,23 @@ cli_check(int argc, char **argv)
 	struct cli_options o;
 	struct conf_problems problems;
 	struct counts n = {0};
+	struct buf news;
 
-	if (!cli_options(&o, CLI_TAKES_CONFIG, argc, argv))
+	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_ACCEPT, argc, argv))
 		return CLI_USAGE;
 	log_init("check", LOG_WARNING);
 	conf_problems_init(&problems);
+	buf_init(&news, NEWS_MAX);
 	struct conf *conf = conf_load_sound(files_direct(), o.config, &problems);
 	if (conf != NULL) {
 		n = (struct counts){conf->n_listeners, conf->n_sites, conf->n_bundles, conf->n_upstreams};
-		worker_check(conf, &problems);
+		worker_check(conf, o.accept, &problems, &news);
 	}
 	(void)fprintf(stderr, "%.*s", SV_FMT(buf_view(&problems.text)));
+	(void)printf("%.*s", SV_FMT(buf_view(&news)));
 	print_verdict(o.config, &n, &problems);
 	int status = problems.errors == 0 ? CLI_OK : CLI_FAILED;
+	buf_clear(&news);
 	conf_problems_free(&problems);
 	return status;
 }

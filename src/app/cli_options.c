@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "app/cli.h"
+#include "conf/config.h"
 
 /* The value of an option "NAME VALUE" or "NAME=VALUE" at *i, which moves on; NULL: it is another option. */
 static const char *
@@ -42,6 +43,8 @@ refuse(const char *command, const char *argument, const char *why)
 bool
 cli_options(struct cli_options *o, unsigned takes, int argc, char **argv)
 {
+	struct err err;
+
 	*o = (struct cli_options){.config = CLI_DEFAULT_CONFIG};
 	for (int i = 1; i < argc; i++) {
 		const char *argument = argv[i], *value;
@@ -51,6 +54,11 @@ cli_options(struct cli_options *o, unsigned takes, int argc, char **argv)
 		else if ((takes & CLI_TAKES_SOCKET) != 0 &&
 		         (value = value_of("--socket", argc, argv, &i, &missing)) != NULL)
 			o->socket = value;
+		else if ((takes & CLI_TAKES_ACCEPT) != 0 &&
+		         (value = value_of("--accept", argc, argv, &i, &missing)) != NULL) {
+			if (!conf_losses(sv_cstr(value), &o->accept, &err))
+				return refuse(argv[0], argument, err.text);
+		}
 		else if ((takes & CLI_TAKES_JSON) != 0 && strcmp(argument, "--json") == 0)
 			o->json = true;
 		else

@@ -18,15 +18,17 @@ judge(const struct admin_reply *reply, const char *bundle, struct err *err)
 }
 
 static enum pki_reload
-reload(const struct conf *conf, const char *bundle, struct err *err)
+reload(const struct conf *conf, const char *bundle, unsigned accept, struct err *err)
 {
 	struct admin_reply reply;
+	char path[CLI_PATH_SIZE];
 
 	if (conf->admin_socket == NULL) {
 		err_set(err, "the config has no admin.socket; send SIGHUP to the proxy");
 		return PKI_NOT_ASKED;
 	}
-	if (!admin_request(conf->admin_socket, "POST", "/v1/reload", &reply, err))
+	cli_accept_path("/v1/reload", accept, path);
+	if (!admin_request(conf->admin_socket, "POST", path, &reply, err))
 		return PKI_NOT_ASKED;
 	enum pki_reload result = judge(&reply, bundle, err);
 	admin_reply_free(&reply);

@@ -32,6 +32,18 @@ log_problems(const struct conf_problems *problems)
 		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
 }
 
+/* What it was held back for stands in its text. */
+static void
+log_findings(const struct tls_outcome *o)
+{
+	for (size_t i = 0; i < o->n_findings; i++) {
+		const struct tls_finding *f = &o->findings[i];
+		if (!f->lossy || f->accepted)
+			log_line(f->lossy ? LOG_WARNING : LOG_INFO, "bundle \"%s\": %s%s: %s", o->bundle, f->lossy ? "accepted: " : "",
+			    f->kind, f->text);
+	}
+}
+
 static void
 log_report(const struct admin_load *r)
 {
@@ -42,6 +54,7 @@ log_report(const struct admin_load *r)
 		const struct tls_outcome *v = &o->v[i];
 		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
 		log_line(bad ? LOG_ERROR : LOG_NOTICE, "bundle \"%s\": %s: %s", v->bundle, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_findings(v);
 	}
 }
 
@@ -218,11 +231,12 @@ bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
 }
 
 static struct snapshot *
-build(struct loader *l, struct snap_conf *conf, struct record *record)
+build(struct loader *l, struct snap_conf *conf, unsigned accept, struct record *record)
 {
 	struct admin_load *r = &l->admin.load;
 	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store};
+	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store,
+	    .accept = accept};
 	struct snapshot *s = snapshot_build(conf, &in, &r->problems, &r->outcomes);
 
 	if (s != NULL)
@@ -237,9 +251,9 @@ build(struct loader *l, struct snap_conf *conf, struct record *record)
 
 /* Build from `conf` and bring it into service; the report is filled. What is read is noted in `record`. */
 static bool
-load_conf(struct loader *l, struct snap_conf *conf, struct record *record)
+load_conf(struct loader *l, struct snap_conf *conf, unsigned accept, struct record *record)
 {
-	struct snapshot *s = build(l, conf, record);
+	struct snapshot *s = build(l, conf, accept, record);
 	struct err err = {""};
 
 	if (s == NULL)
@@ -324,7 +338,7 @@ have_secret(struct loader *l, const struct conf *c)
 }
 
 static bool
-load_with_logs(struct loader *l, struct snap_conf *shared, struct record *record)
+load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, struct record *record)
 {
 	const struct conf *c = shared->conf;
 	struct logs logs = {-1, -1};
@@ -332,7 +346,7 @@ load_with_logs(struct loader *l, struct snap_conf *shared, struct record *record
 
 	if (ok && first)
 		use_error_log(&c->log, &logs); /* what the first load has to tell belongs there, too */
-	ok = ok && have_secret(l, c) && load_conf(l, shared, record);
+	ok = ok && have_secret(l, c) && load_conf(l, shared, accept, record);
 	if (ok && !first)
 		use_error_log(&c->log, &logs);
 	if (ok)
@@ -342,7 +356,7 @@ load_with_logs(struct loader *l, struct snap_conf *shared, struct record *record
 }
 
 static bool
-load(struct loader *l)
+load(struct loader *l, unsigned accept)
 {
 	struct admin_load *r = &l->admin.load;
 	struct record *record = record_new();
@@ -353,7 +367,7 @@ load(struct loader *l)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
 	else
 		conf = read_conf(l, record_note(record, l->files, NULL));
-	r->ok = conf != NULL && load_with_logs(l, conf, record);
+	r->ok = conf != NULL && load_with_logs(l, conf, accept, record);
 	if (r->ok) {
 		hand_over(l, record);
 		compare_with_start(l);
@@ -366,9 +380,9 @@ load(struct loader *l)
 }
 
 bool
-loader_reload(struct loader *l)
+loader_reload(struct loader *l, unsigned accept)
 {
-	bool ok = load(l);
+	bool ok = load(l, accept);
 
 	if (ok)
 		log_notice("generation %llu is in service", (unsigned long long)l->generation);
@@ -407,7 +421,7 @@ loader_refresh_bundles(struct loader *l)
 	struct tls_outcomes outcomes;
 	struct err err = {""};
 	struct tls_store *store =
-	    tls_store_load(l->snapshot->conf, l->snapshot->store, l->files, l->background->tls, &outcomes, &err);
+	    tls_store_load(l->snapshot->conf, l->snapshot->store, 0, l->files, l->background->tls, &outcomes, &err);
 
 	if (store == NULL) {
 		log_error("looking for changed certificates: %s", err.text);
@@ -423,7 +437,7 @@ loader_refresh_bundles(struct loader *l)
 	reset_report(r);
 	if (record == NULL)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
-	r->ok = record != NULL && load_conf(l, l->snapshot->shared, record);
+	r->ok = record != NULL && load_conf(l, l->snapshot->shared, 0, record);
 	if (r->ok)
 		hand_over(l, record);
 	else
@@ -458,9 +472,9 @@ loader_open_logs(struct loader *l)
 /* --- life --------------------------------------------------------------------------------------------------- */
 
 static bool
-admin_reload(struct admin *a)
+admin_reload(struct admin *a, unsigned accept)
 {
-	return loader_reload(CONTAINER_OF(a, struct loader, admin));
+	return loader_reload(CONTAINER_OF(a, struct loader, admin), accept);
 }
 
 /* What the worker before us had in service, if there was one. */
@@ -531,7 +545,7 @@ static bool
 begin(struct loader *l)
 {
 	inherit(l);
-	if (load(l))
+	if (load(l, 0))
 		return true;
 	return l->follows && go_on(l);
 }

@@ -40,8 +40,11 @@ struct loader {
  */
 MUST_CHECK bool loader_begin(struct loader *l);
 
-/* Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. */
-bool loader_reload(struct loader *l);
+/*
+ * Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. `accept`: what new certificates
+ * may lose this time, see tls_store_load().
+ */
+bool loader_reload(struct loader *l, unsigned accept);
 
 /* A load that is not even tried: the report says why. */
 void loader_refuse(struct loader *l, const char *why);

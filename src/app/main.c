@@ -11,6 +11,8 @@ static int help(int argc, char **argv);
 static int version(int argc, char **argv);
 
 #define CONFIG_HELP "  -c, --config FILE  the config, a file or a directory of *.json (" CLI_DEFAULT_CONFIG ")\n"
+#define ACCEPT_HELP "  --accept WORDS     take new certificates this once in spite of what clients lose: lost-names,\n" \
+	"                     earlier-expiry, another-root, weaker-key, too-fresh; several with commas\n"
 #define SOCKET_HELP "  --socket PATH      the admin socket of the proxy, in place of the one its config names\n"
 
 static const struct cli_command commands[] = {
@@ -22,13 +24,14 @@ static const struct cli_command commands[] = {
 	    "  SIGQUIT          drain: no new connections, end when those in flight have ended\n"
 	    "  SIGTERM, SIGINT  stop at once\n",
 	    cli_run},
-	{"check", "[-c FILE]", "Say what is wrong with a config, its certificates and patterns.",
-	    CONFIG_HELP "\n"
+	{"check", "[-c FILE] [--accept WORDS]", "Say what is wrong with a config, its certificates and patterns.",
+	    CONFIG_HELP ACCEPT_HELP "\n"
 	    "Each problem is a line FILE:LINE:COLUMN: KEY: what is wrong; what to do. Status 0: a reload would take it.\n"
-	    "Run it as the user who starts the proxy, so that it may read the same files.\n",
+	    "Run it as the user who starts the proxy, so that it may read the same files.\n"
+	    "When the proxy runs, certificates are compared with those in service, as a reload does.\n",
 	    cli_check},
-	{"reload", "[-c FILE | --socket PATH] [--json]", "Have the running proxy load its config and certificates anew.",
-	    CONFIG_HELP SOCKET_HELP "  --json             the reply as JSON\n\n"
+	{"reload", "[-c FILE | --socket PATH] [--accept WORDS] [--json]", "Have the running proxy load its config and certificates anew.",
+	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP "  --json             the reply as JSON\n\n"
 	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 0: all of it is in service;\n"
 	                            "1: refused, nothing has changed; 3: done, but for bundles that were held back.\n",
 	    cli_reload},

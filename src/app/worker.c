@@ -75,7 +75,7 @@ obey(struct worker *w, enum control_command command)
 		loader_open_logs(&w->loader);
 		break;
 	case CONTROL_RELOAD:
-		(void)loader_reload(&w->loader);
+		(void)loader_reload(&w->loader, 0);
 		watcher_update(&w->watcher);
 		break;
 	}
@@ -99,7 +99,7 @@ on_command(struct net_watch *n, int fd)
 
 /* A reload by the admin API asks the supervisor, whose next command may have come with the answer. */
 static bool
-reload_and_obey(struct admin *a)
+reload_and_obey(struct admin *a, unsigned accept)
 {
 	struct loader *l = CONTAINER_OF(a, struct loader, admin);
 	struct worker *w = CONTAINER_OF(l, struct worker, loader);
@@ -108,7 +108,7 @@ reload_and_obey(struct admin *a)
 		loader_refuse(l, "the proxy is draining and takes no new config");
 		return false;
 	}
-	bool ok = loader_reload(l);
+	bool ok = loader_reload(l, accept);
 	watcher_update(&w->watcher);
 	obey_all(w);
 	return ok;

@@ -72,9 +72,31 @@ struct conf_stage {
 	uint64_t lasts; /* then the next one */
 };
 
+/*
+ * What a new certificate may lose against the one in service. It is held back then, unless the loss is accepted by its
+ * word: X(name, word).
+ */
+#define CONF_LOSSES(X)                              \
+	X(CONF_LOST_NAMES, "lost-names")            \
+	X(CONF_EARLIER_EXPIRY, "earlier-expiry")    \
+	X(CONF_ANOTHER_ROOT, "another-root")        \
+	X(CONF_WEAKER_KEY, "weaker-key")            \
+	X(CONF_TOO_FRESH, "too-fresh")
+
+enum conf_loss {
+#define X(name, word) name,
+	CONF_LOSSES(X)
+#undef X
+	CONF_LOSSES_N
+};
+
+extern const char *const conf_loss_words[]; /* by enum conf_loss; ends with NULL */
+
 /* What happens when a bundle's content changes. */
 struct conf_rotation {
 	struct conf_where at;
+	unsigned accept;           /* losses, each its bit (1 << enum conf_loss) */
+	uint64_t fresh;            /* a certificate that is valid for less than that is too fresh; 0: none is */
 	struct conf_stage *stages; /* none: at once */
 	size_t n_stages;
 	uint64_t keep_previous;    /* for clients that refuse the new one; 0: nobody is rescued */
@@ -317,6 +339,9 @@ const char *conf_find_admin_socket(struct files *files, const char *path, struct
 
 /* The keys that take effect only at a restart and differ, as "threads, admin.socket"; empty when there are none. */
 void conf_needs_restart(const struct conf *running, const struct conf *loaded, char *out, size_t size);
+
+/* Losses by their words, "lost-names,too-fresh", each its bit in `set`. False with err set: there is no such word. */
+MUST_CHECK bool conf_losses(struct sv words, unsigned *set, struct err *err);
 
 /* NULL: there is none of that name. */
 const struct conf_upstream *conf_upstream(const struct conf *c, const char *name);

@@ -16,6 +16,7 @@ enum key_type {
 	KEY_DURATION, /* uint64_t, milliseconds */
 	KEY_SIZE,     /* uint64_t, bytes */
 	KEY_WORD,     /* an enum; `words` by its values */
+	KEY_WORDS,    /* unsigned: those of `words` that are given, each its bit; from one string or a list */
 	KEY_STRING,   /* const char *; with `words`: one of them */
 	KEY_PATH,     /* const char *, made absolute */
 	KEY_STRINGS,  /* struct conf_strings, from one string or a list */
@@ -96,6 +97,7 @@ const struct key *key_find(const struct key_object *o, const char *name);
 #define ROW_DURATION(key, s, m, h, ...) KEY_ROW(key, KEY_DURATION, KEY_FIELD(s, m, uint64_t), h, ##__VA_ARGS__)
 #define ROW_SIZE(key, s, m, h, ...) KEY_ROW(key, KEY_SIZE, KEY_FIELD(s, m, uint64_t), h, ##__VA_ARGS__)
 #define ROW_WORD(key, s, m, e, h, ...) KEY_ROW(key, KEY_WORD, KEY_FIELD(s, m, enum e), h, ##__VA_ARGS__)
+#define ROW_WORDS(key, s, m, h, ...) KEY_ROW(key, KEY_WORDS, KEY_FIELD(s, m, unsigned), h, ##__VA_ARGS__)
 #define ROW_STRING(key, s, m, h, ...) KEY_ROW(key, KEY_STRING, KEY_FIELD(s, m, const char *), h, ##__VA_ARGS__)
 #define ROW_PATH(key, s, m, h, ...) KEY_ROW(key, KEY_PATH, KEY_FIELD(s, m, const char *), h, ##__VA_ARGS__)
 #define ROW_TEXTS(key, k, s, m, h, ...)                          \

@@ -23,6 +23,17 @@ static const struct key_object keys_stage = {
 };
 
 static const struct key rotation_keys[] = {
+	ROW_WORDS("accept", conf_rotation, accept,
+	    "Losses that do not hold a new certificate back: names that sites serve (`lost-names`), an end before that "
+	    "of the one in service (`earlier-expiry`), a chain to another CA (`another-root`), a key that is easier to "
+	    "break (`weaker-key`), a beginning that clients with slow clocks are not past (`too-fresh`). For one reload "
+	    "only: `bascule reload --accept …`.",
+	    .words = conf_loss_words, .example = "[ \"earlier-expiry\" ]"),
+	ROW_DURATION("fresh", conf_rotation, fresh,
+	    "A new certificate must have been valid for so long before it takes the place of another, for clients whose "
+	    "clocks are slow reject it. Until then it is held back, and taken by itself at the first look after. An hour "
+	    "suits most CAs, which date certificates back by that; devices without a good clock want a day.",
+	    .min = SECOND, .max = 30 * DAY, .zero = "at once", .preset = 0, .example = "\"1h\""),
 	ROW_LIST("stages", conf_rotation, stages, conf_stage, keys_stage,
 	    "Growing shares of the clients that get the new generation first. Without it: all at once.",
 	    .example = "[ { \"share\": 5, \"for\": \"10m\" }, { \"share\": 50, \"for\": \"1h\" } ]"),

@@ -68,7 +68,7 @@ reader_presets(const struct key_object *o, void *base)
 			*(bool *)field = k->preset != 0;
 		else if (k->type == KEY_NUMBER || k->type == KEY_DURATION || k->type == KEY_SIZE)
 			*(uint64_t *)field = o->inherits ? CONF_UNSET : k->preset;
-		else if (k->type == KEY_WORD)
+		else if (k->type == KEY_WORD || k->type == KEY_WORDS)
 			*(unsigned *)field = (unsigned)k->preset;
 		else if (k->type == KEY_STRING)
 			*(const char **)field = k->text;
@@ -169,6 +169,25 @@ read_scalar(struct conf_reader *r, const struct key *k, void *field, const json_
 	else
 		wrong(r, k, json, node);
 	keep_place(r, field, node);
+}
+
+/* Some of the row's words, into `set`, which no file has given yet. */
+static void
+read_words(struct conf_reader *r, const struct key *k, unsigned *set, const json_t *json, uint32_t node)
+{
+	const struct key one = {.type = KEY_WORD, .words = k->words};
+	size_t n = json_is_string(json) ? 1 : json_array_size(json);
+	uint32_t at = json_is_string(json) ? node : node + 1;
+
+	for (size_t i = 0; i < n; i++, at = r->text->nodes[at].end) {
+		const json_t *v = json_is_string(json) ? json : json_array_get(json, i);
+		int word = json_is_string(v) ? value_word(k, json_string_value(v)) : -1;
+		if (word >= 0)
+			*set |= 1u << word;
+		else
+			wrong(r, &one, v, at);
+	}
+	keep_place(r, set, node);
 }
 
 /* How many elements a value adds to an array. */
@@ -342,6 +361,7 @@ has_type(const struct key *k, const json_t *json)
 	switch (k->type) {
 	case KEY_STRINGS:
 	case KEY_PATHS:
+	case KEY_WORDS:
 		return json_is_string(json) || json_is_array(json);
 	case KEY_LIST:
 		return json_is_array(json);
@@ -404,6 +424,8 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 		struct conf_where at = conf_text_where(first->text, first->node);
 		conf_text_key_error(r->text, node, r->problems, "given already at %s:%u:%u; keep one of the two",
 		    at.file, at.line, at.column);
+	} else if (k->type == KEY_WORDS) {
+		read_words(r, k, field, json, node);
 	} else {
 		read_scalar(r, k, field, json, node);
 	}

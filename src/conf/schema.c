@@ -66,6 +66,16 @@ words(struct schema *s, const struct key *k)
 }
 
 static json_t *
+one_or_many_words(struct schema *s, const struct key *k)
+{
+	json_t *any = json_array();
+
+	add(s, any, words(s, k));
+	add(s, any, fill(s, type(s, "array"), "items", words(s, k)));
+	return fill(s, json_object(), "anyOf", any);
+}
+
+static json_t *
 number(struct schema *s, const struct key *k)
 {
 	bool zero = k->zero != NULL || k->min == 0;
@@ -89,7 +99,7 @@ static json_t *
 value_of(struct schema *s, const struct key *k)
 {
 	if (k->words != NULL)
-		return words(s, k);
+		return k->type == KEY_WORDS ? one_or_many_words(s, k) : words(s, k);
 	switch (k->type) {
 	case KEY_BOOL:
 		return type(s, "boolean");

@@ -99,7 +99,8 @@ put(char *out, size_t at, const char *prefix, const char *text, const char *suff
 static void
 expected_words(const struct key *k, char *out)
 {
-	size_t n = put(out, 0, "", k->words[1] != NULL ? "one of " : "", "");
+	const char *which = k->type == KEY_WORDS ? "a list of any of " : k->words[1] != NULL ? "one of " : "";
+	size_t n = put(out, 0, which, "", "");
 
 	for (size_t i = 0; k->words[i] != NULL; i++)
 		n = put(out, n, i > 0 ? ", \"" : "\"", k->words[i], "\"");

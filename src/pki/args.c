@@ -36,6 +36,7 @@ static const struct option {
 	{"--password-file", NULL, OPTION_TEXT, TAKES_PASSWORD, AT(password_file)},
 	{"--name", NULL, OPTION_TEXT, TAKES_NAME, AT(name)},
 	{"--warn", NULL, OPTION_TEXT, TAKES_WARN, AT(warn)},
+	{"--accept", NULL, OPTION_TEXT, TAKES_INSTALL, AT(accept)},
 	{"--json", NULL, OPTION_FLAG, TAKES_JSON, AT(json)},
 	{"--client", NULL, OPTION_FLAG, TAKES_CLIENT, AT(client)},
 	{"--with-root", NULL, OPTION_FLAG, TAKES_ROOT, AT(with_root)},

@@ -25,6 +25,7 @@ struct installation {
 	struct chain chain;
 	EVP_PKEY *key;
 	struct overlay overlay;
+	unsigned accept; /* losses that are meant */
 };
 
 /* --- the key --- */
@@ -200,7 +201,7 @@ tell(struct pki *p, struct installation *in, struct writes *w)
 	struct err why = {""};
 
 	(void)fflush(stdout);
-	switch (p->host->reload(in->conf, in->target.bundle, &why)) {
+	switch (p->host->reload(in->conf, in->target.bundle, in->accept, &why)) {
 	case PKI_RELOADED:
 		(void)printf("the proxy serves it\n");
 		return PKI_OK;
@@ -261,6 +262,8 @@ carry_out(struct pki *p, struct installation *in, install_agree agree)
 		(void)puts("Nothing was installed.");
 		return p->err.text[0] == '\0' ? PKI_OK : PKI_FAILED;
 	}
+	if (agree != NULL)
+		in->accept = (1u << CONF_LOSSES_N) - 1; /* whoever agreed has seen what it loses */
 	if (!replace(p, in, &w))
 		return PKI_FAILED;
 	return p->args.no_reload ? PKI_OK : tell(p, in, &w);
@@ -270,7 +273,8 @@ int
 install(struct pki *p, const char *bundle, const char *cert, const char *chain, const char *key, install_agree agree)
 {
 	struct installation in = {.conf = NULL};
-	bool good = gather(p, &in, bundle, cert, chain, key) && check(p, &in);
+	bool good = (p->args.accept == NULL || conf_losses(sv_cstr(p->args.accept), &in.accept, &p->err)) &&
+	    gather(p, &in, bundle, cert, chain, key) && check(p, &in);
 	int status = good ? carry_out(p, &in, agree) : PKI_FAILED;
 
 	free_all(&in);

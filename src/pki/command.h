@@ -22,7 +22,7 @@ struct args {
 	size_t n;
 	struct subject subject;
 	const char *config; /* -c; NULL: not given */
-	const char *dir, *out, *key, *use_key, *days, *path_length, *issuer, *password_file, *name, *warn;
+	const char *dir, *out, *key, *use_key, *days, *path_length, *issuer, *password_file, *name, *warn, *accept;
 	bool json, client, with_root, dry_run, create, no_reload;
 };
 
@@ -52,7 +52,7 @@ enum {
 	TAKES_JSON = 1 << 11,
 	TAKES_CLIENT = 1 << 12,
 	TAKES_ROOT = 1 << 13,
-	TAKES_INSTALL = 1 << 14, /* --dry-run, --new, --no-reload */
+	TAKES_INSTALL = 1 << 14, /* --accept, --dry-run, --new, --no-reload */
 	TAKES_KEY_FILE = 1 << 15, /* --key FILE */
 };
 

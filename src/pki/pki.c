@@ -92,6 +92,7 @@ static const struct pki_command commands[] = {
 	    "  --key FILE            its key; without it the key in CERT, that beside CERT, NAME.key here or in\n"
 	    "                        --dir, or the one in place, whichever is the certificate's\n"
 	    "  --dir DIR             where NAME.key is looked for (here)\n"
+	    "  --accept WORD,WORD    losses that are meant, as `bascule reload` has them: lost-names, earlier-expiry, …\n"
 	    "  --dry-run             check and show, change nothing\n"
 	    "  --new                 NAME is a new bundle of the config's one directory\n"
 	    "  --no-reload           do not tell the proxy\n"

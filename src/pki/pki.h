@@ -28,8 +28,11 @@ enum pki_reload {
 /* What the layers above do for it. */
 struct pki_host {
 	const char *default_config;
-	/* Have the proxy of this config load its files anew. `err` is set unless it is PKI_RELOADED. */
-	enum pki_reload (*reload)(const struct conf *conf, const char *bundle, struct err *err);
+	/*
+	 * Have the proxy of this config load its files anew; `accept`: losses that are meant (enum conf_loss), each its bit.
+	 * `err` is set unless it is PKI_RELOADED.
+	 */
+	enum pki_reload (*reload)(const struct conf *conf, const char *bundle, unsigned accept, struct err *err);
 };
 
 /* argv[0] is "pki". Returns the exit status; standard error says why it is not 0. */

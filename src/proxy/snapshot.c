@@ -231,7 +231,7 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls
 	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
 
 	if (!in->only_kept)
-		return tls_store_load(conf, before, in->files, in->thread, outcomes, err);
+		return tls_store_load(conf, before, in->accept, in->files, in->thread, outcomes, err);
 	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
 	return tls_store_ref(in->kept);
 }

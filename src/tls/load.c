@@ -53,13 +53,27 @@ prove(struct loader *l, struct tls_bundle *b, struct err *err)
 	return NULL;
 }
 
-/* The key counts too: a damaged one may have been replaced. */
+/* The key counts too: a damaged one may have been replaced. Without it, a bundle is only there to be compared with. */
 static bool
 is_same(const struct tls_bundle *b, const unsigned char print[32], const struct pieces *p)
 {
-	return memcmp(b->fingerprint, print, 32) == 0 && b->private->key_size == p->key_size &&
-	    memcmp(b->private->key, p->key, p->key_size) == 0 &&
+	return memcmp(b->fingerprint, print, 32) == 0 &&
+	    (b->private->key == NULL ||
+	        (b->private->key_size == p->key_size && memcmp(b->private->key, p->key, p->key_size) == 0)) &&
 	    !__atomic_load_n(&b->private->unusable, __ATOMIC_RELAXED);
+}
+
+/* What can not be used has no clients that would lose something. */
+static bool
+guard(struct loader *l, const struct source *s, const struct chain *c, const struct tls_bundle *previous,
+    const struct tls_bundle *new, struct err *err)
+{
+	const struct guard_rules rules = {.conf = l->conf, .bundle = s->conf, .accept = l->accept, .now = l->now};
+
+	if (previous == NULL || __atomic_load_n(&previous->private->unusable, __ATOMIC_RELAXED))
+		return true;
+	guard_compare(previous, new, &rules, &l->findings);
+	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, err);
 }
 
 /* All is well with it: the bundle in service when it has the same content, else a new one. */
@@ -87,7 +101,12 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 	b->reordered = c->reordered;
 	memcpy(b->fingerprint, print, sizeof(print));
 	memcpy(b->private->files, files, sizeof(files));
-	return l->prove ? prove(l, b, err) : b;
+	if (l->prove && (b = prove(l, b, err)) == NULL)
+		return NULL;
+	if (guard(l, s, c, previous, b, err))
+		return b;
+	tls_bundle_unref(b);
+	return NULL;
 }
 
 static struct tls_bundle *
@@ -114,6 +133,7 @@ load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, str
 {
 	struct pieces p;
 
+	l->findings = (struct guard_findings){.n = 0};
 	if (s->problem != NULL) {
 		err_set(err, "%s", s->problem);
 		return NULL;

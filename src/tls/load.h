@@ -6,19 +6,24 @@
 
 #include "tls/chain.h"
 #include "tls/der.h"
+#include "tls/guard.h"
 #include "tls/private.h"
 
 struct loader {
 	struct files *files;
+	const struct conf *conf;
 	const struct tls_thread *thread;
 	struct der_table shared; /* intermediates */
 	int64_t now;             /* seconds of the epoch */
+	unsigned accept;         /* losses, each its bit: what the config accepts besides stands in it */
 	bool prove;              /* build the objects and check the key by a signature, now and not at first use */
+	struct guard_findings findings; /* of the last bundle that was read; none when it is the one in service, or the first */
 };
 
 /*
  * Read and judge it. `previous` is the generation in service, or NULL; it is returned, referenced, when the content is
- * the same. NULL with "FILE: reason; what to do".
+ * the same. NULL with "FILE: reason; what to do". What a new content changes is in l->findings, also when it is refused
+ * for that.
  */
 struct tls_bundle *load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, struct err *err);
 

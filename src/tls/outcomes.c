@@ -26,7 +26,8 @@ outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bun
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	struct tls_outcome *new = &o->v[o->n];
-	*new = (struct tls_outcome){kind, arena_copy(&o->arena, sv_cstr(bundle)), arena_copy(&o->arena, sv_cstr(text))};
+	*new = (struct tls_outcome){.kind = kind, .bundle = arena_copy(&o->arena, sv_cstr(bundle)),
+	    .text = arena_copy(&o->arena, sv_cstr(text))};
 	if (new->bundle == NULL || new->text == NULL)
 		return false;
 	o->n++;
@@ -65,6 +66,25 @@ outcomes_add_loaded(struct tls_outcomes *o, const struct tls_bundle *b)
 		(void)snprintf(print + 2 * i, 3, "%02x", b->chain[0]->sha256[i]);
 	return outcomes_add(o, TLS_LOADED, b->name, "generation %" PRIu64 ": %s; valid until %s; serial %s; SHA-256 %s",
 	    b->generation, names, date, b->facts.serial, print);
+}
+
+bool
+outcomes_add_findings(struct tls_outcomes *o, const struct guard_findings *f)
+{
+	struct tls_outcome *last = &o->v[o->n - 1];
+	struct tls_finding *v = arena_alloc(&o->arena, MAX_OF(f->n, (size_t)1) * sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	for (size_t i = 0; i < f->n; i++) {
+		v[i] = (struct tls_finding){f->v[i].kind, arena_copy(&o->arena, sv_cstr(f->v[i].text)), f->v[i].lossy,
+		    f->v[i].accepted};
+		if (v[i].text == NULL)
+			return false;
+	}
+	last->findings = v;
+	last->n_findings = f->n;
+	return true;
 }
 
 void

@@ -4,11 +4,15 @@
 #ifndef BASCULE_TLS_OUTCOMES_H
 #define BASCULE_TLS_OUTCOMES_H
 
+#include "tls/guard.h"
 #include "tls/store.h"
 
-/* Both copy what they are given. False when memory is out. */
+/* All copy what they are given. False when memory is out. */
 MUST_CHECK bool outcomes_add(
     struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bundle, const char *fmt, ...) PRINTF_LIKE(4, 5);
 MUST_CHECK bool outcomes_add_loaded(struct tls_outcomes *o, const struct tls_bundle *b);
+
+/* To the outcome added last. */
+MUST_CHECK bool outcomes_add_findings(struct tls_outcomes *o, const struct guard_findings *f);
 
 #endif

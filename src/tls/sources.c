@@ -96,8 +96,11 @@ sources_find(struct sources *s, const struct conf *conf, struct files *files, st
 	*s = (struct sources){.arena = ARENA_EMPTY};
 	for (size_t i = 0; i < conf->n_bundles; i++) {
 		const struct conf_bundle *c = &conf->bundles[i];
+		size_t first = s->n;
 		if (!(c->directory != NULL ? directory_find(s, c, files) : add_configured(s, c, files)))
 			return err_no_memory(err);
+		for (size_t k = first; k < s->n; k++)
+			s->v[k].conf = c;
 	}
 	for (size_t i = 0; i < s->n; i++)
 		s->v[i].sequence = i;

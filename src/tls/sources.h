@@ -30,6 +30,7 @@ struct source {
 	const char *name;   /* of the bundle */
 	const char *where;  /* its directory, or the file with the certificate */
 	const char *origin; /* name of the config's bundle that leads to it */
+	const struct conf_bundle *conf; /* that bundle */
 	bool listed;        /* comes from a directory */
 	bool unlisted;      /* stands for a directory that could not be listed: what came from it before stays */
 	struct source_file files[SOURCE_FILES_MAX];

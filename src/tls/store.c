@@ -127,9 +127,12 @@ load_one(struct job *job, struct source *s, bool unchanged)
 	if (new == NULL) {
 		enum tls_outcome_kind kind = old != NULL ? TLS_HELD : TLS_MISSING;
 		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
+		    outcomes_add_findings(job->outcomes, &job->loader.findings) &&
 		    (old == NULL || store_add(job->store, old, s->origin, s->listed));
 	}
-	bool ok = store_add(job->store, new, s->origin, s->listed) && (new == old || outcomes_add_loaded(job->outcomes, new));
+	bool ok = store_add(job->store, new, s->origin, s->listed) &&
+	    (new == old || (outcomes_add_loaded(job->outcomes, new) &&
+		outcomes_add_findings(job->outcomes, &job->loader.findings)));
 	tls_bundle_unref(new);
 	return ok;
 }
@@ -233,13 +236,13 @@ make(struct job *job, const struct conf *conf)
 }
 
 struct tls_store *
-tls_store_load(const struct conf *conf, struct tls_store *previous, struct files *files, struct tls_thread *thread,
-    struct tls_outcomes *outcomes, struct err *err)
+tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
+    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
 {
 	struct job job = {
 		.store = store_new(),
 		.previous = previous,
-		.loader = {.files = files, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
+		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
 

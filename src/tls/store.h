@@ -21,10 +21,20 @@ enum tls_outcome_kind {
 	TLS_MISSING,   /* refused, and there is no earlier generation: names of this bundle can not be served */
 };
 
+/* How a new content differs from the one in service. */
+struct tls_finding {
+	const char *kind; /* "lost-names", …: see tls/guard.h */
+	const char *text; /* for people: "it …" */
+	bool lossy;       /* some clients may reject it for that */
+	bool accepted;    /* and so they shall */
+};
+
 struct tls_outcome {
 	enum tls_outcome_kind kind;
 	const char *bundle;
 	const char *text; /* for TLS_HELD and TLS_MISSING: "FILE: reason; what to do". Else what is new, for people */
+	const struct tls_finding *findings;
+	size_t n_findings;
 };
 
 struct tls_outcomes {
@@ -38,10 +48,11 @@ void tls_outcomes_free(struct tls_outcomes *o);
 const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … for JSON and people */
 
 /*
- * Load what the config names. `previous` may be NULL. NULL only when memory is out; what is wrong with single
+ * Load what the config names. `previous` may be NULL. `accept` are losses (bits 1 << enum conf_loss) for which no bundle is
+ * held back this time, besides those that the config accepts. NULL only when memory is out; what is wrong with single
  * bundles is in `outcomes` (initialised by the call).
  */
-struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, struct files *files,
+struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
     struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
 
 struct tls_store *tls_store_ref(struct tls_store *s);

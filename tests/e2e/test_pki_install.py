@@ -30,8 +30,8 @@ class Installed:
         self.p, self.tool = p, tool
         self.config = ["-c", p.config_path]
 
-    def install(self, *words, status=0):
-        return self.tool.good("install", *words, *self.config, status=status)
+    def install(self, *words, status=0, accept="lost-names,earlier-expiry,another-root"):
+        return self.tool.good("install", *words, *self.config, *(["--accept", accept] if accept else []), status=status)
 
     def served(self, name="site.test", **options):
         with self.p.client(name, **options) as c:
@@ -302,6 +302,21 @@ def test_list(bascule, directory, ca, identity, echo, port, tool):
     tool.good("list", "-c", "c.json", "--warn", "2")
     tool.good("list", "-c", "c.json", "--warn", "4", status=3)
     tool.refused("--warn", "list", "-c", "c.json", "--warn", "x", status=2)
+
+
+# --- the guard ---
+
+
+def test_a_loss_that_was_not_accepted_is_refused_and_the_files_are_what_they_were(running, leaves, tool):
+    r = running()
+    before, serial = r.p.config_path.parent.joinpath("live.crt").read_bytes(), r.served()
+    cert = put(tool, leaves[1])
+    said = tool.refused("--accept earlier-expiry", "install", "main", cert, *r.config)
+    assert "the files are what they were before" in said.stderr
+    assert r.p.config_path.parent.joinpath("live.crt").read_bytes() == before and r.served() == serial
+    tool.refused("earlier-expiry", "install", "main", cert, *r.config, "--accept", "earlier-expire")
+    r.install("main", cert)
+    assert r.served() != serial
 
 
 # --- the whole way ---

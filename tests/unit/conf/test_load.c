@@ -174,6 +174,19 @@ static const char site_text[] =
     "  \"upstream\": \"u\", \"response_headers\": { \"set\": { \"E\": \"\" } } } ],\n"
     "\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] }, \"v\": { \"servers\": [ \"h:1\" ] } }";
 
+Test(conf_load, rotation)
+{
+	const struct conf *c = loaded_more("\"bundles\": { \"none\": { \"combined\": \"a\" }, "
+	    "\"one\": { \"combined\": \"b\", \"rotation\": { \"accept\": \"weaker-key\", \"fresh\": \"90s\" } }, "
+	    "\"two\": { \"directory\": \"d\", \"rotation\": { \"accept\": [ \"too-fresh\", \"lost-names\" ] } } }");
+
+	cr_expect_eq(conf_bundle(c, "none")->rotation.accept, 0);
+	cr_expect_eq(conf_bundle(c, "none")->rotation.fresh, 0);
+	cr_expect_eq(conf_bundle(c, "one")->rotation.accept, 1u << CONF_WEAKER_KEY);
+	cr_expect_eq(conf_bundle(c, "one")->rotation.fresh, 90 * SECOND);
+	cr_expect_eq(conf_bundle(c, "two")->rotation.accept, 1u << CONF_TOO_FRESH | 1u << CONF_LOST_NAMES);
+}
+
 Test(conf_load, sites)
 {
 	const struct conf *c = loaded_more(site_text);

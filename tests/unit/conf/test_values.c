@@ -133,6 +133,16 @@ static const struct try_fault faults[] = {
 	{"\"trusted_proxies\": [ \"10.0.0.1\", 4 ]", "c.json:2:34: trusted_proxies[1]: expected a string, not 4\n"},
 	{"\"bundles\": { \"\": { \"combined\": \"x\" } }", "c.json:2:14: bundles.: a name that is empty or has a control character in it\n"},
 	{"\"bundles\": { \"a\": \"x\" }", "c.json:2:19: bundles.a: expected an object, not \"x\"; write { \"certificate\": \"shop/fullchain.pem\", \"key\": \"shop/key.pem\" }\n"},
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": [ \"lost-names\", \"lost-name\" ] } } }",
+	    "c.json:2:78: bundles.a.rotation.accept[1]: expected one of \"lost-names\", \"earlier-expiry\", \"another-root\", \"weaker-key\", \"too-fresh\", not \"lost-name\"; did you mean \"lost-names\"?\n"},
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": \"all\" } } }",
+	    "c.json:2:62: bundles.a.rotation.accept: expected one of \"lost-names\", \"earlier-expiry\", \"another-root\", \"weaker-key\", \"too-fresh\", not \"all\"\n"},
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": [ 1 ] } } }",
+	    "c.json:2:64: bundles.a.rotation.accept[0]: expected one of \"lost-names\", \"earlier-expiry\", \"another-root\", \"weaker-key\", \"too-fresh\", not 1\n"},
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": {} } } }",
+	    "c.json:2:62: bundles.a.rotation.accept: expected a list of any of \"lost-names\", \"earlier-expiry\", \"another-root\", \"weaker-key\", \"too-fresh\", not an object\n"},
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"fresh\": 60 } } }",
+	    "c.json:2:61: bundles.a.rotation.fresh: expected a duration from \"1s\" to \"30d\", or 0 (at once), not 60; write \"1h\"\n"},
 	{"\"upstreams\": { \"a\": { \"servers\": [ 5 ] } }",
 	    "c.json:2:36: upstreams.a.servers[0]: expected an object, not 5; write { \"address\": \"10.0.0.1:8443\", \"weight\": 2 }\n"},
 	{"\"upstreams\": { \"a\": {} }",
@@ -235,4 +245,29 @@ Test(conf_values, fields)
 		      "\"response_headers\": { \"remove\": ", " } } ]", good, COUNTOF(good), bad, COUNTOF(bad));
 	expect_values("\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] } }, \"sites\": [ { \"names\": \"a\", \"upstream\": \"u\", "
 		      "\"request_headers\": { \"set\": { ", ": \"\" } } } ]", good, COUNTOF(good), bad, COUNTOF(bad));
+}
+
+Test(conf_values, losses)
+{
+	static const struct {
+		const char *words;
+		unsigned set;
+		const char *says;
+	} rows[] = {
+		{"lost-names", 1u << CONF_LOST_NAMES, ""},
+		{"too-fresh,lost-names,too-fresh", 1u << CONF_TOO_FRESH | 1u << CONF_LOST_NAMES, ""},
+		{"lost-names,another-rot", 0, "\"another-rot\" is nothing to accept; did you mean \"another-root\"?"},
+		{"", 0, "\"\" is nothing to accept; known are: lost-names, earlier-expiry, another-root, weaker-key, too-fresh"},
+		{"lost-names,", 0, "\"\" is nothing to accept; known are: lost-names, earlier-expiry, another-root, weaker-key, too-fresh"},
+		{"all", 0, "\"all\" is nothing to accept; known are: lost-names, earlier-expiry, another-root, weaker-key, too-fresh"},
+	};
+
+	for (size_t i = 0; i < COUNTOF(rows); i++) {
+		struct err err = {""};
+		unsigned set;
+		bool ok = conf_losses(sv_cstr(rows[i].words), &set, &err);
+		cr_expect_eq(ok, rows[i].says[0] == '\0', "%s", rows[i].words);
+		cr_expect_str_eq(err.text, rows[i].says, "%s", err.text);
+		cr_expect(!ok || set == rows[i].set, "%s: %#x", rows[i].words, set);
+	}
 }

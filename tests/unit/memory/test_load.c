@@ -213,7 +213,7 @@ static struct tls_store *
 store_after(struct tls_store *previous, struct tls_outcomes *outcomes)
 {
 	struct err err = {""};
-	struct tls_store *s = tls_store_load(world.conf->conf, previous, files_direct(), world.thread, outcomes, &err);
+	struct tls_store *s = tls_store_load(world.conf->conf, previous, 0, files_direct(), world.thread, outcomes, &err);
 
 	failing->most = 0;
 	cr_assert(s != NULL || err.text[0] != '\0', "refused without a word");
@@ -263,7 +263,8 @@ load_store_again(void)
 static struct snapshot *
 build(void)
 {
-	struct snapshot_inputs in = {files_direct(), world.thread, &world.secret, world.registry, world.before};
+	struct snapshot_inputs in = {.files = files_direct(), .thread = world.thread, .secret = &world.secret,
+	    .registry = world.registry, .previous = world.before};
 	struct conf_problems problems;
 	struct tls_outcomes outcomes = {0};
 

@@ -47,7 +47,7 @@ fixture_load(void)
 	struct err err = {""};
 
 	tls_outcomes_free(&fix.outcomes);
-	struct tls_store *new = tls_store_load(&fix.conf, fix.store, files_direct(), fix.thread, &fix.outcomes, &err);
+	struct tls_store *new = tls_store_load(&fix.conf, fix.store, fix.accept, files_direct(), fix.thread, &fix.outcomes, &err);
 	cr_assert_not_null(new, "%s", err.text);
 	tls_store_unref(fix.store);
 	fix.store = new;

@@ -15,9 +15,12 @@ extern struct fixture {
 	struct test_cert root, intermediate;
 	struct conf conf;
 	struct conf_bundle bundles[4];
+	unsigned accept;         /* losses, for the next load */
 	struct tls_store *store; /* the newest, NULL before the first load */
 	struct tls_outcomes outcomes;
 } fix;
+
+enum { FIXTURE_ACCEPT_ALL = (1 << CONF_LOSSES_N) - 1 };
 
 void fixture_setup(void);
 void fixture_teardown(void);

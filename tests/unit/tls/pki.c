@@ -24,7 +24,7 @@
 		}                                                                        \
 	} while (0)
 
-enum { RSA_BITS = 2048, RSA_BITS_WEAK = 1024, DAYS_VALID = 90 };
+enum { RSA_BITS = 2048, RSA_BITS_MORE = 3072, RSA_BITS_WEAK = 1024, DAYS_VALID = 90 };
 
 EVP_PKEY *
 pki_new_key(enum pki_key kind)
@@ -38,6 +38,8 @@ pki_new_key(enum pki_key kind)
 		return EVP_EC_gen("P-192");
 	case PKI_RSA2048:
 		return EVP_RSA_gen(RSA_BITS);
+	case PKI_RSA3072:
+		return EVP_RSA_gen(RSA_BITS_MORE);
 	case PKI_RSA1024:
 		return EVP_RSA_gen(RSA_BITS_WEAK);
 	case PKI_ED25519:

@@ -12,7 +12,7 @@
 
 #include "base/defs.h"
 
-enum pki_key { PKI_P256, PKI_P384, PKI_P192, PKI_RSA2048, PKI_RSA1024, PKI_ED25519 };
+enum pki_key { PKI_P256, PKI_P384, PKI_P192, PKI_RSA2048, PKI_RSA3072, PKI_RSA1024, PKI_ED25519 };
 
 struct test_cert {
 	X509 *x509;

@@ -58,7 +58,7 @@ Test(store, unchanged_files_are_not_read)
 	blind.open_read = NULL;
 	struct err err;
 	struct tls_outcomes outcomes;
-	struct tls_store *again = tls_store_load(&fix.conf, fix.store, &blind, fix.thread, &outcomes, &err);
+	struct tls_store *again = tls_store_load(&fix.conf, fix.store, 0, &blind, fix.thread, &outcomes, &err);
 	cr_assert_not_null(again);
 	cr_expect_eq(outcomes.n, 0);
 	cr_expect_eq(tls_store_bundle(again, "site"), first);
@@ -84,7 +84,7 @@ Test(store, generations)
 	blind.open_read = NULL;
 	struct err err;
 	struct tls_outcomes outcomes;
-	struct tls_store *again = tls_store_load(&fix.conf, fix.store, &blind, fix.thread, &outcomes, &err);
+	struct tls_store *again = tls_store_load(&fix.conf, fix.store, 0, &blind, fix.thread, &outcomes, &err);
 	cr_expect_eq(outcomes.n, 0);
 	tls_outcomes_free(&outcomes);
 	tls_store_unref(again);

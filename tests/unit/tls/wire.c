@@ -26,7 +26,8 @@ static void
 over(struct wire *w)
 {
 	tls_stream_failure(&w->stream, &w->seen.failure);
-	w->seen.shown = w->seen.opened ? w->seen.shown : tls_stream_shown(&w->stream);
+	if (!w->seen.opened && w->seen.chosen > 0) /* ours is the server */
+		w->seen.shown = tls_stream_shown(&w->stream);
 	if (w->seen.opened)
 		tls_stream_facts(&w->stream, &w->seen.facts);
 	net_stream_close(&w->stream, false);
@@ -39,7 +40,7 @@ on_open(struct net_stream *s)
 	struct wire *w = wire_of(s);
 
 	w->seen.opened = true;
-	w->seen.shown = tls_stream_shown(s);
+	w->seen.shown = w->seen.chosen > 0 ? tls_stream_shown(s) : -1;
 	w->seen.peer = tls_stream_peer(s, w->thread, &w->seen.has_peer);
 	if (w->greeting > 0) {
 		char *bytes = malloc(w->greeting);
@@ -207,7 +208,7 @@ wire_bundle(struct wire *w, const char *name, const struct test_cert *leaf, cons
 
 	pki_write_certs(bundle.certificate, certs, issuer != NULL ? 2 : 1);
 	pki_write_key(bundle.key, leaf->key);
-	struct tls_store *store = tls_store_load(&conf, NULL, files_direct(), w->thread, &outcomes, &err);
+	struct tls_store *store = tls_store_load(&conf, NULL, 0, files_direct(), w->thread, &outcomes, &err);
 	cr_assert_not_null(store, "%s", err.text);
 	cr_assert_eq(outcomes.failed, 0, "%s", outcomes.n > 0 ? outcomes.v[0].text : "");
 	struct tls_bundle *b = tls_bundle_ref(tls_store_bundle(store, name));
