@@ -27,11 +27,23 @@ admin_print_body(const struct admin_reply *r, FILE *out, struct err *err)
 
 /* --- the parts of a status --- */
 
+/* The key tells what was loaded or not: a bundle, or whom a site or an upstream trusts. */
+static void
+show_outcome_name(FILE *out, const json_t *row, const struct column *c)
+{
+	static const char *const keys[] = {"bundle", "site", "upstream"};
+	size_t i = 0;
+
+	while (i + 1 < COUNTOF(keys) && json_object_get(row, keys[i]) == NULL)
+		i++;
+	print_safe(out, reply_text(row, keys[i]), c->width);
+}
+
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
 	static const struct column columns[] = {
-	    {"  ", "bundle", show_text, 20},
+	    {"  ", NULL, show_outcome_name, 20},
 	    {" ", "outcome", show_text, 8},
 	    {" ", "text", show_text, 0},
 	};

@@ -111,7 +111,7 @@ check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, stru
 		const struct tls_outcome *o = &outcomes->v[i];
 		if (o->kind != TLS_HELD && o->kind != TLS_MISSING)
 			continue;
-		struct conf_where at = bundle_place(conf, o->bundle, path_of(o->text), key);
+		struct conf_where at = bundle_place(conf, o->name, path_of(o->text), key);
 		if (begins_with_forbidden(o->text)) {
 			conf_warning(problems, &at, key, NOT_FOR_THIS_USER, o->text);
 			forbidden = true;

@@ -87,7 +87,7 @@ look(struct watcher *w)
 {
 	do
 		watch(w);
-	while (loader_refresh_bundles(w->loader));
+	while (loader_refresh(w->loader));
 }
 
 static void

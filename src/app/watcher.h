@@ -1,5 +1,5 @@
 /*
- * watcher.h: noticing changed certificates without a signal.
+ * watcher.h: noticing changed certificates, CAs and CRLs without a signal.
  *
  * Directories are watched, not files: a certificate is replaced by a rename or
  * by a symbolic link that points elsewhere. A burst of events makes one look.

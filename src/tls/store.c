@@ -203,6 +203,24 @@ watch_listed(struct watch *w, const struct source *s)
 }
 
 static bool
+watch_trust(struct watch *w, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		const struct conf_client_certificate *c = &conf->sites[i].client;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->n_pins; k++)
+			if (!watch_file(w, c->pins[k].ca))
+				return false;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->crls.n; k++)
+			if (!watch_file(w, c->crls.v[k]))
+				return false;
+	}
+	for (size_t i = 0; i < conf->n_upstreams; i++)
+		if (conf->upstreams[i].tls.ca != NULL && !watch_file(w, conf->upstreams[i].tls.ca))
+			return false;
+	return true;
+}
+
+static bool
 find_directories(struct tls_store *s, const struct conf *conf, const struct sources *sources)
 {
 	struct watch w = {.arena = &s->arena};
@@ -212,6 +230,7 @@ find_directories(struct tls_store *s, const struct conf *conf, const struct sour
 		ok = watch_configured(&w, &conf->bundles[i]);
 	for (size_t i = 0; ok && i < sources->n; i++)
 		ok = !sources->v[i].listed || watch_listed(&w, &sources->v[i]);
+	ok = ok && watch_trust(&w, conf);
 	watch_finish(&w);
 	s->directories = w.v;
 	s->n_directories = w.n;
