@@ -234,6 +234,8 @@ find_directories(struct tls_store *s, const struct conf *conf, const struct sour
 	watch_finish(&w);
 	s->directories = w.v;
 	s->n_directories = w.n;
+	s->hidden = w.hidden;
+	s->n_hidden = w.n_hidden;
 	return ok;
 }
 
@@ -296,6 +298,7 @@ tls_store_unref(struct tls_store *s)
 		tls_bundle_unref(s->v[i].bundle);
 	free(s->v);
 	free(s->directories);
+	free(s->hidden);
 	arena_free(&s->arena);
 	free(s);
 }
@@ -337,4 +340,11 @@ tls_store_directories(const struct tls_store *s, const char *const **out)
 {
 	*out = s->directories;
 	return s->n_directories;
+}
+
+size_t
+tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out)
+{
+	*out = s->hidden;
+	return s->n_hidden;
 }

@@ -73,4 +73,8 @@ size_t tls_store_find_name(const struct tls_store *s, struct sv host, struct tls
  */
 size_t tls_store_directories(const struct tls_store *s, const char *const **out);
 
+/* The files and directories (tls/watch.h) that need somebody with more rights to find all of theirs, or to watch them. */
+struct watch_hidden;
+size_t tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out);
+
 #endif

@@ -1,7 +1,6 @@
 """What changes on disk comes into service without a signal, by events or by the poll."""
 
 import ctypes
-import mmap
 import os
 import pathlib
 
@@ -38,14 +37,16 @@ def served(p, name="site.test"):
         return c.serial
 
 
-@pytest.fixture
-def watched(directory):
-    """The worker may look into the directory, though not read the key in it; where it may not, it polls."""
-    os.chmod(directory, 0o755)
+@pytest.fixture(params=[0o755, 0o700], ids=["anyone's", "root's"])
+def watched(request, directory):
+    """The worker may look into the directory, though not read the key in it; or only root may, and watches for it."""
+    os.chmod(directory, request.param)
 
 
 def wait_served(p, leaf, name="site.test"):
+    """And until no look is under way that might see the next change by chance: who answers status is who looks."""
     wait.until(lambda: served(p, name) == leaf.serial, "the new certificate to be served")
+    assert p.status()
 
 
 @pytest.mark.parametrize("write", [pki.write, pki.write_in_place])
@@ -121,21 +122,83 @@ def _serves(p, name, leaf):
         return False
 
 
-def test_the_poll_is_enough_where_only_root_may_look(swap, leaves):
-    p = swap(reload={"watch": True, "poll": "1s"})
-    p.put(leaves[1])
+class Events:
+    """What inotify tells of a directory."""
+
+    PROXYS = 0x8 | 0x80 | 0x40 | 0x100 | 0x200 | 0x4 | 0x400 | 0x800 | 0x01000000  # as in app/watches.h
+    OPEN = 0x20
+
+    def __init__(self, directory, mask=PROXYS):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert libc.inotify_add_watch(self.fd, os.fsencode(directory), mask) > 0
+
+    def any(self):
+        try:
+            return bool(os.read(self.fd, 4096))
+        except BlockingIOError:
+            return False
+
+    def __del__(self):
+        os.close(self.fd)
+
+
+@pytest.fixture
+def unseen():
+    """A function that writes a file so that no event tells of it, as when another node writes on a network file system."""
+    still_open = []
+
+    def write(path, data):
+        size = os.path.getsize(path)
+        assert len(data) <= size
+        still_open.append(open(path, "r+b", buffering=0))  # it is the closing that makes the event
+        still_open[-1].write(data.ljust(size, b"\n"))
+
+    yield write
+    for f in still_open:
+        f.close()
+
+
+def test_the_poll_finds_what_no_event_tells_of(bascule, directory, watched, ca, leaves, echo, port, unseen):
+    file = pathlib.Path(leaves[0].combined(directory)["combined"])
+    pki.write(file, leaves[0].combined_pem.ljust(8192, b"\n"))
+    p = bascule(proxy.config(port, {"combined": str(file)}, echo.address, reload={"watch": True, "poll": "1s"}))
+    events = Events(directory)
+    for leaf in (leaves[1], leaves[0], leaves[1]):
+        unseen(file, leaf.combined_pem)
+        assert not events.any()
+        wait_served(p, leaf)
+    file.touch()
+    assert events.any(), "or this test sees nothing, whatever happens"
+
+
+def test_the_poll_goes_on(bascule, directory, ca, leaves, echo, port, unseen):
+    """After looks that found nothing new, too. Each look reads the bundle again that is held."""
+    held = pki.write(directory / "held" / "bundle.pem", b"damaged")
+    contents = proxy.config(
+        port, leaves[0].combined(directory), echo.address, bundles={"held": {"combined": held}},
+        reload={"watch": True, "poll": "1s"},
+    )  # fmt: skip
+    p = bascule(contents)
+    looks = Events(directory / "held", Events.OPEN)
+    for _ in range(4):
+        wait.until(looks.any, "a look")
+    pki.write(directory / "bundle.pem", leaves[0].combined_pem.ljust(8192, b"\n"))
+    for _ in range(2):
+        wait.until(looks.any, "a look")
+    unseen(directory / "bundle.pem", leaves[1].combined_pem)
     wait_served(p, leaves[1])
 
 
-def test_the_poll_is_enough(bascule, directory, leaves, echo, port):
-    """A directory that comes to be only later sends no events."""
-    p = bascule(
-        proxy.config(port, leaves[0].files(directory / "there"), echo.address, reload={"watch": True, "poll": "1s"})
-    )
-    (directory / "there").rename(directory / "away")
-    leaves[1].files(directory / "new")
-    (directory / "new").rename(directory / "there")
-    wait_served(p, leaves[1])
+def test_the_poll_finds_a_crl_that_no_event_tells_of(guarded, trust, devices, unseen):
+    lost = devices.leaf("lost", client=True)
+    p = guarded(reload={"watch": True, "poll": "1s"})
+    pki.write(trust / "devices.crl", devices.crl(lost))
+    wait.until(lambda: not let_in(p, lost), "the CRL to be taken up")
+    events = Events(trust)
+    change(p, trust / "devices.crl", devices.crl(), unseen)
+    assert not events.any()
+    wait.until(lambda: let_in(p, lost), "the CRL to be taken up")
 
 
 def test_no_watch_no_change(swap, leaves):
@@ -174,7 +237,7 @@ def guarded(simple, trust, devices):
 
 
 def change(p, path, data, write=pki.write):
-    """Write it when no look is under way that might see it by chance: who answers status is who looks."""
+    """Write it when no look is under way."""
     assert p.status()
     write(path, data)
 
