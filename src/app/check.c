@@ -172,6 +172,9 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 		if (b->reordered)
 			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);
+		if (b->lacks_issuer)
+			conf_warning(problems, &at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do "
+			    "not have it already refuse this chain; append it to the file", b->where, b->facts.issuer);
 	}
 }
 

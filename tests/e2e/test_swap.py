@@ -341,6 +341,18 @@ def test_a_chain_out_of_order_is_put_in_order(swap, directory, ca):
     assert served(p) == deep.serial
 
 
+def test_a_chain_without_its_issuer(swap, directory, ca):
+    """Of a root's leaf nothing is missing; what had an intermediate before hardly has none now."""
+    p = swap()
+    deep = ca.intermediate("Forgotten Middle").leaf("site.test")
+    for chain, lacks in ((deep.chain_pem, False), (pki.cert_pem(deep.certificate), True), (deep.chain_pem, False)):
+        pki.write(directory / "bundle.crt", chain)
+        pki.write(directory / "bundle.key", deep.key_pem)
+        p.reload()
+        told = re.search(r'bundle\.crt: .*"CN=Forgotten Middle".*append', p.status()["last_reload"]["problems"])
+        assert bool(told) == lacks
+
+
 def test_a_bad_bundle_at_the_start(bascule, directory, ca, leaves, echo, port):
     """Other sites are served; the name of the bad one is not."""
     good = ca.leaf("neighbour.test").files(directory, "neighbour")
