@@ -282,14 +282,34 @@ count_failure(struct exchange *x, const char *why)
 {
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
+	const char *address = server->conf->address;
 	uint64_t now = net_loop_now(x->thread->loop);
 	char left_out[CLOCK_DURATION_SIZE];
+	enum server_news news = server_failed(server->state, now, conf->eject.failures, conf->eject.time);
 
 	counter_add(&x->thread->counters.origin_failures, 1);
-	log_warning("origin %s of upstream \"%s\": %s", server->conf->address, conf->name, why);
-	if (server_failed(server->state, now, conf->eject.failures, conf->eject.time))
-		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %s", server->conf->address,
-		    conf->name, (unsigned long long)conf->eject.failures, clock_duration(conf->eject.time, left_out));
+	if (news == SERVER_OUT || !log_allows(&x->thread->origin_lines, LOG_WARNING, now))
+		return;
+	if (news == SERVER_STILL_FAILS)
+		log_warning("origin %s of upstream \"%s\" still fails and is left out for another %s: %s", address, conf->name,
+		    clock_duration(conf->eject.time, left_out), why);
+	else
+		log_warning("origin %s of upstream \"%s\": %s", address, conf->name, why);
+	if (news == SERVER_LEFT_OUT)
+		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %s", address, conf->name,
+		    (unsigned long long)conf->eject.failures, clock_duration(conf->eject.time, left_out));
+}
+
+static void
+count_success(struct exchange *x)
+{
+	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
+	uint64_t since = server_succeeded(server->state), now = net_loop_now(x->thread->loop);
+	char out[CLOCK_DURATION_SIZE];
+
+	if (since != 0 && log_allows(&x->thread->origin_lines, LOG_NOTICE, now))
+		log_notice("origin %s of upstream \"%s\" answers again after %s left out", server->conf->address,
+		    upstream_conf(x->upstream->balance)->name, clock_duration(now - MIN_OF(since, now), out));
 }
 
 void
@@ -344,7 +364,7 @@ exchange_response_head(struct exchange *x, struct http_head *h, enum h1_framing 
 		x->response_started = true;
 		x->status = h->status;
 		x->failure = NULL;
-		server_succeeded(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+		count_success(x);
 	}
 	if (switching) {
 		x->tunnel = true;
