@@ -3,6 +3,8 @@
 import ctypes
 import os
 import pathlib
+import signal
+import struct
 
 import pytest
 
@@ -133,11 +135,18 @@ class Events:
         self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         assert libc.inotify_add_watch(self.fd, os.fsencode(directory), mask) > 0
 
-    def any(self):
+    def names(self):
+        """Of what something has happened to since the last call."""
         try:
-            return bool(os.read(self.fd, 4096))
+            rest = os.read(self.fd, 65536)
         except BlockingIOError:
-            return False
+            return []
+        found = []
+        while rest:
+            size = 16 + struct.unpack_from("I", rest, 12)[0]
+            found.append(rest[16:size].rstrip(b"\0").decode())
+            rest = rest[size:]
+        return found
 
     def __del__(self):
         os.close(self.fd)
@@ -166,10 +175,10 @@ def test_the_poll_finds_what_no_event_tells_of(bascule, directory, watched, ca, 
     events = Events(directory)
     for leaf in (leaves[1], leaves[0], leaves[1]):
         unseen(file, leaf.combined_pem)
-        assert not events.any()
+        assert not events.names()
         wait_served(p, leaf)
     file.touch()
-    assert events.any(), "or this test sees nothing, whatever happens"
+    assert events.names(), "or this test sees nothing, whatever happens"
 
 
 def test_the_poll_goes_on(bascule, directory, ca, leaves, echo, port, unseen):
@@ -182,10 +191,10 @@ def test_the_poll_goes_on(bascule, directory, ca, leaves, echo, port, unseen):
     p = bascule(contents)
     looks = Events(directory / "held", Events.OPEN)
     for _ in range(4):
-        wait.until(looks.any, "a look")
+        wait.until(looks.names, "a look")
     pki.write(directory / "bundle.pem", leaves[0].combined_pem.ljust(8192, b"\n"))
     for _ in range(2):
-        wait.until(looks.any, "a look")
+        wait.until(looks.names, "a look")
     unseen(directory / "bundle.pem", leaves[1].combined_pem)
     wait_served(p, leaves[1])
 
@@ -197,7 +206,7 @@ def test_the_poll_finds_a_crl_that_no_event_tells_of(guarded, trust, devices, un
     wait.until(lambda: not let_in(p, lost), "the CRL to be taken up")
     events = Events(trust)
     change(p, trust / "devices.crl", devices.crl(), unseen)
-    assert not events.any()
+    assert not events.names()
     wait.until(lambda: let_in(p, lost), "the CRL to be taken up")
 
 
@@ -287,6 +296,27 @@ def test_watch_of_a_damaged_crl(guarded, trust, devices):
     wait.until(lambda: not let_in(p, more), "the CRL to be taken up")
     assert let_in(p, good)
     assert 'site "other.test"' not in p.log, "one rule, one line"
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_the_last_good_crl_outlives_the_worker(guarded, trust, devices, directory, touched):
+    good, lost = devices.leaf("good", client=True), devices.leaf("lost", client=True)
+    p = guarded()
+    change(p, trust / "devices.crl", devices.crl(lost))
+    wait.until(lambda: not let_in(p, lost), "the CRL to be taken up")
+    if touched:  # the same content again, which no look reads twice, and a reload takes over unread
+        same = (trust / "devices.crl").read_bytes()
+        looks = Events(trust, Events.OPEN)
+        change(p, trust / "devices.crl", same)
+        wait.until(lambda: "devices.crl" in looks.names(), "a look")
+        assert p.status()
+        p.reload()
+    change(p, trust / "devices.crl", b"damaged")
+    p.wait_log(r'site "site\.test": held: ')
+    old = p.worker
+    os.kill(old, signal.SIGKILL)
+    wait.until(lambda: p.workers() not in ([], [old]) and p.is_ready(), "another worker")
+    assert let_in(p, good) and not let_in(p, lost)
 
 
 def test_a_bundle_changes_beside_a_damaged_crl(guarded, directory, trust, devices, ca):
