@@ -168,7 +168,7 @@ void
 exchange_request_body(struct exchange *x, struct sv data)
 {
 	x->body_in += data.n;
-	if (x->ended || x->response_ended)
+	if (x->ended || (x->response_ended && !x->tunnel))
 		return; /* answered already: the rest is of no interest */
 	uint64_t limit = x->action != NULL ? x->action->limits->body_bytes : 0;
 	if (limit != 0 && x->body_in > limit && !x->tunnel) {
@@ -183,9 +183,20 @@ exchange_request_body(struct exchange *x, struct sv data)
 	}
 }
 
+/* Each direction ends by itself, the tunnel with the later one, once the origin has taken all. */
+static void
+end_tunnel_if_over(struct exchange *x)
+{
+	if (!x->ended && x->tunnel && x->client_ended && x->response_ended && x->back->pending(x) == 0)
+		exchange_end(x, SIDE_DONE);
+}
+
 void
 exchange_request_end(struct exchange *x, const struct http_head *trailers)
 {
+	if (x->client_ended)
+		return; /* an end may be read again after a pause */
+	x->client_ended = x->tunnel;
 	x->request_ended = true;
 	x->trailers = trailers;
 	if (x->ended || x->step != STEP_RELAY)
@@ -193,8 +204,8 @@ exchange_request_end(struct exchange *x, const struct http_head *trailers)
 	x->request_sent = true;
 	if (!x->back->end(x, trailers))
 		exchange_origin_failed(x, 502, "the request's end could not be sent");
-	else if (x->tunnel && x->response_ended)
-		exchange_end(x, SIDE_DONE);
+	else
+		end_tunnel_if_over(x);
 }
 
 void
@@ -317,6 +328,10 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 {
 	if (x->ended)
 		return;
+	if (x->tunnel && x->response_ended) {
+		exchange_end(x, SIDE_DONE); /* it had ended, and what it did not wait for is no failure */
+		return;
+	}
 	bool again = may_try_again(x, status);
 	/* An idle connection that the server closes is no fault of the server. */
 	bool stale = again && x->head_sent && x->origin->reused;
@@ -390,7 +405,9 @@ exchange_response_end(struct exchange *x, const struct http_head *trailers)
 		exchange_client_gone(x, "the response's end could not be sent");
 		return;
 	}
-	exchange_end(x, SIDE_DONE);
+	if (!x->tunnel)
+		exchange_end(x, SIDE_DONE);
+	end_tunnel_if_over(x);
 }
 
 void
@@ -398,4 +415,5 @@ exchange_origin_drained(struct exchange *x)
 {
 	if (!x->ended && x->step == STEP_RELAY)
 		run(x);
+	end_tunnel_if_over(x);
 }
