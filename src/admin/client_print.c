@@ -45,11 +45,23 @@ cell_findings(FILE *out, const json_t *row, const struct column *c)
 	}
 }
 
+/* The key tells what was loaded or not: a bundle, or whom a site or an upstream trusts. */
+static void
+cell_outcome_name(FILE *out, const json_t *row, const struct column *c)
+{
+	static const char *const keys[] = {"bundle", "site", "upstream"};
+	size_t i = 0;
+
+	while (i + 1 < COUNTOF(keys) && json_object_get(row, keys[i]) == NULL)
+		i++;
+	print_safe(out, reply_text(row, keys[i]), c->width);
+}
+
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
 	static const struct column columns[] = {
-	    {"  ", "bundle", cell_text, 20},
+	    {"  ", NULL, cell_outcome_name, 20},
 	    {" ", "outcome", cell_text, 8},
 	    {" ", "text", cell_text, 0},
 	    {"", "findings", cell_findings, 0},

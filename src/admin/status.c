@@ -65,7 +65,7 @@ outcomes(const struct tls_outcomes *o)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < o->n; i++)
-		json_add(a, json_pack("{s:s, s:s, s:s?, s:o?}", "bundle", o->v[i].bundle, "outcome", tls_outcome_word(o->v[i].kind), "text",
+		json_add(a, json_pack("{s:s, s:s, s:s?, s:o?}", o->v[i].of, o->v[i].name, "outcome", tls_outcome_word(o->v[i].kind), "text",
 		    o->v[i].text, "findings", findings(&o->v[i])));
 	return a;
 }

@@ -43,7 +43,8 @@ broker_init(struct broker *b, const char *config_path, struct conf_problems *pro
 {
 	struct err err;
 
-	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE, .sockets = SOCKETS_EMPTY};
+	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE, .sockets = SOCKETS_EMPTY,
+	    .watches = WATCHES_NONE};
 	if (secret_random(b->secret, sizeof(b->secret), &err))
 		return charter_load(&b->in_service, config_path, problems);
 	conf_error(problems, NULL, NULL, "%s", err.text);
@@ -56,6 +57,7 @@ broker_free(struct broker *b)
 	charter_free(&b->in_service);
 	charter_free(&b->candidate);
 	sockets_close(&b->sockets);
+	watches_end(&b->watches);
 	explicit_bzero(b->secret, sizeof(b->secret));
 }
 
@@ -200,6 +202,27 @@ serve_list(struct broker *b, struct message *m, struct message *reply, int *fd, 
 }
 
 static bool
+serve_watch(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	bool is_file = m->number != 0;
+	bool (*allowed)(const struct allow *, const char *) = is_file ? allow_read : allow_list;
+
+	(void)reply;
+	(void)fd;
+	if (!allowed(b->in_service.allow, m->text) && !allowed(b->candidate.allow, m->text))
+		return refuse(b, "a path", m->text, err);
+	return watches_add(&b->watches, m->text, is_file, err);
+}
+
+static bool
+serve_unwatch(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	(void)m, (void)reply, (void)fd, (void)err;
+	watches_end(&b->watches);
+	return true;
+}
+
+static bool
 serve_listen(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
 	struct allow_socket how;
@@ -303,6 +326,8 @@ static const serve_fn serve[MESSAGE_KINDS_N] = {
 	[MESSAGE_LIST] = serve_list,
 	[MESSAGE_LISTEN] = serve_listen,
 	[MESSAGE_REFRESH] = serve_refresh,
+	[MESSAGE_WATCH] = serve_watch,
+	[MESSAGE_UNWATCH] = serve_unwatch,
 	[MESSAGE_SECRET] = serve_secret,
 	[MESSAGE_KEEP] = serve_keep,
 	[MESSAGE_KEPT] = serve_kept,

@@ -13,6 +13,7 @@
 #include "app/message.h"
 #include "app/secret_file.h"
 #include "app/sockets.h"
+#include "app/watches.h"
 
 /* A config and what it allows. */
 struct charter {
@@ -28,6 +29,7 @@ struct broker {
 	struct charter in_service; /* always there after broker_init */
 	struct charter candidate;  /* read by the last refresh, until the worker tells how the load went */
 	struct sockets sockets;
+	struct watches watches; /* for this worker; who polls its descriptor ends them when it becomes readable */
 	unsigned char secret[SECRET_FILE_MADE]; /* for the life of the supervisor, when the config names no file */
 	unsigned patience_ms; /* how long a taken address is tried again; not 0 only while we start */
 	unsigned refused;     /* requests of this worker that no config allows */

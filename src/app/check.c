@@ -112,7 +112,7 @@ check_bundles(const struct conf *conf, const struct tls_outcomes *outcomes, stru
 		const struct tls_outcome *o = &outcomes->v[i];
 		if (o->kind != TLS_HELD && o->kind != TLS_MISSING)
 			continue;
-		struct conf_where at = bundle_place(conf, o->bundle, path_of(o->text), key);
+		struct conf_where at = bundle_place(conf, o->name, path_of(o->text), key);
 		if (begins_with_forbidden(o->text)) {
 			conf_warning(problems, &at, key, NOT_FOR_THIS_USER, o->text);
 			forbidden = true;
@@ -173,6 +173,9 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 		if (b->reordered)
 			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);
+		if (b->lacks_issuer)
+			conf_warning(problems, &at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do "
+			    "not have it already refuse this chain; append it to the file", b->where, b->facts.issuer);
 	}
 }
 

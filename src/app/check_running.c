@@ -7,7 +7,7 @@
 static bool
 tell_findings(const struct tls_outcome *o, struct buf *news)
 {
-	bool ok = buf_printf(news, "bundle \"%s\": %s what is in service:\n", o->bundle,
+	bool ok = buf_printf(news, "bundle \"%s\": %s what is in service:\n", o->name,
 	    o->kind == TLS_LOADED ? "would take the place of" : "differs from");
 
 	for (size_t i = 0; ok && i < o->n_findings; i++) {
@@ -25,12 +25,12 @@ tell(const struct conf *conf, const struct tls_outcomes *outcomes, struct conf_p
 
 	for (size_t i = 0; i < outcomes->n; i++) {
 		const struct tls_outcome *o = &outcomes->v[i];
-		const struct conf_bundle *c = conf_bundle(conf, o->bundle);
+		const struct conf_bundle *c = conf_bundle(conf, o->name);
 		if (o->n_findings == 0)
 			continue; /* new, or not to be loaded at all, which has been told */
 		room = room && tell_findings(o, news);
 		if (o->kind == TLS_HELD)
-			conf_error(problems, c != NULL ? &c->at : NULL, o->bundle, "%s", o->text);
+			conf_error(problems, c != NULL ? &c->at : NULL, o->name, "%s", o->text);
 	}
 }
 

@@ -19,7 +19,7 @@ struct control {
 static void
 take_command(struct control *c, const struct message *m)
 {
-	if (m->number <= CONTROL_RELOAD)
+	if (m->number <= CONTROL_LOOK)
 		c->pending |= 1u << m->number;
 }
 
@@ -216,6 +216,24 @@ control_listen(struct control *c, const char *address, unsigned index, unsigned 
 	c->m.number = index;
 	c->m.count = count;
 	return call_for_descriptor(c, err);
+}
+
+bool
+control_watch(struct control *c, const char *path, bool is_file, struct err *err)
+{
+	if (!begin(c, MESSAGE_WATCH, path, err))
+		return false;
+	c->m.number = is_file;
+	return call(c, NULL, err);
+}
+
+void
+control_unwatch(struct control *c)
+{
+	struct err err; /* it has gone, and its watches with it */
+
+	if (begin(c, MESSAGE_UNWATCH, "", &err))
+		(void)call(c, NULL, &err);
 }
 
 bool

@@ -23,6 +23,7 @@ enum control_command {
 	CONTROL_LOST,        /* the supervisor has died: stop watching control_fd(), drain as above */
 	CONTROL_REOPEN_LOGS,
 	CONTROL_RELOAD,
+	CONTROL_LOOK,        /* something has changed where control_watch() asked for, and is watched no longer */
 };
 
 /* The exit status of a worker that could not bring its first config into service; it has logged why. */
@@ -37,6 +38,15 @@ void control_detach(struct control *c);
  * broker, which serves only what the config names; log files always come from the broker. Lives as long as `c`.
  */
 struct files *control_files(struct control *c);
+
+/*
+ * Have the supervisor watch what only root may look at: the file, or directory, that the config names, and all links on
+ * the way to it. CONTROL_LOOK tells, once, that something has changed. False with err set: it is not watched.
+ */
+MUST_CHECK bool control_watch(struct control *c, const char *path, bool is_file, struct err *err);
+
+/* Nothing is watched any longer. */
+void control_unwatch(struct control *c);
 
 /*
  * A listening socket for an address of the config ("*:443"), or "unix:" and conf->admin_socket: socket `index` of

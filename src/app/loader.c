@@ -39,7 +39,7 @@ log_findings(const struct tls_outcome *o)
 	for (size_t i = 0; i < o->n_findings; i++) {
 		const struct tls_finding *f = &o->findings[i];
 		if (!f->lossy || f->accepted)
-			log_line(f->lossy ? LOG_WARNING : LOG_INFO, "bundle \"%s\": %s%s: %s", o->bundle, f->lossy ? "accepted: " : "",
+			log_line(f->lossy ? LOG_WARNING : LOG_INFO, "bundle \"%s\": %s%s: %s", o->name, f->lossy ? "accepted: " : "",
 			    f->kind, f->text);
 	}
 }
@@ -53,7 +53,7 @@ log_report(const struct admin_load *r)
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
 		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
-		log_line(bad ? LOG_ERROR : LOG_NOTICE, "bundle \"%s\": %s: %s", v->bundle, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_line(bad ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
 		log_findings(v);
 	}
 }
@@ -230,32 +230,28 @@ bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
 	return ok;
 }
 
-static struct snapshot *
-build(struct loader *l, struct snap_conf *conf, unsigned accept, struct record *record)
+/* `before`: the record of what is in service, where `record` is to become the next one. */
+static struct snapshot_inputs
+inputs(const struct loader *l, struct record *record, const struct record *before)
+{
+	return (struct snapshot_inputs){.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
+	    .previous = l->snapshot, .record = record, .before = before, .kept = l->kept.store};
+}
+
+/* Bring what was built (NULL: nothing could be) into service; the report is filled. */
+static bool
+serve(struct loader *l, struct snapshot *s)
 {
 	struct admin_load *r = &l->admin.load;
-	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store,
-	    .accept = accept};
-	struct snapshot *s = snapshot_build(conf, &in, &r->problems, &r->outcomes);
+	struct err err = {""};
 
 	if (s != NULL)
 		worker_warnings(s, &r->problems);
 	else if (r->problems.errors == 0 && r->outcomes.failed > 0)
 		conf_error(&r->problems, NULL, NULL,
-		    "nothing was taken over, because a bundle was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
+		    "nothing was taken over, because something was refused and \"reload\" has \"policy\": \"all_or_nothing\"");
 	else if (r->problems.errors == 0)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
-	return s;
-}
-
-/* Build from `conf` and bring it into service; the report is filled. What is read is noted in `record`. */
-static bool
-load_conf(struct loader *l, struct snap_conf *conf, unsigned accept, struct record *record)
-{
-	struct snapshot *s = build(l, conf, accept, record);
-	struct err err = {""};
-
 	if (s == NULL)
 		return false;
 	if (bring_into_service(l, s, &err))
@@ -340,13 +336,16 @@ have_secret(struct loader *l, const struct conf *c)
 static bool
 load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, struct record *record)
 {
+	struct snapshot_inputs in = inputs(l, record, l->record);
 	const struct conf *c = shared->conf;
+	struct admin_load *r = &l->admin.load;
 	struct logs logs = {-1, -1};
 	bool first = l->snapshot == NULL, ok = open_logs(l, c, &logs);
 
+	in.accept = accept;
 	if (ok && first)
 		use_error_log(&c->log, &logs); /* what the first load has to tell belongs there, too */
-	ok = ok && have_secret(l, c) && load_conf(l, shared, accept, record);
+	ok = ok && have_secret(l, c) && serve(l, snapshot_build(shared, &in, &r->problems, &r->outcomes));
 	if (ok && !first)
 		use_error_log(&c->log, &logs);
 	if (ok)
@@ -400,52 +399,78 @@ loader_refuse(struct loader *l, const char *why)
 	log_report(&l->admin.load);
 }
 
-/* Is it what the last look already told? Then nobody wants to read it again every few seconds. */
+/*
+ * Is it what the last look already told? Then nobody wants to read it again every few seconds. What was then taken over
+ * would not come up again, had it not changed once more.
+ */
 static bool
-same_outcomes(const struct tls_outcomes *a, const struct tls_outcomes *b)
+same_outcomes(const struct tls_outcomes *a, const struct tls_outcomes *b, bool taken_over)
 {
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		const char *x = a->v[i].text, *y = b->v[i].text;
-		if (a->v[i].kind == TLS_LOADED || a->v[i].kind == TLS_GONE || a->v[i].kind != b->v[i].kind ||
-		    strcmp(a->v[i].bundle, b->v[i].bundle) != 0 || strcmp(x != NULL ? x : "", y != NULL ? y : "") != 0)
+		const struct tls_outcome *x = &a->v[i], *y = &b->v[i];
+		bool news = taken_over && (x->kind == TLS_LOADED || x->kind == TLS_GONE);
+		if (news || x->kind != y->kind || strcmp(x->of, y->of) != 0 || strcmp(x->name, y->name) != 0 || strcmp(x->text, y->text) != 0)
 			return false;
 	}
 	return true;
 }
 
-bool
-loader_refresh_bundles(struct loader *l)
+/* `fresh` was loaded, and `reads` noted meanwhile; the config is not read again. */
+static bool
+refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct credentials *fresh, const struct record *reads)
 {
-	struct tls_outcomes outcomes;
-	struct err err = {""};
-	struct tls_store *store =
-	    tls_store_load(l->snapshot->conf, l->snapshot->store, 0, l->files, l->background->tls, &outcomes, &err);
-
-	if (store == NULL) {
-		log_error("looking for changed certificates: %s", err.text);
-		return false;
-	}
-	tls_store_unref(store);
-	bool nothing = outcomes.n == 0 || same_outcomes(&outcomes, &l->admin.load.outcomes);
-	tls_outcomes_free(&outcomes);
-	if (nothing)
-		return false;
 	struct admin_load *r = &l->admin.load;
-	struct record *record = record_copy(l->record); /* the config is not read again */
-	reset_report(r);
+	struct record *record = record_copy(l->record);
+	struct snapshot *s = NULL;
+
 	if (record == NULL)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
-	r->ok = record != NULL && load_conf(l, l->snapshot->shared, 0, record);
-	if (r->ok)
+	else if (!credentials_held_back(l->snapshot->conf, &r->outcomes))
+		s = snapshot_build_with(l->snapshot->shared, in, fresh, &r->problems);
+	r->ok = record != NULL && serve(l, s);
+	if (r->ok) {
+		record_add(record, reads);
 		hand_over(l, record);
-	else
+	} else {
 		record_free(record);
+	}
 	log_report(r);
 	if (r->ok)
 		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return r->ok;
+}
+
+bool
+loader_refresh(struct loader *l)
+{
+	struct record *reads = record_new();
+	const struct snapshot_inputs in = inputs(l, reads, NULL);
+	struct admin_load *r = &l->admin.load;
+	struct conf_problems problems;
+	struct tls_outcomes outcomes;
+	struct credentials fresh;
+	bool changed = false;
+
+	conf_problems_init(&problems);
+	if (!credentials_load(&fresh, l->snapshot->conf, &in, &problems, &outcomes) || reads == NULL) {
+		log_error("looking for changed certificates: out of memory");
+	} else if (outcomes.n > 0 && !same_outcomes(&outcomes, &r->outcomes, r->ok)) {
+		reset_report(r);
+		r->problems = problems;
+		r->outcomes = outcomes;
+		conf_problems_init(&problems);
+		outcomes = (struct tls_outcomes){.n = 0};
+		changed = refresh_with(l, &in, &fresh, reads);
+	} else if (outcomes.n == outcomes.failed) {
+		record_add(l->record, reads); /* the same again, with other stamps */
+	}
+	tls_outcomes_free(&outcomes);
+	credentials_free(&fresh);
+	conf_problems_free(&problems);
+	record_free(reads);
+	return changed;
 }
 
 /* What can not be opened stays as it was, and the rest is opened: this comes after the files were moved. */

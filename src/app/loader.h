@@ -50,10 +50,10 @@ bool loader_reload(struct loader *l, unsigned accept);
 void loader_refuse(struct loader *l, const char *why);
 
 /*
- * Look at the files of the bundles only, the config as it is; quiet when nothing has changed. For the watch. True: something
- * new is in service.
+ * Look at the files of certificates, keys, CAs and CRLs only, the config as it is; quiet when nothing has changed. For the
+ * watch. True: something new is in service.
  */
-bool loader_refresh_bundles(struct loader *l);
+bool loader_refresh(struct loader *l);
 
 /* Open the log files of the config in service again, after they were moved. */
 void loader_open_logs(struct loader *l);

@@ -21,6 +21,8 @@
 	X(MESSAGE_LIST)        /* text: path -> descriptor of a memfd that holds `number` file_entry */ \
 	X(MESSAGE_LISTEN)      /* text: address, number: index, count -> descriptor */               \
 	X(MESSAGE_REFRESH)     /* -> text: the problems, when refused */                             \
+	X(MESSAGE_WATCH)       /* text: path, number: 1 a file, 0 a directory */                     \
+	X(MESSAGE_UNWATCH)     /* all of the above is over */                                        \
 	X(MESSAGE_SECRET)      /* -> secret, number: its bytes */                                    \
 	X(MESSAGE_KEEP)        /* with sealed memory, for the next worker; without: nothing is to be kept */  \
 	X(MESSAGE_KEPT)        /* -> number: 1 and the descriptor of what was kept, or 0 */          \

@@ -86,6 +86,7 @@ start_worker(struct supervisor *s)
 	s->broker.refused = 0;
 	broker_abandon(&s->broker); /* what the one before was about to load */
 	s->refused = false;
+	watches_end(&s->broker.watches); /* they were the one before's */
 	s->reload_asked = false;
 	return true;
 }
@@ -255,6 +256,14 @@ on_worker_socket(struct supervisor *s)
 	return false;
 }
 
+/* The worker will ask to have it watched again. */
+static void
+on_watched(struct supervisor *s)
+{
+	watches_end(&s->broker.watches);
+	command(s, CONTROL_LOOK);
+}
+
 /* --- signals --- */
 
 static void
@@ -397,8 +406,8 @@ static void
 loop(struct supervisor *s)
 {
 	while (s->phase != ENDED) {
-		struct pollfd fds[2] = {{s->signals, POLLIN, 0}, {s->worker.socket, POLLIN, 0}};
-		int n = poll(fds, 2, milliseconds_until(s->start_at, s->kill_at));
+		struct pollfd fds[] = {{s->signals, POLLIN, 0}, {s->worker.socket, POLLIN, 0}, {s->broker.watches.fd, POLLIN, 0}};
+		int n = poll(fds, COUNTOF(fds), milliseconds_until(s->start_at, s->kill_at));
 
 		if (n < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
@@ -406,6 +415,8 @@ loop(struct supervisor *s)
 			kill_worker(s);
 			return;
 		}
+		if (n > 0 && fds[2].revents != 0)
+			on_watched(s);
 		/* What the worker said before it died comes first: it may have been that it is ready. */
 		for (int i = 0; n > 0 && fds[1].revents != 0 && i < MESSAGE_BATCH; i++)
 			if (!on_worker_socket(s))

@@ -2,16 +2,17 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
+#include "app/watches.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "tls/watch.h"
 
-enum { SETTLE_MS = 100 }; /* key and certificate are written one after the other */
-
-static const uint32_t interesting =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+enum {
+	SETTLE_MS = 100,      /* key and certificate are written one after the other */
+	SETTLE_MAX_MS = 1000, /* a directory may never settle */
+};
 
 static void
 forget(struct watcher *w)
@@ -23,6 +24,17 @@ forget(struct watcher *w)
 	w->inotify = -1;
 }
 
+/* A little after the last event, but not for ever. */
+static void
+look_soon(struct watcher *w)
+{
+	uint64_t now = net_loop_now(w->loader->background->loop);
+
+	if (!net_timer_pending(&w->settle))
+		w->settle_until = now + SETTLE_MAX_MS;
+	net_timer_set(&w->settle, w->settle_until > now ? MIN_OF((uint64_t)SETTLE_MS, w->settle_until - now) : 1);
+}
+
 static void
 on_event(struct net_watch *n, int fd)
 {
@@ -32,29 +44,62 @@ on_event(struct net_watch *n, int fd)
 	/* What happened does not matter, only that something did: the stamps of the files tell the rest. */
 	while (read(fd, buffer, sizeof(buffer)) > 0)
 		;
-	net_timer_set(&w->settle, SETTLE_MS);
+	look_soon(w);
 }
 
-/* Said once, not at each look: the directories of certbot, for one, are root's alone. */
+/* Said of the first, and once, not at each look. `why` names it. */
 static void
-tell_unwatched(const char *directory, const char *why, uint64_t poll)
+note_unwatched(struct watcher *w, size_t *failed, const char *why)
 {
+	uint64_t poll = w->loader->snapshot->conf->reload.poll;
 	char every[CLOCK_DURATION_SIZE];
 
+	if ((*failed)++ > 0 || w->unwatched > 0)
+		return;
 	if (poll != 0)
-		log_notice("%s can not be watched by the worker's user (%s): changes there are noticed every %s, or at SIGHUP",
-		    directory, why, clock_duration(poll, every));
+		log_notice("can not be watched: %s: changes there are noticed every %s, or at SIGHUP", why, clock_duration(poll, every));
 	else
-		log_warning("%s can not be watched by the worker's user (%s), and \"reload\" has \"poll\": 0: changes there are noticed "
-		            "at SIGHUP only", directory, why);
+		log_warning("can not be watched: %s: changes there are noticed at SIGHUP only, since \"reload\" has \"poll\": 0", why);
+}
+
+/* How many of the directories that the worker may look into can not be watched. */
+static size_t
+watch_own(struct watcher *w)
+{
+	const char *const *directories;
+	size_t n = tls_store_directories(w->loader->snapshot->store, &directories), failed = 0;
+	struct err err;
+
+	for (size_t i = 0; i < n; i++) {
+		if (inotify_add_watch(w->inotify, directories[i], WATCHES_EVENTS) >= 0 || errno == EACCES)
+			continue; /* what is denied is hidden */
+		err_set(&err, "%s: %s", directories[i], strerror(errno));
+		note_unwatched(w, &failed, err.text);
+	}
+	return failed;
+}
+
+/* The same of those that the supervisor has to watch: the directories of certbot, for one, are root's alone. */
+static size_t
+ask_to_watch(struct watcher *w)
+{
+	const struct watch_hidden *hidden;
+	size_t n = tls_store_hidden(w->loader->snapshot->store, &hidden), failed = 0;
+	struct err err;
+
+	if (w->asked)
+		control_unwatch(w->loader->control);
+	w->asked = n > 0;
+	for (size_t i = 0; i < n; i++)
+		if (!control_watch(w->loader->control, hidden[i].path, hidden[i].is_file, &err))
+			note_unwatched(w, &failed, err.text);
+	return failed;
 }
 
 static void
 watch(struct watcher *w)
 {
 	const struct conf_reload *c = &w->loader->snapshot->conf->reload;
-	const char *const *directories;
-	size_t n = tls_store_directories(w->loader->snapshot->store, &directories);
 
 	forget(w);
 	net_timer_cancel(&w->poll);
@@ -68,38 +113,46 @@ watch(struct watcher *w)
 		forget(w);
 		return;
 	}
-	size_t failed = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (inotify_add_watch(w->inotify, directories[i], interesting) >= 0)
-			continue;
-		if (failed++ == 0 && w->unwatched == 0)
-			tell_unwatched(directories[i], strerror(errno), c->poll);
-	}
-	w->unwatched = failed;
+	w->unwatched = watch_own(w) + ask_to_watch(w);
 }
 
-/*
- * Watch first, then look: what changes after the look makes an event. When the look found something new, links may lead
- * elsewhere now.
- */
+/* When the look found something new, links may lead elsewhere now. */
 static void
 look(struct watcher *w)
 {
-	do
+	while (loader_refresh(w->loader))
 		watch(w);
-	while (loader_refresh_bundles(w->loader));
+	w->looked(w);
 }
 
+/* Watch first, then look: what changes after the look makes an event. */
 static void
 on_settled(struct net_timer *t)
 {
-	look(CONTAINER_OF(t, struct watcher, settle));
+	struct watcher *w = CONTAINER_OF(t, struct watcher, settle);
+
+	watch(w);
+	look(w);
 }
 
+/* What is watched still is; what could not be may have come to be. */
 static void
 on_poll(struct net_timer *t)
 {
-	look(CONTAINER_OF(t, struct watcher, poll));
+	struct watcher *w = CONTAINER_OF(t, struct watcher, poll);
+
+	if (w->inotify < 0 || w->unwatched > 0)
+		watch(w);
+	else
+		net_timer_set(t, w->loader->snapshot->conf->reload.poll);
+	look(w);
+}
+
+void
+watcher_look(struct watcher *w)
+{
+	if (w->loader->snapshot->conf->reload.watch)
+		look_soon(w);
 }
 
 void
@@ -107,13 +160,14 @@ watcher_update(struct watcher *w)
 {
 	watch(w);
 	if (w->inotify >= 0)
-		net_timer_set(&w->settle, SETTLE_MS); /* what changed while it was loaded made no event */
+		look_soon(w); /* what changed while it was loaded made no event */
 }
 
 void
-watcher_start(struct watcher *w, struct loader *l)
+watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher *w))
 {
 	w->loader = l;
+	w->looked = looked;
 	w->inotify = -1;
 	net_timer_init(&w->settle, l->background->loop, on_settled);
 	net_timer_init(&w->poll, l->background->loop, on_poll);

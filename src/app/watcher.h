@@ -1,10 +1,10 @@
 /*
- * watcher.h: noticing changed certificates without a signal.
+ * watcher.h: noticing changed certificates, CAs and CRLs without a signal.
  *
  * Directories are watched, not files: a certificate is replaced by a rename or
  * by a symbolic link that points elsewhere. A burst of events makes one look.
- * Where events can not be had (a network file system, a directory that only
- * root may read) the poll notices. Background thread only.
+ * What only root may look into is watched by the supervisor. Where events can
+ * not be had (a network file system) the poll notices. Background thread only.
  */
 #ifndef BASCULE_APP_WATCHER_H
 #define BASCULE_APP_WATCHER_H
@@ -15,15 +15,22 @@ struct watcher {
 	struct loader *loader;
 	struct net_watch events;
 	struct net_timer settle; /* runs a little after the last event */
+	uint64_t settle_until;   /* ms; but not after that */
 	struct net_timer poll;
+	void (*looked)(struct watcher *w);
 	int inotify;      /* -1: not watching */
-	size_t unwatched; /* directories that can only be polled */
+	size_t unwatched; /* paths that can only be polled */
+	bool asked;       /* the supervisor watches something */
 };
 
-void watcher_start(struct watcher *w, struct loader *l);
+/* `looked` is called after each look: commands may have come while the supervisor was asked for files. */
+void watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher *w));
 
 /* Watch what the snapshot in service has: after each load. */
 void watcher_update(struct watcher *w);
+
+/* The supervisor has seen something change. */
+void watcher_look(struct watcher *w);
 
 void watcher_stop(struct watcher *w);
 

@@ -78,6 +78,9 @@ obey(struct worker *w, enum control_command command)
 		(void)loader_reload(&w->loader, 0);
 		watcher_update(&w->watcher);
 		break;
+	case CONTROL_LOOK:
+		watcher_look(&w->watcher);
+		break;
 	}
 }
 
@@ -95,6 +98,12 @@ on_command(struct net_watch *n, int fd)
 {
 	(void)fd;
 	obey_all(CONTAINER_OF(n, struct worker, commands));
+}
+
+static void
+on_looked(struct watcher *watcher)
+{
+	obey_all(CONTAINER_OF(watcher, struct worker, watcher));
 }
 
 /* A reload by the admin API asks the supervisor, whose next command may have come with the answer. */
@@ -148,7 +157,7 @@ serve(struct worker *w)
 		log_error("out of memory");
 		return 1;
 	}
-	watcher_start(&w->watcher, l);
+	watcher_start(&w->watcher, l, on_looked);
 	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
 	log_echo(false);
 	control_ready(l->control);

@@ -148,26 +148,36 @@ server_end(struct server_state *s)
 	__atomic_fetch_sub(&s->in_flight, 1, __ATOMIC_RELAXED);
 }
 
-void
+uint64_t
 server_succeeded(struct server_state *s)
 {
 	/* Read first: what nearly always is zero already need not be written, and its cache line stays shared. */
 	if (LOAD(&s->failures) != 0)
 		STORE(&s->failures, 0);
-	if (LOAD(&s->ejected_until_ms) != 0)
-		STORE(&s->ejected_until_ms, 0);
+	if (LOAD(&s->ejected_until_ms) == 0 || __atomic_exchange_n(&s->ejected_until_ms, 0, __ATOMIC_RELAXED) == 0)
+		return 0;
+	return LOAD(&s->out_since_ms);
 }
 
-bool
+enum server_news
 server_failed(struct server_state *s, uint64_t now_ms, uint64_t limit, uint64_t time_ms)
 {
 	ADD(&s->errors, 1);
 	uint32_t failures = ADD(&s->failures, 1) + 1;
 
 	if (limit == 0 || failures < limit)
-		return false;
-	/* Every failure from here on, as of a trial, puts the next trial off; only the first one is news. */
-	return __atomic_exchange_n(&s->ejected_until_ms, now_ms + time_ms, __ATOMIC_RELAXED) == 0;
+		return SERVER_FAILED;
+	/* Every failure from here on, as of a trial, puts the next trial off. */
+	bool first = __atomic_exchange_n(&s->ejected_until_ms, now_ms + time_ms, __ATOMIC_RELAXED) == 0;
+	uint64_t told = LOAD(&s->told_ms);
+	if (first) {
+		STORE(&s->out_since_ms, now_ms);
+		STORE(&s->told_ms, now_ms);
+		return SERVER_LEFT_OUT;
+	}
+	bool news = now_ms >= told + time_ms &&
+	    __atomic_compare_exchange_n(&s->told_ms, &told, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return news ? SERVER_STILL_FAILS : SERVER_OUT;
 }
 
 bool

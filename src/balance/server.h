@@ -20,6 +20,8 @@ struct server_state {
 	uint32_t failures;         /* in a row */
 	uint64_t ejected_until_ms; /* monotonic; 0: in service */
 	uint64_t requests, errors; /* totals, for status */
+	uint64_t out_since_ms;     /* when it was left out, while it is */
+	uint64_t told_ms;          /* when it was last said that it fails */
 	uint64_t turns;            /* position in the round-robin of its upstream; used in the first server only */
 	char names[]; /* what `upstream` and `address` point to */
 };
@@ -45,14 +47,18 @@ void server_registry_sweep(struct server_registry *r);
 void server_begin(struct server_state *s);
 void server_end(struct server_state *s);
 
-/* It answered: back in service. */
-void server_succeeded(struct server_state *s);
+/* It answered: in service. Returns since when it had been left out (monotonic) if this brings it back; 0: no news. */
+uint64_t server_succeeded(struct server_state *s);
 
-/*
- * No connection, no answer or a malformed one. `limit` failures in a row leave it out for `time_ms`; true when that
- * happens now (so it is logged once). limit 0: never.
- */
-bool server_failed(struct server_state *s, uint64_t now_ms, uint64_t limit, uint64_t time_ms);
+enum server_news {
+	SERVER_FAILED,      /* but is in service */
+	SERVER_LEFT_OUT,    /* from now on */
+	SERVER_STILL_FAILS, /* and is left out for another while; not more often than once in each */
+	SERVER_OUT,         /* no news: all has been told */
+};
+
+/* No connection, no answer or a malformed one. `limit` failures in a row leave it out for `time_ms`. limit 0: never. */
+enum server_news server_failed(struct server_state *s, uint64_t now_ms, uint64_t limit, uint64_t time_ms);
 
 /* In service, or its time out is over and it may be tried. */
 bool server_usable(const struct server_state *s, uint64_t now_ms);

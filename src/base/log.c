@@ -84,6 +84,24 @@ log_enabled(enum log_level level)
 	return (int)level <= __atomic_load_n(&logger.level, __ATOMIC_RELAXED);
 }
 
+bool
+log_allows(struct log_bound *b, enum log_level level, uint64_t now_ms)
+{
+	if (!log_enabled(level))
+		return false;
+	if (now_ms >= b->until_ms) {
+		if (b->left_out > 0)
+			log_line(level, "%u more lines like these were left out", b->left_out);
+		*b = (struct log_bound){.until_ms = now_ms + 1000};
+	}
+	if (b->said == LOG_LINES_A_SECOND) {
+		b->left_out++;
+		return false;
+	}
+	b->said++;
+	return true;
+}
+
 /* Control bytes become \xNN: a line stays a line and a terminal is not commanded. */
 static size_t
 escape(const char *text, char *out, size_t size)

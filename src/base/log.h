@@ -32,6 +32,17 @@ const char *log_level_text(enum log_level level);
 void log_init(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
 
+/*
+ * A bound on lines of one kind that peers can cause: they must not fill the disk. Of one thread; zeroed to begin with.
+ * False: leave this one out, or the level is not logged; how many were left out is said later.
+ */
+enum { LOG_LINES_A_SECOND = 20 };
+struct log_bound {
+	uint64_t until_ms; /* the second that is being counted ends */
+	unsigned said, left_out;
+};
+bool log_allows(struct log_bound *b, enum log_level level, uint64_t now_ms);
+
 /* Write to fd from now on; takes ownership and closes the one before unless that was standard error. */
 void log_set_fd(int fd);
 

@@ -336,6 +336,18 @@ record_copy(const struct record *r)
 	return new;
 }
 
+void
+record_add(struct record *r, const struct record *more)
+{
+	const struct copy *c, *next;
+
+	if (more == NULL || more->failed)
+		r->failed = true;
+	if (more != NULL)
+		HASH_ITER(hh, more->table, c, next)
+			(void)put(r, c->path, c, size_of(c));
+}
+
 bool
 record_failed(const struct record *r)
 {

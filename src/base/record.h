@@ -26,6 +26,9 @@ void record_free(struct record *r); /* NULL is fine */
  */
 struct files *record_note(struct record *r, struct files *from, const struct record *before);
 
+/* What is in `more` as well, in place of older copies of the same. NULL: memory was out for it, so `r` has failed. */
+void record_add(struct record *r, const struct record *more);
+
 /* Serves what is in `r` and nothing else; opens nothing. */
 struct files *record_files(struct record *r);
 

@@ -300,6 +300,9 @@ struct conf_problems {
 void conf_problems_init(struct conf_problems *p);
 void conf_problems_free(struct conf_problems *p);
 
+/* All of `more` as well. */
+void conf_problems_add(struct conf_problems *p, const struct conf_problems *more);
+
 /* One of the lines; `before` and `after` together are its text without the "warning: " between them. */
 struct conf_problem {
 	bool is_warning;

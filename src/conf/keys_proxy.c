@@ -131,13 +131,14 @@ static const struct key_object keys_admin = {
 
 static const struct key reload_keys[] = {
 	ROW_BOOL("watch", conf_reload, watch,
-	    "Watch the directories of certificates and keys, and load what changes without a signal.", .preset = true),
+	    "Watch the directories of certificates, keys, CAs and CRLs, and load what changes without a signal.", .preset = true),
 	ROW_DURATION("poll", conf_reload, poll,
 	    "Look at the files this often too: file systems on a network send no events. Works only with "
 	    "`watch`.", .min = SECOND,
 	    .max = DAY, .zero = "never", .preset = 10 * SECOND),
 	ROW_WORD("policy", conf_reload, policy, conf_reload_policy,
-	    "When one bundle is bad: `each` keeps the last good one of that bundle and loads the rest; "
+	    "When one bundle is bad: `each` keeps the last good one of that bundle and loads the rest (the watch does the same with "
+	    "CAs and CRLs, which a reload refuses as a whole); "
 	    "`all_or_nothing` changes nothing at all.",
 	    .preset = CONF_RELOAD_EACH, WORDS("each", "all_or_nothing")),
 };

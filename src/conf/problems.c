@@ -74,6 +74,19 @@ conf_warning(struct conf_problems *p, const struct conf_where *at, const char *k
 	va_end(ap);
 }
 
+void
+conf_problems_add(struct conf_problems *p, const struct conf_problems *more)
+{
+	struct sv rest = buf_view(&more->text);
+
+	while (rest.n > 0) {
+		struct sv line = sv_cut(&rest, '\n');
+		add_line(p, line.p, line.n + 1); /* with its end */
+	}
+	p->errors += more->errors;
+	p->warnings += more->warnings;
+}
+
 bool
 conf_problems_next(struct sv *rest, struct conf_problem *out)
 {

@@ -18,12 +18,35 @@ enum {
 
 /* --- the end of a connection -------------------------------------------------------------------------------- */
 
+/* Where a handshake came to: which listener, for which name, to which site. */
+static void
+handshake_text(const struct client *c, char *out, size_t size)
+{
+	struct net_address local = {.length = sizeof(local.u)};
+	struct sv name = tls_stream_server_name(&c->stream);
+	const struct snap_site *site = name.n > 0 || c->policy != NULL ? snapshot_site(c->view->snapshot, name) : NULL;
+	const char *site_name = site == NULL ? "none" : site->conf->names.n > 0 ? site->conf->names.v[0] : "default";
+	char at[NET_ADDRESS_TEXT] = "unknown";
+
+	if (getsockname(c->stream.fd, &local.u.sa, &local.length) == 0)
+		net_address_text(&local, true, at);
+	(void)snprintf(out, size, " (listener %s, server name \"%.*s\", site \"%s\")", at, SV_FMT(name), site_name);
+}
+
+/* One line a connection; a flood of them is cut short. */
 static void
 log_end(const struct client *c, const char *detail)
 {
-	if (c->logged)
+	bool error = close_reason_is_error(c->reason);
+	char handshake[NET_ADDRESS_TEXT + 2 * HOST_MAX + 64] = "";
+
+	if (c->logged || !log_enabled(error ? LOG_INFO : LOG_DEBUG) ||
+	    (error && !log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop))))
 		return;
-	log_at(close_reason_is_error(c->reason) ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s", SV_FMT(c->address), close_reason_text(c->reason), detail[0] != '\0' ? ": " : "", detail);
+	if (c->view != NULL)
+		handshake_text(c, handshake, sizeof(handshake));
+	log_line(error ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s%s", SV_FMT(c->address), close_reason_text(c->reason),
+	    detail[0] != '\0' ? ": " : "", detail, handshake);
 }
 
 static void

@@ -109,6 +109,11 @@ front_end(struct exchange *x, const struct http_head *trailers)
 	struct outbox *o = &c->thread->to_client;
 	size_t from = buf_len(&o->text);
 
+	if (x->tunnel) {
+		bool ok = outbox_flush(o, &c->stream, true);
+		net_stream_finish(&c->stream);
+		return ok;
+	}
 	if (c->chunked) {
 		if (!h1_write_last_chunk(&o->text, trailers))
 			return false;

@@ -168,7 +168,7 @@ void
 exchange_request_body(struct exchange *x, struct sv data)
 {
 	x->body_in += data.n;
-	if (x->ended || x->response_ended)
+	if (x->ended || (x->response_ended && !x->tunnel))
 		return; /* answered already: the rest is of no interest */
 	uint64_t limit = x->action != NULL ? x->action->limits->body_bytes : 0;
 	if (limit != 0 && x->body_in > limit && !x->tunnel) {
@@ -183,9 +183,20 @@ exchange_request_body(struct exchange *x, struct sv data)
 	}
 }
 
+/* Each direction ends by itself, the tunnel with the later one, once the origin has taken all. */
+static void
+end_tunnel_if_over(struct exchange *x)
+{
+	if (!x->ended && x->tunnel && x->client_ended && x->response_ended && x->back->pending(x) == 0)
+		exchange_end(x, SIDE_DONE);
+}
+
 void
 exchange_request_end(struct exchange *x, const struct http_head *trailers)
 {
+	if (x->client_ended)
+		return; /* an end may be read again after a pause */
+	x->client_ended = x->tunnel;
 	x->request_ended = true;
 	x->trailers = trailers;
 	if (x->ended || x->step != STEP_RELAY)
@@ -193,8 +204,8 @@ exchange_request_end(struct exchange *x, const struct http_head *trailers)
 	x->request_sent = true;
 	if (!x->back->end(x, trailers))
 		exchange_origin_failed(x, 502, "the request's end could not be sent");
-	else if (x->tunnel && x->response_ended)
-		exchange_end(x, SIDE_DONE);
+	else
+		end_tunnel_if_over(x);
 }
 
 void
@@ -282,14 +293,34 @@ count_failure(struct exchange *x, const char *why)
 {
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
+	const char *address = server->conf->address;
 	uint64_t now = net_loop_now(x->thread->loop);
 	char left_out[CLOCK_DURATION_SIZE];
+	enum server_news news = server_failed(server->state, now, conf->eject.failures, conf->eject.time);
 
 	counter_add(&x->thread->counters.origin_failures, 1);
-	log_warning("origin %s of upstream \"%s\": %s", server->conf->address, conf->name, why);
-	if (server_failed(server->state, now, conf->eject.failures, conf->eject.time))
-		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %s", server->conf->address,
-		    conf->name, (unsigned long long)conf->eject.failures, clock_duration(conf->eject.time, left_out));
+	if (news == SERVER_OUT || !log_allows(&x->thread->origin_lines, LOG_WARNING, now))
+		return;
+	if (news == SERVER_STILL_FAILS)
+		log_warning("origin %s of upstream \"%s\" still fails and is left out for another %s: %s", address, conf->name,
+		    clock_duration(conf->eject.time, left_out), why);
+	else
+		log_warning("origin %s of upstream \"%s\": %s", address, conf->name, why);
+	if (news == SERVER_LEFT_OUT)
+		log_warning("origin %s of upstream \"%s\" failed %llu times in a row and is left out for %s", address, conf->name,
+		    (unsigned long long)conf->eject.failures, clock_duration(conf->eject.time, left_out));
+}
+
+static void
+count_success(struct exchange *x)
+{
+	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
+	uint64_t since = server_succeeded(server->state), now = net_loop_now(x->thread->loop);
+	char out[CLOCK_DURATION_SIZE];
+
+	if (since != 0 && log_allows(&x->thread->origin_lines, LOG_NOTICE, now))
+		log_notice("origin %s of upstream \"%s\" answers again after %s left out", server->conf->address,
+		    upstream_conf(x->upstream->balance)->name, clock_duration(now - MIN_OF(since, now), out));
 }
 
 void
@@ -297,6 +328,10 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 {
 	if (x->ended)
 		return;
+	if (x->tunnel && x->response_ended) {
+		exchange_end(x, SIDE_DONE); /* it had ended, and what it did not wait for is no failure */
+		return;
+	}
 	bool again = may_try_again(x, status);
 	/* An idle connection that the server closes is no fault of the server. */
 	bool stale = again && x->head_sent && x->origin->reused;
@@ -344,7 +379,7 @@ exchange_response_head(struct exchange *x, struct http_head *h, enum h1_framing 
 		x->response_started = true;
 		x->status = h->status;
 		x->failure = NULL;
-		server_succeeded(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+		count_success(x);
 	}
 	if (switching) {
 		x->tunnel = true;
@@ -370,7 +405,9 @@ exchange_response_end(struct exchange *x, const struct http_head *trailers)
 		exchange_client_gone(x, "the response's end could not be sent");
 		return;
 	}
-	exchange_end(x, SIDE_DONE);
+	if (!x->tunnel)
+		exchange_end(x, SIDE_DONE);
+	end_tunnel_if_over(x);
 }
 
 void
@@ -378,4 +415,5 @@ exchange_origin_drained(struct exchange *x)
 {
 	if (!x->ended && x->step == STEP_RELAY)
 		run(x);
+	end_tunnel_if_over(x);
 }

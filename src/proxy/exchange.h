@@ -104,6 +104,7 @@ struct exchange {
 	bool last;             /* no other request may follow on the client's connection */
 	bool upgrade;          /* the client asked for a protocol that may be switched to */
 	bool tunnel;           /* 101 has been passed on: bytes go both ways without framing */
+	bool client_ended;     /* its direction of the tunnel; the other's end is response_ended */
 	bool front_paused, back_paused; /* by us, for back-pressure */
 
 	/* for logs and limits */

@@ -82,6 +82,8 @@ back_flush(struct exchange *x)
 		outbox_discard(out);
 	else if (!outbox_flush(out, &o->stream, false) && !(o->deaf = errno == EPIPE || errno == ECONNRESET))
 		return false;
+	if (o->deaf && x->response_ended)
+		return false; /* there is nothing more to read that would tell */
 	/* The client is not read from while much is pending, so its deadline does not hold. */
 	if (!x->request_sent && !o->in_body && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
 		origin_h1_arm_send(o);
@@ -241,7 +243,9 @@ at_end(struct origin *o, ssize_t n)
 	bool clean = n == NET_EOF;
 
 	if (clean && o->in_body && h1_body_ends_at_close(&o->body)) {
-		exchange_response_end(x, NULL);
+		net_stream_pause(&o->stream); /* of a tunnel the other direction may go on, and the end would come again and again */
+		if (!x->response_ended)
+			exchange_response_end(x, NULL);
 		return;
 	}
 	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->in_body ? "in the middle of the response" :

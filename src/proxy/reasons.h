@@ -2,7 +2,7 @@
  * reasons.h: why a client connection was closed, one row a reason.
  *
  * Every closed connection has exactly one: it is counted under its name, and
- * logged at info level when it is an error.
+ * logged at info level when it is an error, though not each of a flood.
  */
 #ifndef BASCULE_PROXY_REASONS_H
 #define BASCULE_PROXY_REASONS_H

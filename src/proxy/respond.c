@@ -66,8 +66,9 @@ exchange_refuse(struct exchange *x, unsigned status, const char *why)
 		return;
 	x->failure = why;
 	x->last |= ends_connection(status);
-	log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(x->client->address), SV_FMT(x->request.method),
-	    SV_FMT(x->request.authority), SV_FMT(x->request.path), status, why);
+	if (log_allows(&x->thread->client_lines, LOG_INFO, net_loop_now(x->thread->loop)))
+		log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(x->client->address), SV_FMT(x->request.method),
+		    SV_FMT(x->request.authority), SV_FMT(x->request.path), status, why);
 	if (x->response_started) {
 		/* Half a response can not be taken back: the client must see that it is not whole. */
 		exchange_end(x, SIDE_BROKEN);

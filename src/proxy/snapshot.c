@@ -3,13 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
-static struct files *
-trust_files(const struct snapshot_inputs *in)
-{
-	return in->trust != NULL ? in->trust : in->files;
-}
-
 /* --- upstreams ---------------------------------------------------------------------------------------------- */
 
 static const struct snap_upstream *
@@ -21,7 +14,8 @@ previous_upstream(const struct snapshot *previous, const char *name)
 }
 
 static bool
-build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
+build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, const struct credentials *cr,
+    struct conf_problems *problems)
 {
 	const struct conf_upstream *c = &s->conf->upstreams[i];
 	const struct snap_upstream *old = previous_upstream(in->previous, c->name);
@@ -33,20 +27,8 @@ build_upstream(struct snapshot *s, size_t i, const struct snapshot_inputs *in, s
 		conf_error(problems, &c->at, c->name, "%s", err.text);
 		return false;
 	}
-	if (!c->tls.present)
-		return true;
-	struct tls_bundle *shown = c->tls.bundle != NULL ? tls_store_bundle(s->store, c->tls.bundle) : NULL;
-	if (c->tls.bundle != NULL && shown == NULL) {
-		struct conf_where at = conf_place(&c->tls.at, &c->tls.bundle);
-		conf_error(problems, &at, "bundle", "the bundle \"%s\" could not be loaded; see its own message", c->tls.bundle);
-		return false;
-	}
-	u->tls = tls_client_load(&c->tls, shown, old != NULL ? old->tls : NULL, trust_files(in), &err);
-	if (u->tls != NULL)
-		return true;
-	struct conf_where at = conf_place(&c->tls.at, &c->tls.ca);
-	conf_error(problems, &at, "tls", "%s", err.text);
-	return false;
+	u->tls = cr->clients[i] != NULL ? tls_client_ref(cr->clients[i]) : NULL;
+	return true;
 }
 
 /* --- sites -------------------------------------------------------------------------------------------------- */
@@ -105,32 +87,14 @@ find_bundles(struct snapshot *s, struct snap_site *site)
 	}
 }
 
-/* The same site in the snapshot before: the one that has the first name of this one. */
-static struct tls_policy *
-previous_policy(const struct snapshot *previous, const struct conf_site *c)
-{
-	if (previous == NULL)
-		return NULL;
-	for (size_t i = 0; i < previous->conf->n_sites; i++) {
-		const struct conf_site *old = &previous->conf->sites[i];
-		bool same = c->names.n > 0 ? old->names.n > 0 && strcmp(old->names.v[0], c->names.v[0]) == 0 : old->is_default && c->is_default;
-		if (same)
-			return previous->sites[i].policy;
-	}
-	return NULL;
-}
-
 static bool
-build_site(struct snapshot *s, size_t i, const struct snapshot_inputs *in, struct conf_problems *problems)
+build_site(struct snapshot *s, size_t i, const struct credentials *cr, struct conf_problems *problems)
 {
 	struct snap_site *site = &s->sites[i];
 
 	site->conf = &s->conf->sites[i];
 	find_bundles(s, site);
-	/* Most sites ask for no certificate; only those that do are worth a search among ten thousand. */
-	struct tls_policy *old = site->conf->client.mode != CONF_CLIENT_NONE ? previous_policy(in->previous, site->conf) :
-	                         i > 0 && s->sites[0].conf->client.mode == CONF_CLIENT_NONE ? s->sites[0].policy : NULL;
-	site->policy = tls_policy_load(&site->conf->client, old, trust_files(in), in->thread, problems);
+	site->policy = cr->policies[i] != NULL ? tls_policy_ref(cr->policies[i]) : NULL;
 	site->routes = route_set_new(site->conf, problems);
 	bool ok = build_actions(s, site, problems);
 	return ok && site->policy != NULL && site->routes != NULL;
@@ -176,7 +140,7 @@ build_trusted(struct snapshot *s, struct conf_problems *problems)
 }
 
 static bool
-build_parts(struct snapshot *s, const struct snapshot_inputs *in, struct conf_problems *problems)
+build_parts(struct snapshot *s, const struct snapshot_inputs *in, const struct credentials *cr, struct conf_problems *problems)
 {
 	const struct conf *c = s->conf;
 	bool ok = build_trusted(s, problems);
@@ -190,9 +154,9 @@ build_parts(struct snapshot *s, const struct snapshot_inputs *in, struct conf_pr
 	}
 	find_limits(s);
 	for (size_t i = 0; i < c->n_upstreams; i++)
-		ok &= build_upstream(s, i, in, problems);
+		ok &= build_upstream(s, i, in, cr, problems);
 	for (size_t i = 0; i < c->n_sites; i++)
-		ok &= build_site(s, i, in, problems);
+		ok &= build_site(s, i, cr, problems);
 	return ok;
 }
 
@@ -225,40 +189,39 @@ snap_conf_unref(struct snap_conf *c)
 	free(c);
 }
 
-static struct tls_store *
-load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls_outcomes *outcomes, struct err *err)
-{
-	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
-
-	if (!in->only_kept)
-		return tls_store_load(conf, before, in->accept, in->files, in->thread, outcomes, err);
-	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
-	return tls_store_ref(in->kept);
-}
-
 struct snapshot *
-snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
+snapshot_build_with(struct snap_conf *shared, const struct snapshot_inputs *in, const struct credentials *cr,
+    struct conf_problems *problems)
 {
-	const struct conf *conf = shared->conf;
 	struct snapshot *s = calloc(1, sizeof(*s));
-	struct err err = {""};
 
 	if (s == NULL)
 		return NULL;
 	s->refs = 1;
 	s->shared = snap_conf_ref(shared);
-	s->conf = conf;
-	s->store = load_store(conf, in, outcomes, &err);
-	if (s->store == NULL) {
-		conf_error(problems, NULL, NULL, "%s", err.text);
+	s->conf = shared->conf;
+	s->store = tls_store_ref(cr->store);
+	if (build_parts(s, in, cr, problems))
+		return s;
+	snapshot_unref(s);
+	return NULL;
+}
+
+struct snapshot *
+snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
+{
+	struct credentials cr;
+	struct snapshot *s = NULL;
+	bool ok = credentials_load(&cr, shared->conf, in, problems, outcomes);
+
+	/* With a refusal the rest is built all the same: all that is wrong is to be said at once. */
+	if (cr.store != NULL && !credentials_held_back(shared->conf, outcomes))
+		s = snapshot_build_with(shared, in, &cr, problems);
+	if (!ok) {
 		snapshot_unref(s);
-		return NULL;
+		s = NULL;
 	}
-	bool held_back = outcomes->failed > 0 && conf->reload.policy == CONF_RELOAD_ALL_OR_NOTHING;
-	if (held_back || !build_parts(s, in, problems)) {
-		snapshot_unref(s);
-		return NULL;
-	}
+	credentials_free(&cr);
 	return s;
 }
 

@@ -10,15 +10,14 @@
 #define BASCULE_PROXY_SNAPSHOT_H
 
 #include "balance/upstream.h"
+#include "base/record.h"
 #include "conf/config.h"
 #include "net/address.h"
+#include "proxy/credentials.h"
 #include "route/fields.h"
 #include "route/hosts.h"
 #include "route/routes.h"
-#include "tls/client.h"
-#include "tls/policy.h"
 #include "tls/secret.h"
-#include "tls/store.h"
 
 enum { SITE_BUNDLES_MAX = CONF_SITE_BUNDLES_MAX };
 
@@ -76,7 +75,8 @@ struct snapshot_inputs {
 	const struct secret *secret;
 	struct server_registry *registry;
 	struct snapshot *previous;    /* NULL at the first */
-	struct files *trust;          /* for CAs and CRLs; NULL: `files` */
+	struct record *record;        /* what files of CAs and CRLs hold that are accepted is noted there; NULL: it is not */
+	const struct record *before;  /* the record of the previous one; NULL: none */
 	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
 	unsigned accept;              /* losses of new certificates, see tls_store_load() */
 	bool only_kept;               /* and they stay as they are: no bundle is looked for */
@@ -88,6 +88,10 @@ struct snapshot_inputs {
  */
 struct snapshot *snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems,
     struct tls_outcomes *outcomes);
+
+/* The same from what has been loaded already, for the same config and inputs, and may be taken over. */
+struct snapshot *snapshot_build_with(struct snap_conf *shared, const struct snapshot_inputs *in, const struct credentials *cr,
+    struct conf_problems *problems);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s);
 

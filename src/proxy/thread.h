@@ -73,6 +73,7 @@ struct px_thread {
 	struct net_timer log_timer;     /* writes what has gathered; set while something has */
 	uint64_t random;                /* xorshift state */
 	uint64_t request_number;
+	struct log_bound client_lines, origin_lines; /* on what clients do, and servers */
 	uint64_t refused_told_ms;       /* when it was last logged that connections can not be accepted */
 	bool draining;
 	struct counters counters;

@@ -47,6 +47,7 @@ struct tls_bundle {
 	unsigned char fingerprint[32]; /* SHA-256 over the SHA-256 of leaf and chain */
 	uint64_t generation;           /* from 1, per bundle name, grows with each new content */
 	bool reordered;                /* its files have the certificates in another order; background thread only */
+	bool lacks_issuer;             /* its files have the leaf alone, and something tells that this is not all; likewise */
 	struct tls_bundle_private *private; /* key DER, per-thread objects, file stamps */
 	struct rotation *rotation; /* of a layer above: who is shown which generation; atomic, set once; NULL: not tracked */
 };

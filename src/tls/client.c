@@ -16,6 +16,7 @@ enum { SESSION_ID = 32 }; /* SHA-256 */
 
 struct tls_client {
 	int refs; /* atomic: the owner's and one for each connection */
+	unsigned char files[32];              /* the background thread's: client_trust_stamp() when it was read */
 	struct client_trust trust;
 	char *name;                           /* NULL: the server's host */
 	struct tls_bundle *bundle;            /* referenced; NULL: no client certificate */
@@ -235,8 +236,14 @@ struct tls_client *
 tls_client_load(const struct conf_upstream_tls *conf, struct tls_bundle *bundle, struct tls_client *previous,
     struct files *files, struct err *err)
 {
-	struct tls_client *c = calloc(1, sizeof(*c));
+	unsigned char now[32];
 
+	/* Stamps before content: what is written in between makes them stale, and is read next time. */
+	if (!client_trust_stamp(conf, files, now, err))
+		return NULL;
+	if (previous != NULL && previous->bundle == bundle && memcmp(previous->files, now, sizeof(now)) == 0)
+		return tls_client_ref(previous);
+	struct tls_client *c = calloc(1, sizeof(*c));
 	if (c == NULL || (conf->name != NULL && (c->name = strdup(conf->name)) == NULL)) {
 		free(c);
 		err_no_memory(err);
@@ -248,12 +255,18 @@ tls_client_load(const struct conf_upstream_tls *conf, struct tls_bundle *bundle,
 		tls_client_unref(c);
 		return NULL;
 	}
-	if (previous != NULL && previous->bundle == bundle &&
-	    memcmp(previous->trust.identity, c->trust.identity, sizeof(c->trust.identity)) == 0) {
+	if (previous != NULL && previous->bundle == bundle && tls_client_trusts_same(previous, c)) {
 		tls_client_unref(c);
-		return tls_client_ref(previous);
+		c = tls_client_ref(previous);
 	}
+	memcpy(c->files, now, sizeof(now));
 	return c;
+}
+
+bool
+tls_client_trusts_same(const struct tls_client *a, const struct tls_client *b)
+{
+	return memcmp(a->trust.identity, b->trust.identity, sizeof(a->trust.identity)) == 0;
 }
 
 struct tls_client *

@@ -23,6 +23,9 @@ struct tls_client *tls_client_load(const struct conf_upstream_tls *c, struct tls
 struct tls_client *tls_client_ref(struct tls_client *c);
 void tls_client_unref(struct tls_client *c);
 
+/* Do both verify servers by the same CAs, pins and name? What they show of themselves may differ. */
+bool tls_client_trusts_same(const struct tls_client *a, const struct tls_client *b);
+
 /*
  * A session to resume, one per thread and server; owned by the caller, freed by tls_client_session_free. It may outlive
  * the client that it was made with: it is dropped by itself where the name or the trust has changed since.

@@ -176,6 +176,31 @@ identify(struct client_trust *t, const struct conf_upstream_tls *conf)
 	return ok;
 }
 
+static bool
+digest_settings(EVP_MD_CTX *m, const struct conf_upstream_tls *conf, const struct file_stamp *stamp)
+{
+	const struct sv name = sv_cstr(conf->name), ca = sv_cstr(conf->ca);
+	bool ok = m != NULL && EVP_DigestInit_ex(m, EVP_sha256(), NULL) == 1 && digest_part(m, &conf->verify, sizeof(conf->verify)) &&
+	    digest_part(m, name.p, name.n) && digest_part(m, ca.p, ca.n) && digest_part(m, stamp, sizeof(*stamp));
+
+	for (size_t i = 0; ok && i < conf->pins.n; i++)
+		ok = digest_part(m, conf->pins.v[i], strlen(conf->pins.v[i]));
+	return ok;
+}
+
+bool
+client_trust_stamp(const struct conf_upstream_tls *conf, struct files *files, unsigned char out[32], struct err *err)
+{
+	struct file_stamp stamp = {0};
+
+	if (conf->verify && conf->ca != NULL && !files->stamp(files, conf->ca, &stamp, err))
+		return false;
+	EVP_MD_CTX *m = EVP_MD_CTX_new();
+	bool ok = digest_settings(m, conf, &stamp) && EVP_DigestFinal_ex(m, out, NULL) == 1;
+	EVP_MD_CTX_free(m);
+	return ok || err_no_memory(err);
+}
+
 bool
 client_trust_load(struct client_trust *t, const struct conf_upstream_tls *conf, struct files *files,
     struct err *err)

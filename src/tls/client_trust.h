@@ -32,6 +32,9 @@ struct client_trust {
 /* False with err set, naming the file or the pin; free it all the same. */
 MUST_CHECK bool client_trust_load(struct client_trust *t, const struct conf_upstream_tls *conf, struct files *files,
     struct err *err);
+/* What tells, without reading the CA file, that nothing has changed: SHA-256 over the settings and the file's stamp. */
+MUST_CHECK bool client_trust_stamp(const struct conf_upstream_tls *conf, struct files *files, unsigned char out[32],
+    struct err *err);
 void client_trust_free(struct client_trust *t);
 
 /* Put the store in a context; false when memory is out. */

@@ -10,6 +10,9 @@ static const unsigned char oid_ed25519[] = {0x2b, 0x65, 0x70};
 static const unsigned char oid_ed448[] = {0x2b, 0x65, 0x71};
 static const unsigned char oid_common_name[] = {0x55, 0x04, 0x03};
 
+static const unsigned char oid_authority_info[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01};
+static const unsigned char oid_ca_issuers[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02};
+
 #define OID_IS(oid, known) asn1_eq((oid), (struct asn1){(known), sizeof(known)})
 
 enum {
@@ -144,6 +147,19 @@ parse_authority_key_id(struct asn1 v, struct cert_view *out)
 	return true;
 }
 
+/* It is read for a hint to people only: what is malformed there tells nothing, and spoils no certificate. */
+static void
+parse_authority_info(struct asn1 v, struct cert_view *out)
+{
+	struct asn1 all, one, method;
+
+	if (!asn1_next(&v, DER_SEQUENCE, &all))
+		return;
+	while (out->issuer_url.n == 0 && asn1_next(&all, DER_SEQUENCE, &one))
+		if (asn1_next(&one, DER_OID, &method) && OID_IS(method, oid_ca_issuers))
+			(void)asn1_next(&one, DER_CONTEXT | 6, &out->issuer_url);
+}
+
 static bool
 parse_extension(struct asn1 extension, struct cert_view *out)
 {
@@ -154,6 +170,8 @@ parse_extension(struct asn1 extension, struct cert_view *out)
 	(void)asn1_next(&extension, DER_BOOLEAN, &critical);
 	if (!asn1_next(&extension, DER_OCTETS, &v) || extension.n != 0)
 		return false;
+	if (OID_IS(oid, oid_authority_info))
+		parse_authority_info(v, out);
 	if (oid.n != 3 || oid.p[0] != 0x55 || oid.p[1] != 0x1d) /* id-ce, 2.5.29 */
 		return true;
 	switch (oid.p[2]) {

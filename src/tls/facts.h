@@ -20,6 +20,7 @@ struct cert_view {
 	unsigned key_bits;
 	struct asn1 key_id, authority_key_id; /* of the extensions; empty: absent */
 	struct asn1 alt_names;                /* content of the GeneralNames; empty: absent */
+	struct asn1 issuer_url;               /* where the issuer's certificate can be had (RFC 5280, 4.2.2.1); empty: not told */
 	bool has_extensions;
 	bool ca;         /* basicConstraints says so */
 	bool signs;      /* keyUsage is absent or has keyCertSign */

@@ -76,6 +76,23 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
 	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, err);
 }
 
+/*
+ * Clients that have not met the issuer by another way can not get from the leaf to a root. But a private root may have
+ * issued the leaf itself, so that is said only where the certificate, or what was there before, tells that there is more.
+ */
+static bool
+lacks_issuer(const struct pieces *p, const struct chain *c, bool had_one)
+{
+	const struct cert_view *leaf = &c->order[0]->view;
+
+	if (c->n > 1 || cert_self_issued(leaf) || (!had_one && leaf->issuer_url.n == 0))
+		return false;
+	for (size_t i = 0; i < p->n_certs; i++)
+		if (cert_issued_by(leaf, &p->certs[i].view))
+			return false; /* a root, which need not be served */
+	return true;
+}
+
 /* All is well with it: the bundle in service when it has the same content, else a new one. */
 static struct tls_bundle *
 accept(struct loader *l, const struct source *s, struct pieces *p, const struct chain *c, struct tls_bundle *previous,
@@ -89,6 +106,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 	}
 	if (previous != NULL && is_same(previous, print, p)) {
 		previous->reordered = c->reordered;
+		previous->lacks_issuer = lacks_issuer(p, c, previous->lacks_issuer);
 		memcpy(previous->private->files, files, sizeof(files));
 		return tls_bundle_ref(previous);
 	}
@@ -99,6 +117,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 	}
 	b->generation = previous != NULL ? previous->generation + 1 : 1;
 	b->reordered = c->reordered;
+	b->lacks_issuer = lacks_issuer(p, c, previous != NULL && (previous->n_chain > 1 || previous->lacks_issuer));
 	memcpy(b->fingerprint, print, sizeof(print));
 	memcpy(b->private->files, files, sizeof(files));
 	if (l->prove && (b = prove(l, b, err)) == NULL)

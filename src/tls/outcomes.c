@@ -9,11 +9,8 @@
 enum { TEXT_MAX = 1024, NAMES_TOLD = 4 };
 
 bool
-outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bundle, const char *fmt, ...)
+tls_outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *of, const char *name, const char *text)
 {
-	char text[TEXT_MAX];
-	va_list ap;
-
 	if (o->n == o->capacity) {
 		size_t more = o->capacity == 0 ? 16 : o->capacity * 2;
 		struct tls_outcome *grown = reallocarray(o->v, more, sizeof(*grown));
@@ -22,17 +19,26 @@ outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bun
 		o->v = grown;
 		o->capacity = more;
 	}
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	struct tls_outcome *new = &o->v[o->n];
-	*new = (struct tls_outcome){.kind = kind, .bundle = arena_copy(&o->arena, sv_cstr(bundle)),
+	*new = (struct tls_outcome){.kind = kind, .of = of, .name = arena_copy(&o->arena, sv_cstr(name)),
 	    .text = arena_copy(&o->arena, sv_cstr(text))};
-	if (new->bundle == NULL || new->text == NULL)
+	if (new->name == NULL || new->text == NULL)
 		return false;
 	o->n++;
 	o->failed += kind == TLS_HELD || kind == TLS_MISSING;
 	return true;
+}
+
+bool
+outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bundle, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return tls_outcomes_add(o, kind, "bundle", bundle, text);
 }
 
 /* "a.b.c, *.b.c and 3 more" */

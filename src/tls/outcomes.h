@@ -7,7 +7,7 @@
 #include "tls/guard.h"
 #include "tls/store.h"
 
-/* All copy what they are given. False when memory is out. */
+/* Of bundles; all copy what they are given. False when memory is out. */
 MUST_CHECK bool outcomes_add(
     struct tls_outcomes *o, enum tls_outcome_kind kind, const char *bundle, const char *fmt, ...) PRINTF_LIKE(4, 5);
 MUST_CHECK bool outcomes_add_loaded(struct tls_outcomes *o, const struct tls_bundle *b);

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -193,6 +194,15 @@ tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *prev
 	memcpy(p->private->files, now, sizeof(now));
 	p->private->good_until = r.good_until;
 	return p;
+}
+
+void
+tls_policy_text(const struct tls_policy *p, char *out, size_t size)
+{
+	const struct tls_policy_private *own = p->private;
+
+	(void)snprintf(out, size, "%zu CA%s and %zu CRL%s are in force", own->pins.n, own->pins.n == 1 ? "" : "s", own->crls.n,
+	    own->crls.n == 1 ? "" : "s");
 }
 
 /* --- per thread --- */

@@ -31,6 +31,9 @@ struct tls_policy *tls_policy_load(const struct conf_client_certificate *c, stru
 struct tls_policy *tls_policy_ref(struct tls_policy *p);
 void tls_policy_unref(struct tls_policy *p);
 
+/* For people: "2 CAs and 1 CRL are in force". */
+void tls_policy_text(const struct tls_policy *p, char *out, size_t size);
+
 static inline bool
 tls_policy_same(const struct tls_policy *a, const struct tls_policy *b)
 {

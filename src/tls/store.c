@@ -206,6 +206,24 @@ watch_listed(struct watch *w, const struct source *s)
 }
 
 static bool
+watch_trust(struct watch *w, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		const struct conf_client_certificate *c = &conf->sites[i].client;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->n_pins; k++)
+			if (!watch_file(w, c->pins[k].ca))
+				return false;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->crls.n; k++)
+			if (!watch_file(w, c->crls.v[k]))
+				return false;
+	}
+	for (size_t i = 0; i < conf->n_upstreams; i++)
+		if (conf->upstreams[i].tls.ca != NULL && !watch_file(w, conf->upstreams[i].tls.ca))
+			return false;
+	return true;
+}
+
+static bool
 find_directories(struct tls_store *s, const struct conf *conf, const struct sources *sources)
 {
 	struct watch w = {.arena = &s->arena};
@@ -215,9 +233,12 @@ find_directories(struct tls_store *s, const struct conf *conf, const struct sour
 		ok = watch_configured(&w, &conf->bundles[i]);
 	for (size_t i = 0; ok && i < sources->n; i++)
 		ok = !sources->v[i].listed || watch_listed(&w, &sources->v[i]);
+	ok = ok && watch_trust(&w, conf);
 	watch_finish(&w);
 	s->directories = w.v;
 	s->n_directories = w.n;
+	s->hidden = w.hidden;
+	s->n_hidden = w.n_hidden;
 	return ok;
 }
 
@@ -280,6 +301,7 @@ tls_store_unref(struct tls_store *s)
 		tls_bundle_unref(s->v[i].bundle);
 	free(s->v);
 	free(s->directories);
+	free(s->hidden);
 	arena_free(&s->arena);
 	free(s);
 }
@@ -321,4 +343,11 @@ tls_store_directories(const struct tls_store *s, const char *const **out)
 {
 	*out = s->directories;
 	return s->n_directories;
+}
+
+size_t
+tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out)
+{
+	*out = s->hidden;
+	return s->n_hidden;
 }

@@ -31,7 +31,8 @@ struct tls_finding {
 
 struct tls_outcome {
 	enum tls_outcome_kind kind;
-	const char *bundle;
+	const char *of;   /* what `name` is the name of: "bundle"; "site", "upstream" for whom they trust */
+	const char *name;
 	const char *text; /* for TLS_HELD and TLS_MISSING: "FILE: reason; what to do". Else what is new, for people */
 	const struct tls_finding *findings;
 	size_t n_findings;
@@ -45,6 +46,11 @@ struct tls_outcomes {
 };
 
 void tls_outcomes_free(struct tls_outcomes *o);
+
+/* Copies name and text; `of` must last. False when memory is out. */
+MUST_CHECK bool tls_outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char *of, const char *name,
+    const char *text);
+
 const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … for JSON and people */
 
 /*
@@ -72,7 +78,14 @@ const char *tls_store_origin_at(const struct tls_store *s, size_t i); /* name of
  */
 size_t tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2]);
 
-/* The directories to watch for changes, of all files that were read; links resolved at both ends. */
+/*
+ * The directories to watch for changes, of all files that the config leads to: bundles, pins, CRLs, CAs of upstreams; links
+ * resolved at both ends.
+ */
 size_t tls_store_directories(const struct tls_store *s, const char *const **out);
+
+/* The files and directories (tls/watch.h) that need somebody with more rights to find all of theirs, or to watch them. */
+struct watch_hidden;
+size_t tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out);
 
 #endif

@@ -21,6 +21,8 @@ struct tls_store {
 	struct names_index names;
 	const char **directories;
 	size_t n_directories;
+	struct watch_hidden *hidden;
+	size_t n_hidden;
 };
 
 /* Empty, with one reference; NULL: out of memory. */

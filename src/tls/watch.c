@@ -1,5 +1,6 @@
 #include "tls/watch.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ list(struct watch *w, struct watch_path *e)
 {
 	if (e->listed)
 		return true;
+	if (access(e->path, R_OK) != 0 && errno == EACCES)
+		w->blocked = true; /* and who shares the directory is served by who asks first */
 	if (w->n == w->capacity) {
 		size_t more = w->capacity == 0 ? 16 : w->capacity * 2;
 		const char **grown = reallocarray(w->v, more, sizeof(*grown));
@@ -75,6 +78,8 @@ link_target(struct watch *w, const struct watch_path *e, struct sv parent)
 	char target[PATH_MAX];
 	ssize_t n = readlink(e->path, target, sizeof(target));
 
+	if (n < 0 && errno == EACCES)
+		w->blocked = true;
 	if (n <= 0 || (size_t)n == sizeof(target))
 		return NULL;
 	if (target[0] == '/')
@@ -107,6 +112,26 @@ walk(struct watch *w, struct sv path, bool is_file, unsigned links)
 	return target == NULL || walk(w, sv_cstr(target), is_file, links + 1);
 }
 
+static bool
+note_hidden(struct watch *w, const char *path, bool is_file)
+{
+	bool blocked = w->blocked;
+
+	w->blocked = false;
+	if (!blocked)
+		return true;
+	if (w->n_hidden == w->hidden_capacity) {
+		size_t more = w->hidden_capacity == 0 ? 16 : w->hidden_capacity * 2;
+		struct watch_hidden *grown = reallocarray(w->hidden, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		w->hidden = grown;
+		w->hidden_capacity = more;
+	}
+	w->hidden[w->n_hidden] = (struct watch_hidden){arena_copy(w->arena, sv_cstr(path)), is_file};
+	return w->hidden[w->n_hidden++].path != NULL;
+}
+
 bool
 watch_directory(struct watch *w, const char *path)
 {
@@ -116,13 +141,13 @@ watch_directory(struct watch *w, const char *path)
 	while (s.n > 1 && s.p[s.n - 1] == '/')
 		s.n--;
 	struct watch_path *e = walk(w, s, false, 0) ? known(w, s, &fresh) : NULL;
-	return e != NULL && list(w, e);
+	return e != NULL && list(w, e) && note_hidden(w, path, false);
 }
 
 bool
 watch_file(struct watch *w, const char *path)
 {
-	return walk(w, sv_cstr(path), true, 0);
+	return walk(w, sv_cstr(path), true, 0) && note_hidden(w, path, true);
 }
 
 void

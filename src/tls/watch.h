@@ -13,19 +13,28 @@
 
 struct watch_path;
 
+/* A path on whose way something can not be looked at with the rights of this process. */
+struct watch_hidden {
+	const char *path;
+	bool is_file;
+};
+
 struct watch {
 	struct arena *arena;      /* where the strings of v are to be; the caller's */
 	struct arena scratch;
 	struct watch_path *known; /* a hash table of the paths walked so far */
 	const char **v;           /* malloc'ed */
 	size_t n, capacity;
+	struct watch_hidden *hidden; /* malloc'ed */
+	size_t n_hidden, hidden_capacity;
+	bool blocked;             /* on the way that is being walked */
 };
 
 /* The file, or directory, at `path`. What can not be looked at is left out. False when memory is out. */
 MUST_CHECK bool watch_file(struct watch *w, const char *path);
 MUST_CHECK bool watch_directory(struct watch *w, const char *path);
 
-/* Frees all but `v`, which is the caller's from now on. */
+/* Frees all but `v` and `hidden`, which are the caller's from now on. */
 void watch_finish(struct watch *w);
 
 #endif

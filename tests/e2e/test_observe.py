@@ -161,6 +161,30 @@ def test_what_was_refused_and_why_is_logged(simple, sent, reason):
     assert "127.0.0.1" in p.wait_log("^.*%s.*$" % reason).group(0)
 
 
+def test_a_failed_handshake_says_where(simple, other_ca):
+    p = simple()
+    where = r'\(listener 127\.0\.0\.1:%d, server name "%s", site "%s"\)$'
+    with pytest.raises(OSError):
+        p.get(name="nowhere.test")
+    p.wait_log("handshake failed: .*" + where % (p.port, r"nowhere\.test", "none"))
+    with pytest.raises(OSError):
+        p.get(ca=other_ca)
+    p.wait_log("handshake failed: .*unknown ca.*" + where % (p.port, r"site\.test", r"site\.test"))
+
+
+def test_a_flood_of_failed_handshakes_is_cut_short(simple):
+    p = simple(threads=1)
+
+    def fail():
+        with socket.create_connection(("127.0.0.1", p.port)) as s:
+            s.sendall(b"no ClientHello\r\n")
+            s.recv(100)
+        return re.search(r"\d+ more lines like these were left out", p.log)
+
+    wait.until(fail, "the log to be spared")
+    assert p.log.count("the TLS handshake failed") < p.counter("handshakes_failed")
+
+
 def test_a_failed_handshake_says_why(simple):
     p = simple(log={"level": "info"})
     client.s_client(p.port, name="nobody.example")

@@ -341,6 +341,19 @@ def test_a_chain_out_of_order_is_put_in_order(swap, directory, ca):
     assert served(p) == deep.serial
 
 
+def test_a_chain_without_its_issuer(swap, directory, ca):
+    """Of a root's leaf nothing is missing; what had an intermediate before hardly has none now."""
+    p = swap()
+    p.reconfigure(bundles={"main": {"rotation": {"accept": ["another-root"]}}})  # or it would be held back
+    deep = ca.intermediate("Forgotten Middle").leaf("site.test")
+    for chain, lacks in ((deep.chain_pem, False), (pki.cert_pem(deep.certificate), True), (deep.chain_pem, False)):
+        pki.write(directory / "bundle.crt", chain)
+        pki.write(directory / "bundle.key", deep.key_pem)
+        p.reload()
+        told = re.search(r'bundle\.crt: .*"CN=Forgotten Middle".*append', p.status()["last_reload"]["problems"])
+        assert bool(told) == lacks
+
+
 def test_a_bad_bundle_at_the_start(bascule, directory, ca, leaves, echo, port):
     """Other sites are served; the name of the bad one is not."""
     good = ca.leaf("neighbour.test").files(directory, "neighbour")
@@ -356,120 +369,6 @@ def test_a_bad_bundle_at_the_start(bascule, directory, ca, leaves, echo, port):
         return
     assert p.get(name="neighbour.test").status == 200
     p.wait_log("bundle.crt")
-
-
-# --- without a signal ---
-
-# Events alone: the poll would hide that one was missed.
-WATCH = {"watch": True, "poll": 0}
-
-
-@pytest.fixture
-def watched(directory):
-    """The worker may look into the directory, though not read the key in it; where it may not, it polls."""
-    os.chmod(directory, 0o755)
-
-
-def wait_served(p, leaf, name="site.test"):
-    wait.until(lambda: served(p, name) == leaf.serial, "the new certificate to be served")
-
-
-@pytest.mark.parametrize("write", [pki.write, pki.write_in_place])
-def test_watch(swap, directory, watched, leaves, write):
-    p = swap(reload=WATCH)
-    for leaf in (leaves[1], leaves[0], leaves[1]):
-        write(directory / "bundle.crt", leaf.chain_pem)
-        assert p.get().status == 200
-        write(directory / "bundle.key", leaf.key_pem)
-        wait_served(p, leaf)
-
-
-def test_watch_of_a_symlink_swap(bascule, directory, watched, leaves, echo, port):
-    """As Kubernetes does it: the files are links into ..data, and ..data is a link that is renamed."""
-    secret = directory / "secret"
-    for version, leaf in zip(("one", "two"), leaves):
-        pki.write(secret / ("..%s" % version) / "tls.crt", leaf.chain_pem)
-        pki.write(secret / ("..%s" % version) / "tls.key", leaf.key_pem)
-    os.symlink("..one", secret / "..data")
-    for name in ("tls.crt", "tls.key"):
-        os.symlink("..data/" + name, secret / name)
-    p = bascule(
-        proxy.config(port, {"certificate": str(secret / "tls.crt"), "key": str(secret / "tls.key")}, echo.address, reload=WATCH)
-    )
-    assert served(p) == leaves[0].serial
-    for version, leaf in (("..two", leaves[1]), ("..one", leaves[0]), ("..two", leaves[1])):
-        os.symlink(version, secret / "..data_tmp")
-        os.replace(secret / "..data_tmp", secret / "..data")
-        wait_served(p, leaf)
-
-
-def test_watch_of_a_link_to_another_directory(bascule, directory, watched, leaves, echo, port):
-    """As certbot does it: live/ holds links into archive/."""
-    for i, leaf in enumerate(leaves):
-        leaf.combined(directory / "archive", "v%d" % i)
-    (directory / "live").mkdir()
-    link = directory / "live" / "site.pem"
-    os.symlink("../archive/v0.pem", link)
-    p = bascule(proxy.config(port, {"combined": str(link)}, echo.address, reload=WATCH))
-    os.symlink("../archive/v1.pem", directory / "live" / ".new")
-    os.replace(directory / "live" / ".new", link)
-    wait_served(p, leaves[1])
-    leaves[0].combined(directory / "archive", "v1")
-    wait_served(p, leaves[0])
-
-
-def test_watch_of_a_directory_of_bundles(bascule, directory, watched, ca, echo, port):
-    bundles = directory / "bundles"
-    one, two, changed = ca.leaf("one.test"), ca.leaf("two.test"), ca.leaf("one.test")
-    one.combined(bundles, "one")
-    p = bascule(
-        {
-            "listeners": [proxy.listener(port)],
-            "bundles": {"*": {"directory": str(bundles)}},
-            "sites": [{"names": ["*.test"], "upstream": "origin"}],
-            "upstreams": {"origin": proxy.upstream(echo.address)},
-            "reload": WATCH,
-        }
-    )
-    two.combined(bundles, "two")
-    wait.until(lambda: _serves(p, "two.test", two), "the new bundle")
-    changed.combined(bundles, "one")
-    wait_served(p, changed, "one.test")
-    (bundles / "two.pem").unlink()
-    wait.until(lambda: not _serves(p, "two.test", two), "the bundle to be gone")
-    assert p.get(name="one.test").status == 200
-
-
-def _serves(p, name, leaf):
-    try:
-        return served(p, name) == leaf.serial
-    except OSError:
-        return False
-
-
-def test_the_poll_is_enough_where_only_root_may_look(swap, leaves):
-    p = swap(reload={"watch": True, "poll": "1s"})
-    p.put(leaves[1])
-    wait_served(p, leaves[1])
-
-
-def test_the_poll_is_enough(bascule, directory, leaves, echo, port):
-    """A directory that comes to be only later sends no events."""
-    p = bascule(
-        proxy.config(port, leaves[0].files(directory / "there"), echo.address, reload={"watch": True, "poll": "1s"})
-    )
-    (directory / "there").rename(directory / "away")
-    leaves[1].files(directory / "new")
-    (directory / "new").rename(directory / "there")
-    wait_served(p, leaves[1])
-
-
-def test_no_watch_no_change(swap, leaves):
-    p = swap(reload={"watch": False})
-    before = p.generation
-    p.put(leaves[1])
-    assert served(p) == leaves[0].serial
-    assert p.generation == before
 
 
 # --- the rest of the config ---

@@ -230,6 +230,32 @@ def test_a_failing_server_is_left_out_and_tried_again(simple, servers):
     assert failures <= 3
 
 
+def test_the_log_tells_when_a_server_goes_and_comes_back(simple):
+    """Each once, however many requests fail meanwhile."""
+    back = dead_port()
+    address = "127.0.0.1:%d" % back
+    p = simple(address, upstreams={"origin": {"eject": {"failures": 2, "time": "1s"}}})
+    said = r'warning .*origin %s of upstream "origin" ' % re.escape(address)
+
+    def fails_until(pattern):
+        wait.until(lambda: p.get().status == 502 and re.search(said + pattern, p.log), pattern)
+
+    fails_until(r"failed 2 times in a row and is left out for 1s")
+    for _ in range(20):
+        assert p.get().status == 502
+    fails_until(r"still fails and is left out for another 1s: .*refused")
+    b = Recorder(named("b"), port=back)
+    try:
+        assert p.get().status == 200
+        p.wait_log(r'notice .*origin %s of upstream "origin" answers again after \d.* left out' % re.escape(address))
+        assert p.get().status == 200
+    finally:
+        b.stop()
+    assert len(re.findall("in a row and is left out", p.log)) == 1
+    assert len(re.findall("answers again", p.log)) == 1
+    assert len(re.findall(said.strip() + ": ", p.log)) == 2, "a line for each failure before that"
+
+
 def test_all_servers_gone(simple):
     address = dead()
     p = simple(address)

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import os
+import queue
+import random
 import socket
 
 import pytest
@@ -206,6 +208,33 @@ def test_one_side_may_end_before_the_other(simple, recorder):
         c.send("last")
         c.raw.shutdown(socket.SHUT_WR)
         assert c.rest() == b"lastgoodbye"
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_the_origin_may_end_before_the_client(simple, recorder, tls):
+    """The client's direction goes on by itself, to the last byte."""
+    data = random.Random(1).randbytes(3 << 20)
+    heard = queue.Queue()
+
+    def listen(c):
+        c.request_head()
+        c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nbye")
+        c.socket.shutdown(socket.SHUT_WR)
+        c.wait_for_end()
+        heard.put(bytes(c.received).partition(b"\r\n\r\n")[2])
+
+    p = simple(recorder(listen).address, listeners=[proxy.listener(tls=tls)])
+    with p.client(tls=tls) as c:
+        assert c.request(fields=RAW).status == 101
+        assert c.rest() == b"bye"
+        assert p.counter("tunnels_open") == 1
+        c.send(data)
+        if tls:
+            c.socket.unwrap()
+        else:
+            c.raw.shutdown(socket.SHUT_WR)
+        assert heard.get(timeout=wait.DEADLINE) == data
+    wait.until(lambda: p.counter("tunnels_open") == 0, "the tunnel to end")
 
 
 def test_an_origin_that_declines(simple, recorder):

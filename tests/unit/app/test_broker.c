@@ -155,6 +155,34 @@ Test(broker, opens_nothing_else)
 	cr_expect(!ask(MESSAGE_STAMP, scratch_path("secret.txt"), &fd).ok);
 }
 
+static bool
+watches(const char *path, bool is_file)
+{
+	struct message m = {.kind = MESSAGE_WATCH, .number = is_file};
+
+	cr_assert(sv_copy(sv_cstr(path), m.text, sizeof(m.text)));
+	cr_assert(message_send(worker_end, &m, -1, 0));
+	cr_assert_eq(message_receive(worker_end, &m, NULL, 0), MESSAGE_GOT);
+	return m.ok;
+}
+
+Test(broker, watches_what_the_config_names_and_nothing_else)
+{
+	int fd;
+
+	cr_expect(watches(scratch_path("one.key"), true));
+	cr_expect(watches(scratch_path("all"), false));
+	cr_expect(watches(scratch_path("all/"), false));
+	cr_expect(watches(scratch_path("all/three.pem"), true), "it may come to be");
+	cr_expect_geq(broker.watches.fd, 0);
+	cr_expect(!watches(scratch_path("secret.txt"), true));
+	cr_expect(!watches(scratch_path("all/../secret.txt"), true));
+	cr_expect(!watches(scratch, false));
+	cr_expect(!watches("/etc", false));
+	cr_expect(ask(MESSAGE_UNWATCH, "", &fd).ok);
+	cr_expect_eq(broker.watches.fd, -1);
+}
+
 Test(broker, what_is_no_file_is_refused)
 {
 	cr_assert_eq(mkfifo(scratch_path("all/fifo.pem"), 0600), 0);

@@ -77,14 +77,14 @@ Test(server, left_out_after_failures_in_a_row)
 	struct server_registry *r;
 	struct server_state *s = lone(&r);
 
-	cr_expect_not(server_failed(s, 100, 3, 1000));
-	cr_expect_not(server_failed(s, 100, 3, 1000));
-	server_succeeded(s);
-	cr_expect_not(server_failed(s, 100, 3, 1000), "a success ends the row");
-	cr_expect_not(server_failed(s, 100, 3, 1000));
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
+	cr_expect_eq(server_succeeded(s), 0);
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED, "a success ends the row");
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
 	cr_expect(server_usable(s, 100));
-	cr_expect(server_failed(s, 100, 3, 1000), "it is news");
-	cr_expect_not(server_failed(s, 100, 3, 1000), "it is none any more");
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_LEFT_OUT, "it is news");
+	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_OUT, "it is none any more");
 	cr_expect_not(server_usable(s, 100));
 	cr_expect_not(server_usable(s, 1099));
 	cr_expect(server_usable(s, 1100));
@@ -99,7 +99,7 @@ Test(server, never_left_out_without_a_limit)
 	struct server_state *s = lone(&r);
 
 	for (int i = 0; i < 1000; i++)
-		cr_assert_not(server_failed(s, 100, 0, 1000));
+		cr_assert_eq(server_failed(s, 100, 0, 1000), SERVER_FAILED);
 	cr_expect(server_usable(s, 100));
 	server_state_unref(s);
 	server_registry_free(r);
@@ -112,19 +112,22 @@ Test(server, one_request_tries_it)
 
 	cr_expect(server_take(s, 100, 1000));
 	cr_expect(server_take(s, 100, 1000), "in service everybody has it");
-	cr_expect(server_failed(s, 100, 1, 1000));
+	cr_expect_eq(server_failed(s, 100, 1, 1000), SERVER_LEFT_OUT);
 	cr_expect_not(server_take(s, 1099, 1000), "too early");
 	cr_expect(server_take(s, 1100, 1000));
 	cr_expect_not(server_take(s, 1100, 1000), "another is trying");
 	cr_expect_not(server_usable(s, 2099));
 	cr_expect(server_take(s, 2100, 1000), "the first trial never ended");
-	cr_expect_not(server_failed(s, 2200, 1, 1000), "still left out is no news");
+	cr_expect_eq(server_failed(s, 2200, 1, 1000), SERVER_STILL_FAILS, "once in each while");
+	cr_expect_eq(server_failed(s, 2300, 1, 1000), SERVER_OUT);
+	cr_expect_eq(server_failed(s, 2200, 1, 1000), SERVER_OUT);
 	cr_expect_not(server_take(s, 3199, 1000));
 	cr_expect(server_take(s, 3200, 1000));
-	server_succeeded(s);
+	cr_expect_eq(server_succeeded(s), 100, "when it was left out");
+	cr_expect_eq(server_succeeded(s), 0);
 	cr_expect(server_take(s, 3200, 1000));
 	cr_expect(server_take(s, 3200, 1000));
-	cr_expect(server_failed(s, 3200, 1, 1000), "news again");
+	cr_expect_eq(server_failed(s, 3200, 1, 1000), SERVER_LEFT_OUT, "news again");
 	server_state_unref(s);
 	server_registry_free(r);
 }
@@ -158,7 +161,7 @@ one_of_the_failing(void *arg)
 	struct crowd *c = arg;
 
 	for (int i = 0; i < 100; i++)
-		if (server_failed(c->state, 100, 3, 1000))
+		if (server_failed(c->state, 100, 3, 1000) == SERVER_LEFT_OUT)
 			__atomic_fetch_add(&c->news, 1, __ATOMIC_RELAXED);
 	return NULL;
 }

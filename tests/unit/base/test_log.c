@@ -50,6 +50,23 @@ Test(log, a_line, .init = to_pipe)
 	cr_expect_eq(all.n, 0);
 }
 
+Test(log, a_flood_is_cut_short, .init = to_pipe)
+{
+	struct log_bound bound = {0};
+	unsigned said = 0;
+
+	for (unsigned i = 0; i < LOG_LINES_A_SECOND + 5; i++)
+		said += log_allows(&bound, LOG_INFO, 1000 + i);
+	cr_expect_eq(said, LOG_LINES_A_SECOND);
+	cr_expect_not(log_allows(&bound, LOG_INFO, 1999));
+	cr_expect(log_allows(&bound, LOG_INFO, 2000), "another second");
+	cr_expect_not(log_allows(&bound, LOG_DEBUG, 9000), "nobody listens");
+	cr_expect(log_allows(&bound, LOG_INFO, 9000));
+	struct sv all = logged();
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "info"), SV("6 more lines like these were left out")));
+	cr_expect_eq(all.n, 0, "%.*s", SV_FMT(all));
+}
+
 Test(log, a_peer_can_not_forge_a_line_or_command_a_terminal, .init = to_pipe)
 {
 	log_error("%s", "GET /\r\n2026-01-01T00:00:00.000Z error unit[1]: forged\x1b[2J\x7f\t\xc3\xa9");

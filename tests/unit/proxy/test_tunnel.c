@@ -111,6 +111,87 @@ Test(tunnel, the_origins_end_reaches_the_client)
 	origin = -1;
 }
 
+Test(tunnel, the_origins_end_leaves_the_other_direction_open)
+{
+	open_tunnel();
+	say(origin, "bye");
+	cr_assert_eq(shutdown(origin, SHUT_WR), 0);
+	expect_bytes(client, "bye");
+	cr_expect(hears_end(client));
+	for (int i = 0; i < 3; i++) {
+		say(client, "not yet");
+		expect_bytes(origin, "not yet");
+	}
+	cr_expect_eq(RIG_COUNT(tunnels_open), 1);
+	cr_assert_eq(shutdown(client, SHUT_WR), 0);
+	cr_expect(hears_end(origin));
+	RIG_UNTIL(rig_closed(CLOSE_TUNNEL) == 1);
+	cr_expect_eq(RIG_COUNT(tunnels_open), 0);
+}
+
+struct seen {
+	uint64_t read; /* of the client */
+	size_t pending; /* to the origin */
+	bool ended;
+};
+
+static void
+look(void *arg)
+{
+	const struct client *c = LIST_FIRST(&rig.thread->clients);
+	const struct exchange *x = c != NULL ? c->exchange : NULL;
+
+	*(struct seen *)arg = x != NULL ? (struct seen){x->body_in, x->back->pending(x), x->client_ended} : (struct seen){.ended = true};
+}
+
+static struct seen
+seen(void)
+{
+	struct seen s;
+
+	rig_call(look, &s);
+	return s;
+}
+
+/* Both have ended, and what the client said last still waits for the origin to take it. */
+Test(tunnel, it_ends_when_the_origin_has_taken_all)
+{
+	static const char block[16 * 1024];
+	uint64_t said = 0;
+	bool reset;
+	size_t n;
+
+	open_tunnel();
+	cr_assert_eq(shutdown(origin, SHUT_WR), 0);
+	cr_expect(hears_end(client));
+	while (seen().pending == 0) {
+		say_bytes(client, block, sizeof(block));
+		said += sizeof(block);
+		RIG_UNTIL(seen().read == said);
+	}
+	cr_assert_eq(shutdown(client, SHUT_WR), 0);
+	RIG_UNTIL(seen().ended);
+	free(hear_all(origin, &n, &reset));
+	cr_expect_eq(n, said);
+	cr_expect_not(reset);
+	RIG_UNTIL(rig_closed(CLOSE_TUNNEL) == 1);
+}
+
+/* As most do: it does not wait for what the client may still have to say. */
+Test(tunnel, an_origin_that_has_left_is_no_failure)
+{
+	open_tunnel();
+	say(origin, "bye");
+	close(origin);
+	origin = -1;
+	expect_bytes(client, "bye");
+	cr_expect(hears_end(client));
+	for (uint64_t since = rig_now(); RIG_COUNT(tunnels_open) == 1; rig_expect_soon(since, "the end of the tunnel"))
+		say(client, "but"); /* until a reset has answered the first */
+	RIG_UNTIL(rig_closed(CLOSE_TUNNEL) == 1);
+	cr_expect_eq(RIG_COUNT(origin_failures), 0);
+}
+
 Test(tunnel, the_connection_goes_to_no_pool)
 {
 	open_tunnel();

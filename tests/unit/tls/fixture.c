@@ -57,7 +57,7 @@ const struct tls_outcome *
 fixture_outcome(const char *bundle)
 {
 	for (size_t i = 0; i < fix.outcomes.n; i++)
-		if (strcmp(fix.outcomes.v[i].bundle, bundle) == 0)
+		if (strcmp(fix.outcomes.v[i].name, bundle) == 0)
 			return &fix.outcomes.v[i];
 	return NULL;
 }

@@ -85,6 +85,11 @@ add_extensions(X509 *x, X509 *issuer, const struct pki_spec *spec)
 		add_extension(x, issuer, NID_authority_key_identifier, "keyid");
 	if (spec->names != NULL)
 		add_names(x, spec->names);
+	if (spec->issuer_url != NULL) {
+		char value[256];
+		(void)snprintf(value, sizeof(value), "OCSP;URI:http://ocsp.test/,caIssuers;URI:%s", spec->issuer_url);
+		add_extension(x, issuer, NID_info_access, value);
+	}
 }
 
 static void

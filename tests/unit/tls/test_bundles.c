@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fixture.h"
 
@@ -127,6 +128,47 @@ Test(bundles, ed25519_has_no_public_part_to_compare)
 }
 
 /* --- the chain --- */
+
+static bool
+lacks_issuer(void)
+{
+	fixture_load();
+	return site()->lacks_issuer;
+}
+
+static void
+write_leaf(const struct test_cert *leaf, const struct test_cert *issuer)
+{
+	pki_write_certs(IN_DIR("cert.pem"), (const struct test_cert *const[]){leaf, issuer}, issuer != NULL ? 2 : 1);
+	pki_write_key(IN_DIR("key.pem"), leaf->key);
+}
+
+/* A private root issues leaves itself, and then nothing is missing. */
+Test(bundles, a_missing_intermediate_is_remarked_when_something_tells_that_there_is_one)
+{
+	struct test_cert of_root = pki_leaf("a.b.c", &fix.root), first = pki_leaf("a.b.c", &fix.intermediate);
+	struct test_cert told = pki_make(&(struct pki_spec){
+	    .cn = "a.b.c", .names = "a.b.c", .issuer = &fix.intermediate, .issuer_url = "http://ca.test/issuer.der"});
+
+	configure_pair()->rotation.accept = 1u << CONF_ANOTHER_ROOT | 1u << CONF_EARLIER_EXPIRY; /* or it would be held back */
+	write_leaf(&of_root, NULL);
+	cr_expect(!lacks_issuer(), "nothing tells of more");
+	write_leaf(&first, &fix.intermediate);
+	cr_expect(!lacks_issuer(), "all there");
+	write_leaf(&of_root, &fix.root);
+	cr_expect(!lacks_issuer(), "all there, and the root is not served");
+	write_leaf(&told, &fix.intermediate);
+	cr_expect(!lacks_issuer(), "all there");
+	write_leaf(&first, NULL);
+	cr_expect(lacks_issuer(), "the generation before had more");
+	write_leaf(&of_root, NULL);
+	cr_expect(lacks_issuer(), "and what came since had no more");
+	write_leaf(&of_root, &fix.root);
+	cr_expect(!lacks_issuer(), "the same content, but the root is there");
+	write_leaf(&told, NULL);
+	cr_expect(lacks_issuer(), "the certificate says where there is more");
+	pki_free(&of_root), pki_free(&first), pki_free(&told);
+}
 
 Test(bundles, chain_is_put_in_order_and_the_root_left_out)
 {

@@ -67,6 +67,21 @@ Test(facts, of_a_leaf)
 	pki_free(&ca);
 }
 
+Test(facts, where_the_issuer_can_be_had)
+{
+	struct test_cert ca = pki_ca("Root");
+	struct test_cert leaf = pki_make(
+	    &(struct pki_spec){.cn = "a.b.c", .names = "a.b.c", .issuer = &ca, .issuer_url = "http://ca.test/issuer.der"});
+	struct der d = der_of(&leaf), ca_der = der_of(&ca);
+	struct cert_view v = view_of(&d), without = view_of(&ca_der);
+
+	cr_expect(sv_eq(sv_of((const char *)v.issuer_url.p, v.issuer_url.n), SV("http://ca.test/issuer.der")));
+	cr_expect_eq(without.issuer_url.n, 0);
+	OPENSSL_free(d.p);
+	OPENSSL_free(ca_der.p);
+	pki_free(&leaf), pki_free(&ca);
+}
+
 Test(facts, serial_as_openssl_prints_it)
 {
 	struct test_cert c = pki_ca("Root");
