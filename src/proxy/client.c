@@ -351,6 +351,18 @@ client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct t
 }
 
 bool
+client_renew_policy(struct client *c, const struct snapshot *s)
+{
+	const struct snap_site *site = snapshot_site(s, tls_stream_server_name(&c->stream));
+
+	if (site == NULL || !tls_stream_satisfies(&c->stream, site->policy, c->thread->tls))
+		return false;
+	tls_policy_unref(c->policy);
+	c->policy = tls_policy_ref(site->policy);
+	return true;
+}
+
+bool
 client_peer(struct client *c, const struct tls_peer **out)
 {
 	bool shown = false;

@@ -78,6 +78,12 @@ void client_arm(struct client *c);
 /* Which site's certificate and rule a handshake needs: for tls_server_new. */
 bool client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out);
 
+/*
+ * The rule of the site that the handshake was for may have changed since, by a CRL that was renewed, say: a client that
+ * it would let in goes on under the new one. False: it would not let this one in, which is to make a new connection.
+ */
+MUST_CHECK bool client_renew_policy(struct client *c, const struct snapshot *s);
+
 /* Look again, once the turn is over, at bytes that have been read already. */
 void client_later(struct client *c);
 

@@ -52,6 +52,27 @@ find_host(struct exchange *x)
 	return true;
 }
 
+/*
+ * A connection was made under one site's rule for client certificates; another site's rule may differ, and so may by now
+ * its own site's.
+ */
+static bool
+may_carry(struct exchange *x)
+{
+	struct client *c = x->client;
+	const struct snapshot *s = x->view->snapshot;
+
+	if (c->policy == NULL)
+		return x->site->policy->mode == CONF_CLIENT_NONE;
+	if (snap_site_shares(x->site, c->policy))
+		return true;
+	const struct snap_site *own = snapshot_site(s, tls_stream_server_name(&c->stream));
+	if (own != NULL && snap_site_shares(own, c->policy))
+		return false;
+	x->last = !client_renew_policy(c, s);
+	return !x->last && snap_site_shares(x->site, c->policy);
+}
+
 enum exchange_step
 step_site(struct exchange *x)
 {
@@ -77,9 +98,7 @@ step_site(struct exchange *x)
 		exchange_refuse(x, 421, "no site serves this host");
 		return STEP_OVER;
 	}
-	/* A connection was made under one site's rule for client certificates; another site's rule may differ. */
-	bool may_share = c->policy != NULL ? snap_site_shares(x->site, c->policy) : x->site->policy->mode == CONF_CLIENT_NONE;
-	if (!may_share) {
+	if (!may_carry(x)) {
 		counter_add(&x->thread->counters.requests_misdirected, 1);
 		exchange_refuse(x, 421, "this host has another client-certificate rule than the connection");
 		return STEP_OVER;

@@ -1,10 +1,12 @@
 /* Facts of an open connection: what was agreed on, and who the peer is. */
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tls/private.h"
 #include "tls/server.h"
 #include "tls/stream.h"
 
@@ -114,4 +116,29 @@ tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *sho
 		return peer;
 	free(peer);
 	return NULL;
+}
+
+static bool
+verify(SSL *ssl, X509 *cert, struct tls_policy *p, struct tls_thread *thread)
+{
+	X509_STORE *store = tls_policy_store(p, thread);
+	X509_STORE_CTX *x = store != NULL ? X509_STORE_CTX_new_ex(thread->lib, NULL) : NULL;
+	/* Depth and flags are the store's; the purpose as OpenSSL has it for a client's certificate. */
+	bool ok = x != NULL && X509_STORE_CTX_init(x, store, cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+	    X509_STORE_CTX_set_default(x, "ssl_client") == 1 && X509_verify_cert(x) == 1;
+
+	X509_STORE_CTX_free(x);
+	ERR_clear_error();
+	return ok;
+}
+
+bool
+tls_stream_satisfies(const struct net_stream *s, struct tls_policy *p, struct tls_thread *thread)
+{
+	const struct tls_stream *t = s->state;
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+
+	if (p->mode == CONF_CLIENT_NONE)
+		return true;
+	return cert != NULL ? verify(t->ssl, cert, p, thread) : p->mode == CONF_CLIENT_OPTIONAL;
 }

@@ -86,6 +86,12 @@ struct tls_peer {
 struct tls_peer *tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *shown);
 
 /*
+ * Would the client be let in by this policy as well, with the certificate it has shown, or none? As a handshake would
+ * decide it now; after a resumption its intermediates are not there, and one that needs them is not let in.
+ */
+bool tls_stream_satisfies(const struct net_stream *s, struct tls_policy *p, struct tls_thread *thread);
+
+/*
  * Why the handshake failed, or reading or writing did, for the log: in on_failed or after NET_ERROR, until the stream
  * is closed. Streams of clients (tls/client.h) as well; empty for a plain one.
  */

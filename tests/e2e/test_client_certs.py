@@ -336,6 +336,41 @@ def test_a_rule_that_comes_with_a_reload_holds_for_open_connections(simple, echo
     assert not echo.requests
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_open_connection_goes_on_under_a_changed_rule_that_lets_it_in(guarded, devices, next_devices, device, directory, version):
+    """A CRL that is renewed each day must not cost each device its connection; one that revokes it must."""
+    crl = directory / "devices.crl"
+    pki.write(crl, devices.crl())
+    p = guarded("required", devices, crls=str(crl))
+    with p.client(identity=device, version=version) as c:
+        assert c.request().status == 200
+        pki.write(crl, devices.crl(devices.leaf("another", client=True)))
+        p.reload()
+        assert c.request().status == 200
+        rule = demand("required", devices, next_devices, crls=[str(crl), pki.write(directory / "next.crl", next_devices.crl())])
+        p.reconfigure(sites=[proxy.site("site.test", client_certificate=rule)])
+        assert c.request().status == 200
+        assert c.request().status == 200
+        pki.write(crl, devices.crl(device))
+        p.reload()
+        assert c.request().status == 421
+        assert c.ended()
+
+
+def test_a_connection_that_resumed_goes_on_as_well(guarded, devices, device, directory):
+    crl = directory / "devices.crl"
+    pki.write(crl, devices.crl())
+    p = guarded("required", devices, crls=str(crl))
+    with p.client(identity=device, version=TLS12) as c:
+        assert c.request().status == 200
+        session = c.session
+    with p.client(identity=device, version=TLS12, session=session, context=c.socket.context) as c:
+        assert c.request().status == 200 and c.resumed
+        pki.write(crl, devices.crl(devices.leaf("another", client=True)))
+        p.reload()
+        assert c.request().status == 200
+
+
 def test_a_pin_file_that_is_none(simple, directory):
     pki.write(directory / "nothing.pem", b"no certificate here\n")
     rule = {"mode": "required", "pins": [{"ca": str(directory / "nothing.pem")}]}
