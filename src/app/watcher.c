@@ -12,6 +12,7 @@
 enum {
 	SETTLE_MS = 100,      /* key and certificate are written one after the other */
 	SETTLE_MAX_MS = 1000, /* a directory may never settle */
+	DATES_MS = 1000,      /* how late a pin's date may be noticed */
 };
 
 static void
@@ -148,6 +149,34 @@ on_poll(struct net_timer *t)
 	look(w);
 }
 
+/* Is there a pin that came into force, or left it, after `last` and not after `now`? */
+static bool
+a_date_has_passed(const struct conf *c, int64_t last, int64_t now)
+{
+	for (size_t i = 0; i < c->n_sites; i++) {
+		const struct conf_client_certificate *cl = &c->sites[i].client;
+		for (size_t k = 0; k < cl->n_pins; k++) {
+			int64_t from = conf_pin_from(&cl->pins[k]), until = conf_pin_until(&cl->pins[k]);
+			if ((from > last && from <= now) || (until > last && until <= now))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether files are watched or not: a date is in the config. */
+static void
+on_dates(struct net_timer *t)
+{
+	struct watcher *w = CONTAINER_OF(t, struct watcher, dates);
+	int64_t now = (int64_t)(clock_wall_us() / 1000000);
+
+	if (a_date_has_passed(w->loader->snapshot->conf, w->dates_seen, now))
+		look(w);
+	w->dates_seen = now;
+	net_timer_set(t, DATES_MS);
+}
+
 void
 watcher_look(struct watcher *w)
 {
@@ -171,6 +200,9 @@ watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher
 	w->inotify = -1;
 	net_timer_init(&w->settle, l->background->loop, on_settled);
 	net_timer_init(&w->poll, l->background->loop, on_poll);
+	net_timer_init(&w->dates, l->background->loop, on_dates);
+	w->dates_seen = (int64_t)(clock_wall_us() / 1000000);
+	net_timer_set(&w->dates, DATES_MS);
 	watcher_update(w);
 }
 
@@ -179,5 +211,6 @@ watcher_stop(struct watcher *w)
 {
 	forget(w);
 	net_timer_cancel(&w->settle);
+	net_timer_cancel(&w->dates);
 	net_timer_cancel(&w->poll);
 }

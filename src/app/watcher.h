@@ -16,7 +16,8 @@ struct watcher {
 	struct net_watch events;
 	struct net_timer settle; /* runs a little after the last event */
 	uint64_t settle_until;   /* ms; but not after that */
-	struct net_timer poll;
+	struct net_timer poll, dates;
+	int64_t dates_seen; /* seconds of the epoch: those of pins that had passed then have been looked at */
 	void (*looked)(struct watcher *w);
 	int inotify;      /* -1: not watching */
 	size_t unwatched; /* paths that can only be polled */

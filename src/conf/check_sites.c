@@ -58,6 +58,9 @@ check_client(struct checker *c, const struct conf_client_certificate *cl)
 {
 	if (cl->at.file == NULL || !check_sound(c, &cl->at))
 		return;
+	for (size_t i = 0; i < cl->n_pins; i++)
+		if (conf_pin_from(&cl->pins[i]) >= conf_pin_until(&cl->pins[i]))
+			check_error(c, &cl->pins[i].until, "ends before \"from\" begins: it would never be trusted");
 	if (cl->mode != CONF_CLIENT_NONE && cl->n_pins == 0)
 		check_error(c, check_given(c, &cl->pins) ? (const void *)&cl->pins : &cl->mode,
 		    "needs \"pins\": say which CA clients must have, as in \"pins\": [ { \"ca\": \"devices-ca.pem\" } "

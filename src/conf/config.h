@@ -128,7 +128,12 @@ struct conf_bundle {
 struct conf_pin {
 	struct conf_where at;
 	const char *ca; /* PEM; each certificate in it is trusted, and nothing else */
+	const char *from, *until; /* dates, checked; NULL: always */
 };
+
+/* When it comes into force and when it no longer is, seconds of the epoch; INT64_MIN and INT64_MAX: always, never. */
+int64_t conf_pin_from(const struct conf_pin *p);
+int64_t conf_pin_until(const struct conf_pin *p);
 
 enum conf_client_certificate_mode { CONF_CLIENT_NONE, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
 enum conf_crl_check { CONF_CRL_LEAF, CONF_CRL_CHAIN };

@@ -130,6 +130,7 @@ bool check_token(const char *value, struct err *err);
 bool check_field_name(const char *value, struct err *err);
 bool check_editable_field(const char *value, struct err *err);
 bool check_cookie_path(const char *value, struct err *err);
+bool check_date(const char *value, struct err *err);
 bool check_key_pin(const char *value, struct err *err);
 
 #endif

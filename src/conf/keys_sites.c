@@ -122,12 +122,17 @@ const struct key_object keys_bundle = {
 static const struct key pin_keys[] = {
 	ROW_PATH("ca", conf_pin, ca, "PEM: the CA, or several. Only these are trusted, never the system's store.",
 	    .flags = KEY_REQUIRED, .example = "\"devices-ca.pem\""),
+	ROW_STRING("from", conf_pin, from, "The day, or the moment, from which it is trusted (UTC). Without it: at once.",
+	    .example = "\"2026-07-01\"", .check = check_date),
+	ROW_STRING("until", conf_pin, until,
+	    "The last day on which it is trusted, or the moment at which that ends (UTC). Without it: as long as it stands here.",
+	    .example = "\"2026-12-31\"", .check = check_date),
 };
 
 static const struct key_object keys_pin = {
 	.name = "pin",
 	.intro = "A CA whose client certificates are accepted.",
-	.example = "{ \"ca\": \"devices-ca.pem\" }",
+	.example = "{ \"ca\": \"devices-2025.pem\", \"until\": \"2026-12-31\" }",
 	.keys = pin_keys,
 	.n_keys = COUNTOF(pin_keys),
 	.size = sizeof(struct conf_pin),

@@ -149,6 +149,19 @@ read_pin(struct der_list *out, struct trust_reader *r, const char *path, struct 
 	return ok;
 }
 
+/* By its dates. The day on which that changes, the policy is read anew. */
+static bool
+is_in_force(struct trust_reader *r, const struct conf_pin *p)
+{
+	int64_t from = conf_pin_from(p), until = conf_pin_until(p);
+
+	if (from > r->now)
+		r->good_until = MIN_OF(r->good_until, from);
+	if (until > r->now)
+		r->good_until = MIN_OF(r->good_until, until);
+	return from <= r->now && r->now < until;
+}
+
 bool
 trust_read_pins(struct der_list *out, struct trust_reader *r)
 {
@@ -156,11 +169,16 @@ trust_read_pins(struct der_list *out, struct trust_reader *r)
 	struct err err;
 
 	for (size_t i = 0; i < r->conf->n_pins; i++) {
-		r->at = conf_place(&r->conf->pins[i].at, &r->conf->pins[i].ca);
-		if (!read_pin(out, r, r->conf->pins[i].ca, &err))
+		const struct conf_pin *pin = &r->conf->pins[i];
+		r->at = conf_place(&pin->at, &pin->ca);
+		if (is_in_force(r, pin) && !read_pin(out, r, pin->ca, &err))
 			conf_error(r->problems, &r->at, "ca", "%s", err.text);
 	}
 	sort_and_unite(out);
+	if (out->n == 0 && r->problems->errors == errors) {
+		r->at = r->conf->at;
+		warn(r, "pins", "by their dates none is in force: no client certificate is accepted");
+	}
 	return r->problems->errors == errors;
 }
 

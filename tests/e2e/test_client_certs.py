@@ -1,12 +1,13 @@
 """Client certificates: who is let in, what the origin is told, and that no other way leads around the rule."""
 
+import datetime
 import ssl
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from harness import client, pki, proxy
+from harness import client, pki, proxy, wait
 from harness.client import TLS12, TLS13
 from harness.ports import free_port
 
@@ -334,6 +335,35 @@ def test_a_rule_that_comes_with_a_reload_holds_for_open_connections(simple, echo
         echo.forget()
         assert c.request().status == 421
     assert not echo.requests
+
+
+def moment(seconds):
+    """So far from now, as a config has it."""
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_a_pin_has_its_time(simple, devices, next_devices, device, watch):
+    """The old CA goes and the new one comes by the clock, without a reload; an open connection does not outlive it."""
+    successor = next_devices.leaf("device-1", client=True)
+    rule = {"mode": "required", "pins": [{"ca": devices.file, "until": moment(4)}, {"ca": next_devices.file, "from": moment(4)}]}
+    p = simple(sites=[proxy.site("site.test", client_certificate=rule)], reload={"watch": watch})
+    assert turned_away(p, identity=successor)
+    with p.client(identity=device) as c:
+        assert c.request().status == 200
+        wait.until(lambda: not turned_away(p, identity=successor), "the new CA to come into force")
+        assert c.request().status == 421
+    assert turned_away(p, identity=device)
+
+
+def test_dates_of_pins_that_make_no_sense(simple, devices):
+    for dates, told in (({"until": "2026-02-30"}, "is no date"), ({"from": "soon"}, "is no date"),
+                        ({"from": "2027-01-02", "until": "2027-01-01"}, "ends before")):  # fmt: skip
+        rule = {"mode": "required", "pins": [dict({"ca": devices.file}, **dates)]}
+        with pytest.raises(proxy.StartFailed) as failed:
+            simple(sites=[proxy.site("site.test", client_certificate=rule)])
+        assert told in failed.value.log
 
 
 @pytest.mark.parametrize("version", VERSIONS)
