@@ -138,6 +138,9 @@ int64_t conf_pin_until(const struct conf_pin *p);
 enum conf_client_certificate_mode { CONF_CLIENT_NONE, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
 enum conf_crl_check { CONF_CRL_LEAF, CONF_CRL_CHAIN };
 
+/* What becomes of an open connection whose certificate a changed rule would refuse. */
+enum conf_when_refused { CONF_REFUSED_NEXT_REQUEST, CONF_REFUSED_CLOSE, CONF_REFUSED_KEEP };
+
 struct conf_client_certificate {
 	struct conf_where at;
 	enum conf_client_certificate_mode mode;
@@ -146,6 +149,7 @@ struct conf_client_certificate {
 	struct conf_strings crls; /* PEM or DER files */
 	enum conf_crl_check crl_check;
 	uint64_t depth; /* intermediates allowed between the leaf and the pin */
+	enum conf_when_refused when_refused;
 };
 
 /* Fields set and removed on the way; `value` may hold ${host}, ${client_address}, ${scheme} and the like. */

@@ -153,6 +153,11 @@ static const struct key client_certificate_keys[] = {
 	ROW_WORD("crl_check", conf_client_certificate, crl_check, conf_crl_check,
 	    "`leaf`: the client's certificate must be covered by a list. `chain`: each certificate up to the pin.",
 	    .preset = CONF_CRL_LEAF, WORDS("leaf", "chain")),
+	ROW_WORD("when_refused", conf_client_certificate, when_refused, conf_when_refused,
+	    "What becomes of an open connection whose certificate pins or CRLs that have changed no longer let in. `next_request`: "
+	    "what is in flight is answered, the next request gets 421 and the end. `close`: it ends at once, with what is in flight. "
+	    "`keep`: it goes on as long as it likes. Tickets never outlive the change.",
+	    .preset = CONF_REFUSED_NEXT_REQUEST, WORDS("next_request", "close", "keep"), .example = "\"close\""),
 	ROW_NUMBER("depth", conf_client_certificate, depth,
 	    "Intermediate CAs allowed between the client's certificate and the pin.", .min = 0, .max = 9, .preset = 2),
 };

@@ -355,11 +355,35 @@ client_renew_policy(struct client *c, const struct snapshot *s)
 {
 	const struct snap_site *site = snapshot_site(s, tls_stream_server_name(&c->stream));
 
-	if (site == NULL || !tls_stream_satisfies(&c->stream, site->policy, c->thread->tls))
+	if (site == NULL || !(site->conf->client.when_refused == CONF_REFUSED_KEEP ||
+	                      tls_stream_satisfies(&c->stream, site->policy, c->thread->tls)))
 		return false;
 	tls_policy_unref(c->policy);
 	c->policy = tls_policy_ref(site->policy);
 	return true;
+}
+
+static bool
+is_to_be_closed(struct client *c, const struct snapshot *s)
+{
+	if (c->closed || c->policy == NULL || !c->stream.open || c->phase == CLIENT_LINGER)
+		return false;
+	const struct snap_site *site = snapshot_site(s, tls_stream_server_name(&c->stream));
+	return site != NULL && site->conf->client.when_refused == CONF_REFUSED_CLOSE && !snap_site_shares(site, c->policy) &&
+	       !client_renew_policy(c, s);
+}
+
+void
+client_policies_changed(struct px_thread *t)
+{
+	const struct snapshot *s = t->view->snapshot;
+	struct client *c, *next;
+
+	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (is_to_be_closed(c, s))
+			client_close(c, CLOSE_CERTIFICATE);
+	}
 }
 
 bool

@@ -84,6 +84,9 @@ bool client_choose_site(struct net_stream *s, const struct tls_hello *hello, str
  */
 MUST_CHECK bool client_renew_policy(struct client *c, const struct snapshot *s);
 
+/* A new snapshot is in force: end those whose site wants that done at once to clients that it would not let in. */
+void client_policies_changed(struct px_thread *t);
+
 /* Look again, once the turn is over, at bytes that have been read already. */
 void client_later(struct client *c);
 

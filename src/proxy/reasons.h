@@ -24,6 +24,7 @@
 	X(CLOSE_TUNNEL_TIMEOUT, "tunnel_timeout", true, "nothing went through the tunnel within timeouts.tunnel") \
 	X(CLOSE_MALFORMED, "malformed", true, "the request was malformed or ambiguous")                        \
 	X(CLOSE_REFUSED, "refused", true, "the request was refused and its body not awaited")                  \
+	X(CLOSE_CERTIFICATE, "certificate", true, "its client certificate is no longer accepted")              \
 	X(CLOSE_ORIGIN_BROKE, "origin_broke", true, "the origin broke off in the middle of a response")        \
 	X(CLOSE_CLIENT_BROKE, "client_broke", true, "the client broke the connection")                         \
 	X(CLOSE_NO_MEMORY, "no_memory", true, "out of memory")

@@ -67,6 +67,7 @@ px_thread_publish(struct px_thread *t, struct snapshot *s, const struct secret *
 	px_view_unref(t->view);
 	t->view = v;
 	origin_pools_sweep(t);
+	client_policies_changed(t);
 	return true;
 }
 

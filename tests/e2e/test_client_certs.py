@@ -9,6 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from harness import client, pki, proxy, wait
 from harness.client import TLS12, TLS13
+from harness.origins import Gate
 from harness.ports import free_port
 
 VERSIONS = [TLS12, TLS13]
@@ -42,9 +43,9 @@ def demand(mode, *authorities, **more):
 def guarded(simple):
     """The proxy whose site demands what is given."""
 
-    def start(mode, *authorities, sites=(), **more):
+    def start(mode, *authorities, sites=(), origins=(), **more):
         site = proxy.site("site.test", client_certificate=demand(mode, *authorities, **more))
-        return simple(sites=[site, *sites])
+        return simple(*origins, sites=[site, *sites])
 
     return start
 
@@ -385,6 +386,29 @@ def test_an_open_connection_goes_on_under_a_changed_rule_that_lets_it_in(guarded
         p.reload()
         assert c.request().status == 421
         assert c.ended()
+
+
+@pytest.mark.parametrize("when", ["close", "keep", "next_request"])
+def test_what_becomes_of_the_connections_of_a_certificate_that_is_revoked(guarded, recorder, devices, device, directory, when):
+    crl, gate = directory / "devices.crl", Gate()
+    pki.write(crl, devices.crl())
+    other = devices.leaf("other", client=True)
+    p = guarded("required", devices, crls=str(crl), when_refused=when, origins=[recorder(gate).address])
+    with p.client(identity=device) as busy, p.client(identity=device) as idle, p.client(identity=other) as good:
+        assert idle.request(target="/free").status == 200 and good.request(target="/free").status == 200
+        busy.send_request("GET", "/held")
+        gate.wait_arrived()
+        pki.write(crl, devices.crl(device))
+        p.reload()
+        if when == "close":
+            assert idle.ended() and busy.ended()
+            p.wait_log("its client certificate is no longer accepted")
+        gate.release()
+        if when != "close":
+            assert busy.response().body == b"released"
+            assert idle.request(target="/free").status == (200 if when == "keep" else 421)
+        assert good.request(target="/free").status == 200
+    assert turned_away(p, identity=device)
 
 
 def test_a_connection_that_resumed_goes_on_as_well(guarded, devices, device, directory):
