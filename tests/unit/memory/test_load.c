@@ -263,7 +263,7 @@ load_store_again(void)
 static struct snapshot *
 build(void)
 {
-	struct snapshot_inputs in = {files_direct(), world.thread, &world.secret, world.registry, world.before};
+	struct snapshot_inputs in = {.files = files_direct(), .thread = world.thread, .secret = &world.secret, .registry = world.registry, .previous = world.before};
 	struct conf_problems problems;
 	struct tls_outcomes outcomes = {0};
 
