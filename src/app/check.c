@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "app/check_state.h"
 #include "tls/server.h"
 
 enum {
@@ -144,6 +145,7 @@ check_with(struct snap_conf *shared, struct tls_thread *thread, struct server_re
 	struct tls_outcomes outcomes = {0};
 
 	check_tls(shared->conf, thread, &secret, problems);
+	check_state_dir(shared->conf, thread, problems);
 	struct snapshot *s = snapshot_build(shared, &in, problems, &outcomes);
 	check_bundles(shared->conf, &outcomes, problems);
 	if (s != NULL) {

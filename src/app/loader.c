@@ -209,7 +209,8 @@ load_conf(struct loader *l, struct snap_conf *conf, struct record *record, struc
 {
 	struct admin_load *r = &l->admin.load;
 	struct snapshot_inputs in = {.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store};
+	    .previous = l->snapshot, .trust = record_note(record, l->files, l->record), .kept = l->kept.store,
+	    .first = l->snapshot == NULL && !l->follows};
 	struct err err = {""};
 	struct snapshot *s = snapshot_build(conf, &in, problems, &r->outcomes);
 
@@ -238,13 +239,31 @@ hand_over(struct loader *l, struct record *record)
 
 	explicit_bzero(&k.secret, sizeof(k.secret));
 	if (!control_keep(l->control, fd, fd >= 0 ? &err : NULL) || fd < 0)
-		log_warning("should this worker die, the next one has nothing but what is on the disk then, and no earlier generation of a "
-		            "bundle: %s", err.text);
+		log_warning("should this worker die, the next one has nothing but what is on the disk then, and the states of rotations: "
+		            "%s", err.text);
 	if (fd >= 0)
 		close(fd);
 	if (record != l->record)
 		record_free(l->record);
 	l->record = record;
+	states_keep(&l->rotations.states, STATES_DUE);
+}
+
+/* Once, when there is a log to say in what becomes of it: rotations go on from what is kept of them. */
+static void
+recover(struct loader *l, const struct conf *conf)
+{
+	struct states *s = &l->rotations.states;
+
+	open_error_log(l, &conf->log);
+	if (l->recovered)
+		return;
+	l->recovered = true;
+	states_begin(s);
+	if (l->kept.store == NULL)
+		l->kept.store = states_store(s, conf);
+	if (!l->follows && !s->unread && s->told.directory[0] == '\0')
+		log_notice("no \"state_dir\": rotations live in memory, and do not survive a restart of the supervisor");
 }
 
 static struct snap_conf *
@@ -296,7 +315,7 @@ load(struct loader *l)
 	else if ((conf = read_conf(l, record_note(record, l->files, NULL), &problems)) == NULL)
 		add_problems(r, &problems);
 	if (conf != NULL && l->snapshot == NULL)
-		open_error_log(l, &conf->conf->log); /* what the first load has to tell belongs there, too */
+		recover(l, conf->conf); /* what the first load has to tell belongs into the log, too */
 	r->ok = conf != NULL && load_conf(l, conf, record, &problems);
 	if (r->ok) {
 		hand_over(l, record);
@@ -450,7 +469,7 @@ rebuild(struct loader *l, struct conf_problems *problems)
 
 	if (conf == NULL)
 		return NULL;
-	open_error_log(l, &conf->conf->log);
+	recover(l, conf->conf);
 	struct snapshot *s = snapshot_build(conf, &in, problems, &none);
 	snap_conf_unref(conf);
 	return s;
@@ -494,11 +513,12 @@ begin(struct loader *l)
 		log_error("%s", err.text);
 		return false;
 	}
-	if (!rotations_init(&l->rotations, l->background->loop, &l->secret, l->threads.shared.rotation_key, &err)) {
+	if (!rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret, l->threads.shared.rotation_key, &err)) {
 		log_error("%s", err.text);
 		return false;
 	}
 	l->admin.rotations = l->rotations.registry;
+	l->admin.states = &l->rotations.states.told;
 	if (!load(l) && l->follows)
 		return go_on(l);
 	tell(&l->admin.load);

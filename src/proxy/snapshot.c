@@ -238,6 +238,18 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls
 	return tls_store_ref(in->kept);
 }
 
+/* All or nothing holds what is in service; nothing is at the first start, and an earlier generation is better than that. */
+static bool
+refuses(const struct conf *conf, const struct snapshot_inputs *in, const struct tls_outcomes *o)
+{
+	if (o->failed == 0 || conf->reload.policy != CONF_RELOAD_ALL_OR_NOTHING)
+		return false;
+	for (size_t i = 0; i < o->n; i++)
+		if (!in->first || o->v[i].kind == TLS_MISSING)
+			return true;
+	return false;
+}
+
 struct snapshot *
 snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
 {
@@ -256,8 +268,7 @@ snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struc
 		snapshot_unref(s);
 		return NULL;
 	}
-	bool held_back = outcomes->failed > 0 && conf->reload.policy == CONF_RELOAD_ALL_OR_NOTHING;
-	if (held_back || !build_parts(s, in, problems)) {
+	if (refuses(conf, in, outcomes) || !build_parts(s, in, problems)) {
 		snapshot_unref(s);
 		return NULL;
 	}

@@ -78,6 +78,7 @@ struct snapshot_inputs {
 	struct snapshot *previous;    /* NULL at the first */
 	struct files *trust;          /* for CAs and CRLs; NULL: `files` */
 	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
+	bool first;                   /* there is nothing to go on with: a kept bundle serves whatever the policy is */
 	bool only_kept;               /* and they stay as they are: no bundle is looked for */
 };
 
