@@ -28,11 +28,19 @@ struct admin_load {
 	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
 };
 
+/* Where the states of rotations are kept, and what is wrong there. */
+struct admin_states {
+	char directory[4096];  /* empty: in memory */
+	struct buf problems;   /* what was refused at the start, a line each */
+	struct err unwritten;  /* why the last write failed; empty: it did not */
+};
+
 struct admin {
 	struct px_thread *const *threads; /* the loop threads; borrowed */
 	unsigned n_threads;
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	const struct rotation_registry *rotations; /* borrowed */
+	const struct admin_states *states; /* borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */

@@ -129,6 +129,24 @@ print_head(FILE *out, const json_t *root)
 	print_outcomes(out, json_object_get(last, "outcomes"));
 }
 
+/* Only when something is wrong with it. */
+static void
+print_state(FILE *out, const json_t *state)
+{
+	const char *problems = reply_text(state, "problems");
+	const json_t *unwritten = json_object_get(state, "unwritten");
+
+	if (problems[0] == '\0' && !json_is_string(unwritten))
+		return;
+	(void)fputs("\nState of rotations\n", out);
+	print_problems(out, problems);
+	if (json_is_string(unwritten)) {
+		(void)fputs("  not kept: ", out);
+		print_safe(out, json_string_value(unwritten), 0);
+		(void)fputc('\n', out);
+	}
+}
+
 static void
 cell_tls(FILE *out, const json_t *row, const struct column *c)
 {
@@ -245,6 +263,7 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 	if (root == NULL)
 		return false;
 	print_head(out, root);
+	print_state(out, json_object_get(root, "state"));
 	print_listeners(out, json_object_get(root, "listeners"));
 	print_sites(out, json_object_get(root, "sites"));
 	print_bundles(out, json_object_get(root, "bundles"));

@@ -88,6 +88,17 @@ load(const struct admin *a)
 }
 
 static json_t *
+states(const struct admin_states *s)
+{
+	json_t *o = json_object();
+
+	json_put(o, "directory", s->directory[0] != '\0' ? json_string(s->directory) : json_null());
+	json_put(o, "problems", json_stringn(s->problems.data != NULL ? s->problems.data + s->problems.head : "", buf_len(&s->problems)));
+	json_put(o, "unwritten", s->unwritten.text[0] != '\0' ? json_string(s->unwritten.text) : json_null());
+	return o;
+}
+
+static json_t *
 listeners(const struct conf *c)
 {
 	json_t *a = json_array();
@@ -220,6 +231,7 @@ admin_status_json(const struct admin *a)
 		json_put(o, "drain", drain(a));
 	json_put(o, "generation", json_integer((json_int_t)s->generation));
 	json_put(o, "last_reload", load(a));
+	json_put(o, "state", states(a->states));
 	json_put(o, "listeners", listeners(s->conf));
 	json_put(o, "sites", sites(s));
 	json_put(o, "bundles", bundles(s->store));

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,6 +40,26 @@ charter_load(struct charter *c, const char *path, struct conf_problems *problems
 	return false;
 }
 
+/*
+ * Clients are told apart by what is made of the secret. So where the states of rotations outlive us, the secret must; a
+ * directory that does not take it takes no states either, which is no reason not to serve.
+ */
+static void
+find_secret(struct broker *b)
+{
+	const struct conf *conf = b->in_service.conf;
+	char path[PATH_MAX];
+	struct err err = {"the path is too long"};
+
+	b->secret_size = SECRET_FILE_MADE;
+	if (conf->secret_file != NULL || conf->state_dir == NULL)
+		return;
+	if ((size_t)snprintf(path, sizeof(path), "%s/secret", conf->state_dir) >= sizeof(path) ||
+	    !secret_file_read(path, b->secret, &b->secret_size, &err))
+		log_error("state_dir: %s; the secret of this run ends with it, and the clients that rotations know by it are then not known",
+		    err.text);
+}
+
 bool
 broker_init(struct broker *b, const char *config_path, struct conf_problems *problems)
 {
@@ -45,10 +67,17 @@ broker_init(struct broker *b, const char *config_path, struct conf_problems *pro
 
 	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE, .sockets = SOCKETS_EMPTY,
 	    .watches = WATCHES_NONE};
-	if (secret_random(b->secret, sizeof(b->secret), &err))
-		return charter_load(&b->in_service, config_path, problems);
-	conf_error(problems, NULL, NULL, "%s", err.text);
-	return false;
+	if (!secret_random(b->secret, sizeof(b->secret), &err)) {
+		conf_error(problems, NULL, NULL, "%s", err.text);
+		return false;
+	}
+	if (!charter_load(&b->in_service, config_path, problems))
+		return false;
+	if (!shelf_init(&b->shelf, b->in_service.conf->state_dir))
+		conf_error(problems, NULL, NULL, "out of memory");
+	else
+		find_secret(b);
+	return problems->errors == 0;
 }
 
 void
@@ -58,6 +87,7 @@ broker_free(struct broker *b)
 	charter_free(&b->candidate);
 	sockets_close(&b->sockets);
 	watches_end(&b->watches);
+	shelf_free(&b->shelf);
 	explicit_bzero(b->secret, sizeof(b->secret));
 }
 
@@ -120,7 +150,7 @@ broker_open_log(const char *path, struct err *err)
 
 /*
  * --- one function a request: each fills in the reply; *fd is sent along and then closed. Before, it is what came with a
- * MESSAGE_KEEP, else -1 ---
+ * MESSAGE_KEEP or MESSAGE_STATE_PUT, else -1 ---
  */
 
 static bool
@@ -270,7 +300,7 @@ static bool
 serve_secret(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
 	const struct conf *conf = b->candidate.conf != NULL ? b->candidate.conf : b->in_service.conf;
-	size_t n = sizeof(b->secret);
+	size_t n = b->secret_size;
 
 	(void)m;
 	(void)fd;
@@ -317,6 +347,49 @@ serve_kept(struct broker *b, struct message *m, struct message *reply, int *fd, 
 	return *fd >= 0 || err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
 }
 
+/* --- states of rotations --- */
+
+static bool
+serve_state_put(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	int came = *fd;
+
+	(void)reply;
+	*fd = -1;
+	return shelf_put(&b->shelf, m->text, came, err);
+}
+
+static bool
+serve_state_get(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	(void)reply;
+	*fd = shelf_get(&b->shelf, m->text, err);
+	return *fd >= 0;
+}
+
+static bool
+serve_state_list(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	struct file_entry *entries;
+	size_t n;
+
+	(void)m;
+	if (!shelf_list(&b->shelf, &entries, &n, err))
+		return false;
+	*fd = in_memory(entries, n * sizeof(*entries), err);
+	reply->number = n;
+	(void)sv_copy(sv_cstr(b->shelf.path), reply->text, sizeof(reply->text));
+	free(entries);
+	return *fd >= 0;
+}
+
+static bool
+serve_state_refuse(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	(void)fd;
+	return shelf_refuse(&b->shelf, m->text, reply->text, sizeof(reply->text), err);
+}
+
 typedef bool (*serve_fn)(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err);
 
 static const serve_fn serve[MESSAGE_KINDS_N] = {
@@ -331,6 +404,10 @@ static const serve_fn serve[MESSAGE_KINDS_N] = {
 	[MESSAGE_SECRET] = serve_secret,
 	[MESSAGE_KEEP] = serve_keep,
 	[MESSAGE_KEPT] = serve_kept,
+	[MESSAGE_STATE_PUT] = serve_state_put,
+	[MESSAGE_STATE_GET] = serve_state_get,
+	[MESSAGE_STATE_LIST] = serve_state_list,
+	[MESSAGE_STATE_REFUSE] = serve_state_refuse,
 };
 
 bool
@@ -339,7 +416,7 @@ broker_serve(struct broker *b, int socket, struct message *m, int fd)
 	struct message reply = {.kind = MESSAGE_REPLY};
 	struct err err = {""};
 
-	if (fd >= 0 && m->kind != MESSAGE_KEEP) {
+	if (fd >= 0 && m->kind != MESSAGE_KEEP && m->kind != MESSAGE_STATE_PUT) {
 		close(fd); /* nothing else takes one */
 		fd = -1;
 	}

@@ -12,6 +12,7 @@
 #include "app/allow.h"
 #include "app/message.h"
 #include "app/secret_file.h"
+#include "app/shelf.h"
 #include "app/sockets.h"
 #include "app/watches.h"
 
@@ -30,7 +31,9 @@ struct broker {
 	struct charter candidate;  /* read by the last refresh, until the worker tells how the load went */
 	struct sockets sockets;
 	struct watches watches; /* for this worker; who polls its descriptor ends them when it becomes readable */
-	unsigned char secret[SECRET_FILE_MADE]; /* for the life of the supervisor, when the config names no file */
+	struct shelf shelf;        /* by the config that we were started with */
+	unsigned char secret[SECRET_FILE_MAX]; /* when the config names no file: the state_dir's, or one for our life */
+	size_t secret_size;
 	unsigned patience_ms; /* how long a taken address is tried again; not 0 only while we start */
 	unsigned refused;     /* requests of this worker that no config allows */
 	bool closed;          /* no more listening: we drain */

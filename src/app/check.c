@@ -7,6 +7,7 @@
 
 #include "app/check_running.h"
 #include "app/check_start.h"
+#include "app/check_state.h"
 #include "tls/server.h"
 
 enum {
@@ -326,6 +327,7 @@ check_with(struct snap_conf *shared, bool whole, struct tls_thread *thread, stru
 	struct tls_outcomes outcomes = {0};
 
 	check_tls(shared->conf, thread, &secret, problems);
+	check_state_dir(shared->conf, thread, problems);
 	struct snapshot *s = snapshot_build(shared, &in, problems, &outcomes);
 	whole &= !check_bundles(shared->conf, &outcomes, problems);
 	if (s != NULL)

@@ -151,6 +151,20 @@ entries_of(int fd, uint64_t number, struct file_entry **out, struct err *err)
 	return err_set(err, "the supervisor's answer is cut off");
 }
 
+static bool
+call_for_entries(struct control *c, struct file_entry **out, size_t *n, struct err *err)
+{
+	int fd = call_for_descriptor(c, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = entries_of(fd, c->m.number, out, err);
+	if (ok)
+		*n = (size_t)c->m.number;
+	close(fd);
+	return ok;
+}
+
 /*
  * Always by the broker: in a directory that the worker may read there may be links to places where it may not look,
  * and an entry without a stamp would never be seen to change.
@@ -162,14 +176,7 @@ ask_list(struct files *f, const char *path, struct file_entry **out, size_t *n, 
 
 	*out = NULL;
 	*n = 0;
-	int fd = begin(c, MESSAGE_LIST, path, err) ? call_for_descriptor(c, err) : -1;
-	if (fd < 0)
-		return false;
-	bool ok = entries_of(fd, c->m.number, out, err);
-	if (ok)
-		*n = (size_t)c->m.number;
-	close(fd);
-	return ok;
+	return begin(c, MESSAGE_LIST, path, err) && call_for_entries(c, out, n, err);
 }
 
 struct control *
@@ -295,6 +302,35 @@ control_kept(struct control *c, int *fd, struct err *err)
 		return false;
 	return c->m.number == 0 || *fd >= 0 ||
 	    err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
+}
+
+bool
+control_state_put(struct control *c, const char *name, int fd, struct err *err)
+{
+	return begin(c, MESSAGE_STATE_PUT, name, err) && call_with(c, fd, NULL, err);
+}
+
+int
+control_state_get(struct control *c, const char *name, struct err *err)
+{
+	return begin(c, MESSAGE_STATE_GET, name, err) ? call_for_descriptor(c, err) : -1;
+}
+
+bool
+control_state_list(struct control *c, struct file_entry **out, size_t *n, char *directory, size_t size,
+    struct err *err)
+{
+	*out = NULL;
+	*n = 0;
+	if (!begin(c, MESSAGE_STATE_LIST, "", err) || !call_for_entries(c, out, n, err))
+		return false;
+	return sv_copy(sv_cstr(c->m.text), directory, size);
+}
+
+bool
+control_state_refuse(struct control *c, const char *name, char *to, size_t size, struct err *err)
+{
+	return begin(c, MESSAGE_STATE_REFUSE, name, err) && call(c, NULL, err) && sv_copy(sv_cstr(c->m.text), to, size);
 }
 
 int

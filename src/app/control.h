@@ -85,6 +85,18 @@ MUST_CHECK bool control_keep(struct control *c, int fd, struct err *err);
 /* What the worker before us has handed over: *fd is the caller's; -1: nothing. False with err set, and *fd is -1. */
 MUST_CHECK bool control_kept(struct control *c, int *fd, struct err *err);
 
+/*
+ * States of rotations, by name (app/shelf.h), which outlive this worker, and with a state_dir a restart. Put: sealed memory;
+ * fd stays the caller's. False: what could be done was done. Get: a descriptor, the caller's; -1 with err set. List: as
+ * struct files has it, and the directory they lie in,
+ * empty when that is memory. Refuse: move it out of the way; where it lies then goes into `to`.
+ */
+MUST_CHECK bool control_state_put(struct control *c, const char *name, int fd, struct err *err);
+int control_state_get(struct control *c, const char *name, struct err *err);
+MUST_CHECK bool control_state_list(struct control *c, struct file_entry **out, size_t *n, char *directory, size_t size,
+    struct err *err);
+MUST_CHECK bool control_state_refuse(struct control *c, const char *name, char *to, size_t size, struct err *err);
+
 /* To watch for commands. */
 int control_fd(const struct control *c);
 

@@ -271,13 +271,14 @@ hand_over(struct loader *l, struct record *record)
 
 	explicit_bzero(&k.secret, sizeof(k.secret));
 	if (!control_keep(l->control, fd, fd >= 0 ? &err : NULL) || fd < 0)
-		log_warning("should this worker die, the next one has nothing but what is on the disk then, and no earlier generation of a "
-		            "bundle: %s", err.text);
+		log_warning("should this worker die, the next one has nothing but what is on the disk then, and the states of rotations: "
+		            "%s", err.text);
 	if (fd >= 0)
 		close(fd);
 	if (record != l->record)
 		record_free(l->record);
 	l->record = record;
+	states_keep(&l->rotations.states, STATES_DUE);
 }
 
 static struct snap_conf *
@@ -325,27 +326,49 @@ have_secret(struct loader *l, const struct conf *c)
 	if (l->kept.secret.n > 0)
 		l->secret = l->kept.secret;
 	if ((l->secret.n > 0 || control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) &&
-	    rotations_init(&l->rotations, l->background->loop, &l->secret, l->threads.shared.rotation_key, &err)) {
+	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret, l->threads.shared.rotation_key,
+		&err)) {
 		l->admin.rotations = l->rotations.registry;
+		l->admin.states = &l->rotations.states.told;
 		return true;
 	}
 	conf_error(&l->admin.load.problems, &at, "secret_file", "%s", err.text);
 	return false;
 }
 
+/* Once, when there is a log to say in what becomes of it: rotations go on from what is kept of them. */
+static void
+recover(struct loader *l, const struct conf *conf)
+{
+	struct states *s = &l->rotations.states;
+
+	if (l->recovered)
+		return;
+	l->recovered = true;
+	states_begin(s);
+	if (l->kept.store == NULL)
+		l->kept.store = states_store(s, conf);
+	if (!l->follows && !s->unread && s->told.directory[0] == '\0')
+		log_notice("no \"state_dir\": rotations live in memory, and do not survive a restart of the supervisor");
+}
+
 static bool
 load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, struct record *record)
 {
-	struct snapshot_inputs in = inputs(l, record, l->record);
 	const struct conf *c = shared->conf;
 	struct admin_load *r = &l->admin.load;
 	struct logs logs = {-1, -1};
 	bool first = l->snapshot == NULL, ok = open_logs(l, c, &logs);
 
-	in.accept = accept;
 	if (ok && first)
 		use_error_log(&c->log, &logs); /* what the first load has to tell belongs there, too */
-	ok = ok && have_secret(l, c) && serve(l, snapshot_build(shared, &in, &r->problems, &r->outcomes));
+	ok = ok && have_secret(l, c);
+	if (ok && first)
+		recover(l, c);
+	struct snapshot_inputs in = inputs(l, record, l->record);
+	in.accept = accept;
+	in.first = first && !l->follows;
+	ok = ok && serve(l, snapshot_build(shared, &in, &r->problems, &r->outcomes));
 	if (ok && !first)
 		use_error_log(&c->log, &logs);
 	if (ok)
@@ -427,7 +450,7 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 
 	if (record == NULL)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
-	else if (!credentials_held_back(l->snapshot->conf, &r->outcomes))
+	else if (!credentials_held_back(l->snapshot->conf, false, &r->outcomes))
 		s = snapshot_build_with(l->snapshot->shared, in, fresh, &r->problems);
 	r->ok = record != NULL && serve(l, s);
 	if (r->ok) {
@@ -533,7 +556,10 @@ rebuild(struct loader *l, struct conf_problems *problems)
 
 	if (conf == NULL)
 		return NULL;
-	struct snapshot *s = snapshot_build(conf, &in, problems, &none);
+	bool ready = have_secret(l, conf->conf);
+	if (ready)
+		recover(l, conf->conf);
+	struct snapshot *s = ready ? snapshot_build(conf, &in, problems, &none) : NULL;
 	snap_conf_unref(conf);
 	return s;
 }
@@ -549,7 +575,7 @@ go_on(struct loader *l)
 	conf_problems_init(&problems);
 	l->generation = l->kept.generation - 1; /* it is no new one */
 	struct snapshot *s = rebuild(l, &problems);
-	bool ok = s != NULL && have_secret(l, s->conf) && bring_into_service(l, s, &err);
+	bool ok = s != NULL && bring_into_service(l, s, &err);
 	if (ok) {
 		hand_over(l, l->kept.record);
 		l->kept.record = NULL;

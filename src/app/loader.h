@@ -31,6 +31,7 @@ struct loader {
 	struct keep kept;          /* while it begins: what the worker before had in service; all zero: there was none */
 	struct snap_conf *started; /* the first config: what it said of threads and the like holds until a restart; referenced */
 	uint64_t generation;
+	bool recovered; /* the states of rotations have been taken back */
 	bool follows; /* a worker that has died: what it had in service must not end because of what is on the disk now */
 };
 

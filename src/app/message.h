@@ -26,6 +26,10 @@
 	X(MESSAGE_SECRET)      /* -> secret, number: its bytes */                                    \
 	X(MESSAGE_KEEP)        /* with sealed memory, for the next worker; without: nothing is to be kept */  \
 	X(MESSAGE_KEPT)        /* -> number: 1 and the descriptor of what was kept, or 0 */          \
+	X(MESSAGE_STATE_PUT)   /* text: name, with sealed memory: keep the state of a rotation (app/shelf.h) */ \
+	X(MESSAGE_STATE_GET)   /* text: name -> descriptor to read it from */                        \
+	X(MESSAGE_STATE_LIST)  /* -> descriptor of a memfd that holds `number` file_entry, text: directory */ \
+	X(MESSAGE_STATE_REFUSE) /* text: name -> text: where it lies now */                          \
 	X(MESSAGE_READY)       /* no reply */                                                        \
 	X(MESSAGE_RELOADED)    /* number: 1 ok, text: for people. No reply */                        \
 	X(MESSAGE_REPLY)       /* to the worker: ok, else error and text say why */                  \

@@ -89,17 +89,20 @@ on_tick(struct net_timer *t)
 		if (verdict && rotation_is_active(r))
 			look_whether_it_may_retire(rs, r, now);
 	}
+	states_keep(&rs->states, STATES_DUE);
 	net_timer_set(t, TICK_MS);
 }
 
 bool
-rotations_init(struct rotations *r, struct net_loop *loop, const struct secret *secret, unsigned char key[16], struct err *err)
+rotations_init(struct rotations *r, struct net_loop *loop, struct control *control, const struct tls_thread *thread,
+    const struct secret *secret, unsigned char key[16], struct err *err)
 {
 	if (!secret_derive(secret, "bascule rotation", SV_NONE, key, 16))
 		return err_set(err, "can not derive the key of clients' identities: OpenSSL failed");
 	r->registry = rotation_registry_new(key);
 	if (r->registry == NULL)
 		return err_no_memory(err);
+	states_init(&r->states, control, thread, r->registry, key);
 	net_timer_init(&r->tick, loop, on_tick);
 	net_timer_set(&r->tick, TICK_MS);
 	return true;
@@ -111,6 +114,9 @@ rotations_free(struct rotations *r)
 	if (r->registry == NULL)
 		return;
 	net_timer_cancel(&r->tick);
+	if (r->snapshot != NULL)
+		states_keep(&r->states, STATES_LAST);
+	states_end(&r->states);
 	rotation_registry_free(r->registry);
 	r->registry = NULL;
 }

@@ -7,6 +7,7 @@
 #ifndef BASCULE_APP_ROTATIONS_H
 #define BASCULE_APP_ROTATIONS_H
 
+#include "app/state.h"
 #include "net/loop.h"
 #include "proxy/snapshot.h"
 #include "rotation/registry.h"
@@ -16,11 +17,13 @@ struct rotations {
 	struct net_timer tick;
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	uint64_t ticks;
+	struct states states;
 };
 
-/* The key of clients' identities, from the cluster's secret. False: OpenSSL failed, or memory is out. */
-MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, const struct secret *secret, unsigned char key[16], struct err *err);
-void rotations_free(struct rotations *r); /* after the loop threads have ended */
+/* None is taken back yet (states_begin). The key of clients' identities is made of the secret. False: OpenSSL failed, or memory is out. */
+MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struct control *control, const struct tls_thread *thread,
+    const struct secret *secret, unsigned char key[16], struct err *err);
+void rotations_free(struct rotations *r); /* after the loop threads have ended; what they are is kept */
 
 /* Just before this snapshot is published. */
 void rotations_sync(struct rotations *r, const struct snapshot *s);

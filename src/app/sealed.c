@@ -44,6 +44,28 @@ sealed_begin(struct sealed *s, const char *name, size_t n, struct err *err)
 	return false;
 }
 
+void
+sealed_abandon(struct sealed *s)
+{
+	int fd = s->fd;
+
+	sealed_unmap(s);
+	close(fd);
+}
+
+bool
+sealed_shorten(struct sealed *s, size_t n, struct err *err)
+{
+	munmap(s->p, s->n);
+	s->p = NULL;
+	s->n = n;
+	if (ftruncate(s->fd, (off_t)n) == 0)
+		return true;
+	fail(err, "can not shorten memory");
+	sealed_abandon(s);
+	return false;
+}
+
 int
 sealed_finish(struct sealed *s, struct err *err)
 {

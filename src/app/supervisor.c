@@ -374,6 +374,7 @@ watch_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have us never reap */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes fails a write, and no more */
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 

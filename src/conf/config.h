@@ -278,6 +278,7 @@ struct conf {
 	uint64_t connections;         /* client connections at once; 0: what the descriptor limit allows */
 	const char *pid_file;
 	const char *secret_file;      /* NULL: a random secret that ends with the supervisor */
+	const char *state_dir;        /* NULL: rotations end with the supervisor */
 	const char *admin_socket;     /* NULL: no admin API */
 	uint64_t drain;               /* how long SIGQUIT waits for what is in flight */
 	struct conf_strings trusted_proxies; /* CIDR: whose X-Forwarded-* are believed */

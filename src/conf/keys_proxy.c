@@ -249,6 +249,11 @@ static const struct key top_keys[] = {
 	    "32 to 512 random bytes, the same on all nodes of a cluster: session tickets and sticky cookies of one "
 	    "are then good on all, and outlive a restart. Without it: a random secret that ends with the process.",
 	    .flags = KEY_RESTART, .example = "\"secret\""),
+	ROW_PATH("state_dir", conf, state_dir,
+	    "A directory, made by you with mode 0700 for the user who starts the proxy, where rotations are kept: a restart goes on "
+	    "where they were, with the generations of each bundle, their keys, and what is known of clients. Without `secret_file` "
+	    "the secret lies there, too. Without it rotations outlive the worker, not a restart.",
+	    .flags = KEY_RESTART, .example = "\"/var/lib/bascule\""),
 	ROW_STRINGS("trusted_proxies", conf, trusted_proxies,
 	    "Networks of proxies in front of this one, whose `X-Forwarded-*` and `Forwarded` fields are believed. "
 	    "All others' are removed; docs/forwarding.md tells more.",

@@ -210,6 +210,17 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls
 }
 
 bool
+credentials_held_back(const struct conf *conf, bool first, const struct tls_outcomes *outcomes)
+{
+	if (outcomes->failed == 0 || conf->reload.policy != CONF_RELOAD_ALL_OR_NOTHING)
+		return false;
+	for (size_t i = 0; i < outcomes->n; i++)
+		if (!first || outcomes->v[i].kind == TLS_MISSING)
+			return true;
+	return false;
+}
+
+bool
 credentials_load(struct credentials *out, const struct conf *conf, const struct snapshot_inputs *in,
     struct conf_problems *problems, struct tls_outcomes *outcomes)
 {

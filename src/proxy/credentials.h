@@ -30,12 +30,11 @@ struct credentials {
  */
 MUST_CHECK bool credentials_load(struct credentials *out, const struct conf *conf, const struct snapshot_inputs *in,
     struct conf_problems *problems, struct tls_outcomes *outcomes);
-/* Does what was refused hold back all the rest (reload.policy)? */
-static inline bool
-credentials_held_back(const struct conf *conf, const struct tls_outcomes *outcomes)
-{
-	return outcomes->failed > 0 && conf->reload.policy == CONF_RELOAD_ALL_OR_NOTHING;
-}
+/*
+ * Does what was refused hold back all the rest (reload.policy)? All or nothing holds what is in service; `first`: nothing
+ * is, and an earlier generation is better than that.
+ */
+bool credentials_held_back(const struct conf *conf, bool first, const struct tls_outcomes *outcomes);
 
 void credentials_free(struct credentials *c);
 

@@ -215,7 +215,7 @@ snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struc
 	bool ok = credentials_load(&cr, shared->conf, in, problems, outcomes);
 
 	/* With a refusal the rest is built all the same: all that is wrong is to be said at once. */
-	if (cr.store != NULL && !credentials_held_back(shared->conf, outcomes))
+	if (cr.store != NULL && !credentials_held_back(shared->conf, in->first, outcomes))
 		s = snapshot_build_with(shared, in, &cr, problems);
 	if (!ok) {
 		snapshot_unref(s);

@@ -79,6 +79,7 @@ struct snapshot_inputs {
 	const struct record *before;  /* the record of the previous one; NULL: none */
 	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
 	unsigned accept;              /* losses of new certificates, see tls_store_load() */
+	bool first;                   /* there is nothing to go on with: a kept bundle serves whatever the policy is */
 	bool only_kept;               /* and they stay as they are: no bundle is looked for */
 };
 

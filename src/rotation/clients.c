@@ -45,6 +45,7 @@ bucket_of(const struct clients *c, uint64_t key)
 static uint32_t *
 network_of(const struct clients *c, const struct client_identity *who)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): grow() has put others in place of those it freed */
 	return &c->networks[who->network & (c->n_buckets - 1)];
 }
 
@@ -147,10 +148,17 @@ make_room(struct clients *c)
 	return found != NULL;
 }
 
+/* Too few of them are better than none. */
+static bool
+has_buckets(struct clients *c)
+{
+	return c->n < c->n_buckets || grow(c) || c->n_buckets > 0;
+}
+
 static bool
 has_room(struct clients *c, const struct client_identity *who)
 {
-	if (c->n >= c->n_buckets && !grow(c) && c->n_buckets == 0)
+	if (!has_buckets(c))
 		return false;
 	/* Networks share counters: while there are few of them, one that is left out by another's weight is improbable. */
 	return *network_of(c, who) < c->network_max && (c->n < c->max || make_room(c));
@@ -174,6 +182,24 @@ clients_note(struct clients *c, const struct client_identity *who, int64_t now)
 	}
 	r->last_seen = now;
 	return r;
+}
+
+bool
+clients_restore(struct clients *c, const struct client_record *from, struct sv name)
+{
+	struct client_record *r = clients_find(c, from->who.key) == NULL ? malloc(sizeof(*r)) : NULL;
+
+	if (r == NULL)
+		return false;
+	if (!has_buckets(c)) {
+		free(r);
+		return false;
+	}
+	*r = *from;
+	r->name = NULL;
+	client_set_name(r, name);
+	insert(c, r);
+	return true;
 }
 
 static struct client_record *

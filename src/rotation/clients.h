@@ -66,6 +66,9 @@ struct client_record *clients_find(const struct clients *c, uint64_t key);
  */
 struct client_record *clients_note(struct clients *c, const struct client_identity *who, int64_t now);
 
+/* One that was in another table, whose name is `name`; not checked against the bounds. False: it is there already, or no memory. */
+MUST_CHECK bool clients_restore(struct clients *c, const struct client_record *from, struct sv name);
+
 /* Walk all, in no order: begin with NULL. The record returned before must not have been dropped. */
 struct client_record *clients_next(const struct clients *c, struct client_record *r);
 

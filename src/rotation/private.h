@@ -10,10 +10,12 @@
 
 #include "base/siphash.h"
 #include "rotation/rotation.h"
+#include "rotation/state.h"
 
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
+	struct rotation_saved saved; /* the same */
 
 	/* constant */
 	char *name;

@@ -76,6 +76,26 @@ settings_of(const struct conf_rotation *c, struct rotation_settings *out)
 
 /* --- bringing it up to a load --------------------------------------------------------------------------------- */
 
+/* Takes it over. False: no memory. */
+static bool
+add(struct rotation_registry *r, struct rotation *new)
+{
+	HASH_ADD_KEYPTR(hh, r->all, new->name, strlen(new->name), new);
+	if (new->hh.tbl != NULL)
+		return true;
+	rotation_free(new);
+	return false;
+}
+
+bool
+rotation_registry_adopt(struct rotation_registry *r, struct rotation *restored)
+{
+	if (rotation_registry_find(r, restored->name) == NULL)
+		return add(r, restored);
+	rotation_free(restored);
+	return false;
+}
+
 static struct rotation *
 find_or_add(struct rotation_registry *r, const char *name, const struct rotation_settings *s)
 {
@@ -83,11 +103,7 @@ find_or_add(struct rotation_registry *r, const char *name, const struct rotation
 
 	if (found != NULL || (found = rotation_new(name, s, r->key)) == NULL)
 		return found;
-	HASH_ADD_KEYPTR(hh, r->all, found->name, strlen(found->name), found);
-	if (found->hh.tbl != NULL)
-		return found;
-	rotation_free(found);
-	return NULL;
+	return add(r, found) ? found : NULL;
 }
 
 bool

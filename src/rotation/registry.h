@@ -26,6 +26,9 @@ void rotation_registry_free(struct rotation_registry *r); /* NULL is fine; after
 MUST_CHECK bool rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store,
     struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg);
 
+/* One of before, which is taken over in any case. False: there is one of that name already, or no memory. */
+MUST_CHECK bool rotation_registry_adopt(struct rotation_registry *r, struct rotation *restored);
+
 /* By the bundle's name; NULL: there is none. */
 struct rotation *rotation_registry_find(const struct rotation_registry *r, const char *name);
 

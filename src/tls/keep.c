@@ -52,20 +52,37 @@ pack_intermediate(struct packed **table, const struct tls_der *der, struct pack 
 	return true;
 }
 
-static bool
-pack_entry(struct packed **table, const struct store_entry *e, struct pack *p)
+/* All but the intermediates. */
+static void
+pack_leaf(const struct tls_bundle *b, struct pack *p)
 {
-	const struct tls_bundle *b = e->bundle;
-
 	pack_string(p, b->name);
 	pack_string(p, b->where);
-	pack_string(p, e->origin);
-	pack_u8(p, e->listed);
 	pack_u64(p, b->generation);
 	pack_bytes(p, b->private->files, DIGEST);
 	pack_block(p, b->private->key, b->private->key_size);
 	pack_u8(p, (uint8_t)b->n_chain);
 	pack_block(p, b->chain[0]->bytes, b->chain[0]->size);
+}
+
+void
+tls_bundle_pack(const struct tls_bundle *b, struct pack *p)
+{
+	pack_leaf(b, p);
+	for (unsigned i = 1; i < b->n_chain; i++) {
+		pack_u32(p, INLINE);
+		pack_block(p, b->chain[i]->bytes, b->chain[i]->size);
+	}
+}
+
+static bool
+pack_entry(struct packed **table, const struct store_entry *e, struct pack *p)
+{
+	const struct tls_bundle *b = e->bundle;
+
+	pack_string(p, e->origin);
+	pack_u8(p, e->listed);
+	pack_leaf(b, p);
 	for (unsigned i = 1; i < b->n_chain; i++)
 		if (!pack_intermediate(table, b->chain[i], p))
 			return false;
@@ -164,17 +181,16 @@ unpack_pieces(struct unpacking *w, struct pieces *p, struct chain *c)
 	return key_claims(p->key, p->key_size, &p->certs[0].view) != KEY_DIFFERS;
 }
 
-static bool
-unpack_entry(struct unpacking *w)
+/* One reference, the caller's; NULL: not a bundle, or memory is out. */
+static struct tls_bundle *
+unpack_bundle(struct unpacking *w)
 {
 	struct source source = {.name = unpack_string(w->u)};
 	source.where = unpack_string(w->u); /* behind the name: initializers have no order */
-	const char *origin = unpack_string(w->u);
-	bool listed = unpack_u8(w->u) != 0;
 	uint64_t generation = unpack_u64(w->u);
 	unsigned char files[DIGEST];
 	struct pieces p = {.n_certs = 0};
-	struct chain c;
+	struct chain c = {.n = 0};
 
 	unpack_bytes(w->u, files, DIGEST);
 	struct tls_bundle *b = unpack_pieces(w, &p, &c) ? bundle_new(&source, &c, &p, &w->shared) : NULL;
@@ -183,8 +199,39 @@ unpack_entry(struct unpacking *w)
 	if (ok) {
 		b->generation = generation;
 		memcpy(b->private->files, files, DIGEST);
-		ok = store_add(w->store, b, origin, listed);
+		return b;
 	}
+	tls_bundle_unref(b);
+	return NULL;
+}
+
+static void
+end_unpacking(struct unpacking *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		tls_der_unref(w->intermediates[i]);
+	free(w->intermediates);
+	der_table_free(&w->shared);
+}
+
+struct tls_bundle *
+tls_bundle_unpack(struct unpack *u, const struct tls_thread *thread)
+{
+	struct unpacking w = {.u = u, .thread = thread};
+	struct tls_bundle *b = unpack_bundle(&w);
+
+	end_unpacking(&w);
+	return b;
+}
+
+static bool
+unpack_entry(struct unpacking *w)
+{
+	const char *origin = unpack_string(w->u);
+	bool listed = unpack_u8(w->u) != 0;
+	struct tls_bundle *b = unpack_bundle(w);
+	bool ok = b != NULL && store_add(w->store, b, origin, listed);
+
 	tls_bundle_unref(b);
 	return ok;
 }
@@ -220,13 +267,35 @@ tls_store_unpack(struct unpack *u, const struct tls_thread *thread, struct err *
 	struct unpacking w = {.u = u, .thread = thread, .store = store_new()};
 	bool ok = w.store != NULL && unpack_directories(w.store, u) && unpack_all(&w);
 
-	for (size_t i = 0; i < w.n; i++)
-		tls_der_unref(w.intermediates[i]);
-	free(w.intermediates);
-	der_table_free(&w.shared);
+	end_unpacking(&w);
 	if (ok)
 		return w.store;
 	tls_store_unref(w.store);
 	err_set(err, "the certificates that were in service can not be restored");
 	return NULL;
+}
+
+/* --- a store of bundles ---------------------------------------------------------------------------------------- */
+
+struct tls_store *
+tls_store_of(const struct tls_kept *v, size_t n)
+{
+	struct tls_store *s = store_new();
+
+	if (s == NULL)
+		return NULL;
+	bool ok = (s->v = calloc(MAX_OF(n, (size_t)1), sizeof(*s->v))) != NULL;
+	for (size_t i = 0; ok && i < n; i++)
+		ok = store_add(s, v[i].bundle, v[i].origin, v[i].listed);
+	if (ok && store_arrange(s))
+		return s;
+	tls_store_unref(s);
+	return NULL;
+}
+
+bool
+tls_digest(const struct tls_thread *thread, const void *p, size_t n, unsigned char out[TLS_DIGEST])
+{
+	_Static_assert((int)TLS_DIGEST == (int)DIGEST, "SHA-256");
+	return EVP_Digest(p, n, out, NULL, thread->sha256, NULL) == 1;
 }

@@ -22,4 +22,23 @@ MUST_CHECK bool tls_store_pack(const struct tls_store *s, struct pack *p);
  */
 struct tls_store *tls_store_unpack(struct unpack *u, const struct tls_thread *thread, struct err *err);
 
+/* One generation of one bundle, private key and all; in a store of its own later, or beside one. */
+void tls_bundle_pack(const struct tls_bundle *b, struct pack *p);
+/* With one reference. NULL when that is no bundle, or memory is out. */
+struct tls_bundle *tls_bundle_unpack(struct unpack *u, const struct tls_thread *thread);
+
+struct tls_kept {
+	struct tls_bundle *bundle; /* a reference is made */
+	const char *origin;        /* copied */
+	bool listed;               /* of a directory */
+};
+
+/* As if they were in service: what a load takes for its previous store. No two of one name. NULL: out of memory. */
+struct tls_store *tls_store_of(const struct tls_kept *v, size_t n);
+
+enum { TLS_DIGEST = 32 };
+
+/* SHA-256. False: OpenSSL failed. */
+MUST_CHECK bool tls_digest(const struct tls_thread *thread, const void *p, size_t n, unsigned char out[TLS_DIGEST]);
+
 #endif

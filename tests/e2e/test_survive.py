@@ -209,7 +209,7 @@ def test_when_it_can_not_be_kept(simple, leaves, directory):
     assert served(p) == leaves[0].serial
     die(p)
     assert served(p) == leaves[0].serial
-    assert bundle(p)["generation"] == 1, "it begins anew"
+    assert bundle(p)["generation"] == 2, "which the rotation's state tells, kept apart"
     p.configure(text)
     p.reload()
     cut_short(directory, leaves[1])

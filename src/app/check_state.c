@@ -1,0 +1,79 @@
+#include "app/check_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/state.h"
+
+static void
+check_file(const struct conf *conf, const char *name, const struct tls_thread *thread, const struct conf_where *at,
+    struct conf_problems *problems)
+{
+	char path[4096 + SHELF_NAME_MAX + 2];
+	struct err err = {""};
+	struct unpack u;
+	size_t n = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", conf->state_dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	unsigned char *bytes = fd >= 0 ? state_read(fd, &n, &err) : NULL;
+	if (fd < 0)
+		err_set(&err, "%s", strerror(errno));
+	else
+		close(fd);
+	if (bytes == NULL || !state_unframe(sv_of((const char *)bytes, n), thread, &u, &err))
+		conf_warning(problems, at, "state_dir", "%s: %s; the next start moves it to %s" SHELF_REFUSED
+		    " and begins this rotation anew: put a good one in its place before that", path, err.text, name);
+	secret_wipe(bytes, n);
+}
+
+static void
+check_files(const struct conf *conf, const struct tls_thread *thread, const struct conf_where *at, struct conf_problems *problems)
+{
+	struct file_entry *entries = NULL;
+	struct err err = {""};
+	size_t n = 0;
+
+	if (!files_direct()->list(files_direct(), conf->state_dir, &entries, &n, &err)) {
+		conf_error(problems, at, "state_dir", "%s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (shelf_name_is_safe(entries[i].name))
+			check_file(conf, entries[i].name, thread, at, problems);
+		else if (strstr(entries[i].name, SHELF_SUFFIX SHELF_REFUSED) != NULL)
+			conf_warning(problems, at, "state_dir",
+			    "%s/%s was refused at a start: put a good one back under its old name and restart, or remove it", conf->state_dir,
+			    entries[i].name);
+	}
+	free(entries);
+}
+
+void
+check_state_dir(const struct conf *conf, const struct tls_thread *thread, struct conf_problems *problems)
+{
+	const struct conf_where at = {.file = conf->files.v[0], .line = 1, .column = 1};
+	const char *path = conf->state_dir;
+	struct stat st;
+
+	if (path == NULL)
+		return;
+	if (stat(path, &st) != 0) {
+		conf_error(problems, &at, "state_dir", "%s: %s; make it: install -d -m 700 %s, as the user who starts the proxy", path,
+		    strerror(errno), path);
+	} else if (!S_ISDIR(st.st_mode)) {
+		conf_error(problems, &at, "state_dir", "%s is not a directory", path);
+	} else if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+		conf_error(problems, &at, "state_dir",
+		    "%s can not be written by the user who asks (%u): %s; chown it to the user who starts the proxy, and ask as that one", path,
+		    (unsigned)geteuid(), strerror(errno));
+	} else {
+		if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+			conf_warning(problems, &at, "state_dir", "%s: others than its owner can get at private keys in it; chmod 700 %s", path, path);
+		check_files(conf, thread, &at, problems);
+	}
+}

@@ -1,0 +1,402 @@
+#include "app/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/sealed.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/siphash.h"
+
+enum {
+	VERSION = 1, /* of the content; the frame stays as it is, so that a newer one is told from a damaged one */
+	MAGIC = 16,
+	FRAME = MAGIC + TLS_DIGEST, /* then the version and the content, which the digest is of */
+	PACK_TRIES = 3,
+	EVIDENCE_MS = 2000,            /* of a rotation that goes on, and as many times as long as it takes to keep it: */
+	COST_FACTOR = 200,
+	QUIET_MS = 10 * 60 * 1000,     /* of one that does not go on; and deadlines come nearer */
+	COMPLAIN_MS = 10 * 60 * 1000,
+	BUDGET_MS = 100,
+	LAST_BUDGET_MS = 3000, /* the supervisor waits for longer than that (supervisor.c) */
+	LAST_QUIET_BUDGET_MS = 1000,
+	ESCAPED_MAX = 180,     /* of a name; a longer one is told apart by a hash */
+	PROBLEMS_MAX = 64 * 1024,
+};
+
+static const char magic[MAGIC] = "bascule rotation";
+
+struct stuck {
+	struct stuck *next;
+	char name[SHELF_NAME_MAX + 1];
+};
+
+/* --- names ---------------------------------------------------------------------------------------------------- */
+
+static bool
+is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+/* "%" stands before two digits, and before "-" where the rest is a hash: no two names meet. */
+void
+state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
+{
+	static const unsigned char key[SIPHASH_KEY] = "names of states";
+	char *at = out;
+
+	for (const char *p = bundle; *p != '\0'; p++) {
+		if (at - out > ESCAPED_MAX) {
+			at += snprintf(at, 32, "%%-%016llx", (unsigned long long)siphash(key, bundle, strlen(bundle)));
+			break;
+		}
+		if (is_plain(*p) && (p != bundle || *p != '.'))
+			*at++ = *p;
+		else
+			at += snprintf(at, 4, "%%%02x", (unsigned)(unsigned char)*p);
+	}
+	memcpy(at, SHELF_SUFFIX, sizeof(SHELF_SUFFIX));
+}
+
+/* --- the frame ------------------------------------------------------------------------------------------------ */
+
+static bool
+seal_once(struct rotation *r, const struct tls_thread *thread, struct sealed *s, size_t *used, struct err *err)
+{
+	struct moment now = moment_now();
+	struct pack measured = {.to = NULL};
+
+	rotation_pack(r, now, &measured);
+	if (measured.failed || measured.n > SHELF_SIZE_MAX / 2)
+		return err_set(err, "%zu bytes are too many: lower the rotation's \"clients\"", measured.n);
+	/* Clients come while nobody holds the lock: there is room for some more. */
+	if (!sealed_begin(s, "bascule-state", FRAME + 1 + measured.n + measured.n / 8 + 4096, err))
+		return false;
+	struct pack p = {.to = s->p + FRAME, .room = s->n - FRAME};
+	pack_u8(&p, VERSION);
+	rotation_pack(r, now, &p);
+	memcpy(s->p, magic, MAGIC);
+	*used = FRAME + p.n;
+	if (!p.failed && tls_digest(thread, p.to, p.n, s->p + MAGIC))
+		return true;
+	sealed_abandon(s);
+	return err_set(err, "clients come faster than they can be written down");
+}
+
+int
+state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err)
+{
+	struct sealed s;
+	size_t used = 0;
+
+	for (unsigned i = 0; i < PACK_TRIES; i++)
+		if (seal_once(r, thread, &s, &used, err))
+			return sealed_shorten(&s, used, err) ? sealed_finish(&s, err) : -1;
+	return -1;
+}
+
+bool
+state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err)
+{
+	const unsigned char *p = (const unsigned char *)bytes.p;
+	unsigned char digest[TLS_DIGEST];
+
+	if (bytes.n <= FRAME || memcmp(p, magic, MAGIC) != 0)
+		return err_set(err, "it is no state of a rotation, or cut short");
+	if (!tls_digest(thread, p + FRAME, bytes.n - FRAME, digest))
+		return err_no_memory(err);
+	if (memcmp(p + MAGIC, digest, sizeof(digest)) != 0)
+		return err_set(err, "it is damaged: its checksum is another");
+	*u = (struct unpack){.p = p + FRAME, .n = bytes.n - FRAME};
+	unsigned version = unpack_u8(u);
+	if (version > VERSION)
+		return err_set(err, "a newer version of bascule wrote it (format %u, this one reads up to %u)", version, (unsigned)VERSION);
+	return version == VERSION || err_set(err, "its format %u is unknown", version);
+}
+
+unsigned char *
+state_read(int fd, size_t *n, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > SHELF_SIZE_MAX) {
+		err_set(err, "it is empty, or larger than a state can be");
+		return NULL;
+	}
+	size_t size = (size_t)st.st_size, at = 0;
+	unsigned char *p = malloc(size);
+	while (p != NULL && at < size) {
+		ssize_t got = pread(fd, p + at, size - at, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		at += (size_t)got;
+	}
+	if (p != NULL && at == size) {
+		*n = size;
+		return p;
+	}
+	err_set(err, "can not read it: %s", p == NULL ? "out of memory" : strerror(errno));
+	secret_wipe(p, size);
+	return NULL;
+}
+
+/* --- taking back ---------------------------------------------------------------------------------------------- */
+
+static void
+stick(struct states *s, const char *name)
+{
+	struct stuck *e = arena_alloc(&s->arena, sizeof(*e));
+
+	if (e == NULL || !sv_copy(sv_cstr(name), e->name, sizeof(e->name)))
+		return;
+	e->next = s->stuck;
+	s->stuck = e;
+}
+
+static bool
+is_stuck(const struct states *s, const char *bundle)
+{
+	char name[SHELF_NAME_MAX + 1];
+
+	if (s->stuck == NULL)
+		return false;
+	state_name(bundle, name);
+	const struct stuck *e = s->stuck;
+	while (e != NULL && strcmp(e->name, name) != 0)
+		e = e->next;
+	return e != NULL;
+}
+
+static void
+note(struct states *s, const char *name, const struct err *why)
+{
+	struct err err = {""};
+	char to[4096], text[5120];
+
+	bool moved = control_state_refuse(s->control, name, to, sizeof(to), &err);
+	if (moved)
+		(void)snprintf(text, sizeof(text),
+		    "%s/%s: %s; its rotation begins anew, by what is on the disk. It lies in %s now: to go on from it stop bascule, put a "
+		    "good one back under the old name (a newer one's with the newer bascule) and start; else remove it",
+		    s->told.directory, name, why->text, to);
+	else
+		(void)snprintf(text, sizeof(text),
+		    "%s/%s: %s; its rotation begins anew, by what is on the disk, and is not kept, since the file can not be moved out of "
+		    "the way (%s): move or mend it and restart",
+		    s->told.directory, name, why->text, err.text);
+	if (!moved)
+		stick(s, name);
+	log_error("%s", text);
+	if (!buf_printf(&s->told.problems, "%s\n", text))
+		log_error("more refused states than the report has room for");
+}
+
+/* The rotation that these bytes hold, and no other's. */
+static struct rotation *
+open_state(struct states *s, const char *name, struct sv bytes, struct err *err)
+{
+	char own[SHELF_NAME_MAX + 1];
+	struct unpack u;
+	size_t strangers = 0;
+
+	if (!state_unframe(bytes, s->thread, &u, err))
+		return NULL;
+	struct rotation *r = rotation_unpack(&u, s->key, s->thread, moment_now(), &strangers, err);
+	if (r == NULL)
+		return NULL;
+	state_name(rotation_name(r), own);
+	if (strcmp(own, name) != 0) {
+		err_set(err, "it is the state of bundle \"%s\", whose file is called %s", rotation_name(r), own);
+		rotation_free(r);
+		return NULL;
+	}
+	if (strangers > 0)
+		log_warning("bundle \"%s\": its %zu clients were told apart by another secret and are not known any more; who is served what "
+		            "goes on", rotation_name(r), strangers);
+	return r;
+}
+
+static struct rotation *
+fetch(struct states *s, const char *name, struct err *err)
+{
+	struct rotation *r = NULL;
+	unsigned char *bytes;
+	size_t n;
+	int fd = control_state_get(s->control, name, err);
+
+	if (fd < 0)
+		return NULL;
+	if ((bytes = state_read(fd, &n, err)) != NULL) {
+		r = open_state(s, name, sv_of((const char *)bytes, n), err);
+		secret_wipe(bytes, n);
+	}
+	close(fd);
+	return r;
+}
+
+static void
+take_back(struct states *s, const char *name)
+{
+	struct err err = {""};
+	struct rotation *r = fetch(s, name, &err);
+
+	if (r == NULL) {
+		note(s, name, &err);
+		return;
+	}
+	*rotation_saved(r) = (struct rotation_saved){.stamp = rotation_stamp(r), .at_ms = clock_mono_ms()};
+	const char *bundle = rotation_name(r);
+	if (rotation_is_active(r))
+		log_notice("bundle \"%s\": its rotation goes on where it was", bundle);
+	if (!rotation_registry_adopt(s->registry, r))
+		log_error("%s: out of memory", name);
+}
+
+void
+states_init(struct states *s, struct control *control, const struct tls_thread *thread, struct rotation_registry *registry,
+    const unsigned char key[16])
+{
+	*s = (struct states){.control = control, .thread = thread, .registry = registry};
+	memcpy(s->key, key, sizeof(s->key));
+	buf_init(&s->told.problems, PROBLEMS_MAX);
+}
+
+void
+states_begin(struct states *s)
+{
+	struct file_entry *entries;
+	struct err err = {""};
+	size_t n;
+
+	s->unread = !control_state_list(s->control, &entries, &n, s->told.directory, sizeof(s->told.directory), &err);
+	if (s->unread) {
+		err_prefix(&err, "state_dir");
+		log_error("%s; rotations begin anew, and what they become does not survive a restart: make the directory, with mode 0700, or "
+		          "mend it, and restart", err.text);
+		if (!buf_printf(&s->told.problems, "%s\n", err.text))
+			log_error("out of memory");
+		return;
+	}
+	for (size_t i = 0; entries != NULL && i < n; i++)
+		take_back(s, entries[i].name);
+	free(entries);
+}
+
+void
+states_end(struct states *s)
+{
+	buf_clear(&s->told.problems);
+	arena_free(&s->arena);
+	explicit_bzero(s->key, sizeof(s->key));
+}
+
+struct tls_store *
+states_store(const struct states *s, const struct conf *conf)
+{
+	struct tls_kept *v = NULL;
+	size_t n = 0, room = 0;
+
+	for (struct rotation *r = rotation_registry_next(s->registry, NULL); r != NULL; r = rotation_registry_next(s->registry, r))
+		room++;
+	if (room == 0 || (v = calloc(room, sizeof(*v))) == NULL)
+		return NULL;
+	for (struct rotation *r = rotation_registry_next(s->registry, NULL); r != NULL; r = rotation_registry_next(s->registry, r)) {
+		/* Also where the config has another way to it now: its numbers must go on, or two generations had the same. */
+		const struct conf_bundle *c = conf_bundle(conf, rotation_origin(r));
+		struct tls_bundle *b = rotation_current(r);
+		if (b != NULL)
+			v[n++] = (struct tls_kept){b, rotation_origin(r), c != NULL && c->directory != NULL};
+	}
+	struct tls_store *store = tls_store_of(v, n);
+	for (size_t i = 0; i < n; i++)
+		tls_bundle_unref(v[i].bundle);
+	free(v);
+	return store;
+}
+
+/* --- keeping -------------------------------------------------------------------------------------------------- */
+
+static bool
+is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *stamp, enum states_when when, uint64_t now)
+{
+	const struct rotation_saved *saved = rotation_saved(r);
+	bool active = rotation_is_active(r);
+	uint64_t age = now - saved->at_ms, pause = MAX_OF(EVIDENCE_MS, saved->cost_ms * COST_FACTOR);
+
+	if (is_stuck(s, rotation_name(r)) || (s->told.directory[0] == '\0' && !s->unread && !rotation_has_past(r)))
+		return false;
+	if (saved->at_ms == 0 || stamp->plan != saved->stamp.plan)
+		return true;
+	if (when == STATES_LAST)
+		return active || saved->unwritten || stamp->evidence != saved->stamp.evidence;
+	if (saved->unwritten && age >= pause)
+		return true;
+	return (stamp->evidence != saved->stamp.evidence && age >= (active ? pause : MAX_OF(pause, QUIET_MS))) || (active && age >= QUIET_MS);
+}
+
+/* Once in a while, since it is tried again and again. */
+static void
+complain(struct states *s, const char *bundle, const struct err *why, uint64_t now)
+{
+	s->told.unwritten = *why;
+	if (s->complained_ms != 0 && now - s->complained_ms < COMPLAIN_MS)
+		return;
+	s->complained_ms = now;
+	log_error("bundle \"%s\": the state of its rotation can not be kept: %s; it is tried again every few seconds, and until then does "
+	          "not survive %s", bundle, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+}
+
+static void
+keep_one(struct states *s, struct rotation *r, const struct rotation_stamp *stamp, uint64_t now)
+{
+	struct rotation_saved *saved = rotation_saved(r);
+	struct err err = {""};
+	char name[SHELF_NAME_MAX + 1];
+
+	state_name(rotation_name(r), name);
+	int fd = state_seal(r, s->thread, &err);
+	bool ok = fd >= 0 && control_state_put(s->control, name, fd, &err);
+	if (fd >= 0)
+		close(fd);
+	*saved = (struct rotation_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
+	if (!ok) {
+		complain(s, rotation_name(r), &err, now);
+	} else if (s->told.unwritten.text[0] != '\0') {
+		s->told.unwritten.text[0] = '\0';
+		s->complained_ms = 0;
+		log_notice("the states of rotations are kept again");
+	}
+}
+
+/* Those that go on, or the others; until the time is over. */
+static void
+keep_some(struct states *s, enum states_when when, bool active, uint64_t end)
+{
+	uint64_t now = clock_mono_ms();
+
+	for (struct rotation *r = rotation_registry_next(s->registry, NULL); r != NULL && now < end;
+	     r = rotation_registry_next(s->registry, r)) {
+		if (rotation_is_active(r) != active)
+			continue;
+		struct rotation_stamp stamp = rotation_stamp(r);
+		if (!is_due(s, r, &stamp, when, now))
+			continue;
+		keep_one(s, r, &stamp, now);
+		now = clock_mono_ms();
+	}
+}
+
+void
+states_keep(struct states *s, enum states_when when)
+{
+	uint64_t now = clock_mono_ms();
+
+	keep_some(s, when, true, now + (when == STATES_LAST ? LAST_BUDGET_MS : BUDGET_MS));
+	keep_some(s, when, false, now + (when == STATES_LAST ? LAST_QUIET_BUDGET_MS : BUDGET_MS));
+}

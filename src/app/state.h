@@ -1,0 +1,62 @@
+/*
+ * state.h: rotations outlive the worker, and with a state_dir a restart.
+ *
+ * Each is packed, framed and handed to the supervisor, which keeps it where it
+ * can (app/shelf.h): at once when it changes who is served what, now and then
+ * when something was learned of clients. The next worker takes all of them
+ * back before its first load. Background thread only.
+ */
+#ifndef BASCULE_APP_STATE_H
+#define BASCULE_APP_STATE_H
+
+#include "admin/admin.h"
+#include "app/control.h"
+#include "app/shelf.h"
+#include "rotation/registry.h"
+#include "rotation/state.h"
+
+struct stuck;
+
+struct states {
+	struct control *control;
+	const struct tls_thread *thread;
+	struct rotation_registry *registry;
+	unsigned char key[16];
+	struct admin_states told;
+	bool unread;          /* the directory could not be */
+	struct arena arena;
+	struct stuck *stuck;  /* files that could not be moved out of the way, and stay */
+	uint64_t complained_ms;
+};
+
+void states_init(struct states *s, struct control *control, const struct tls_thread *thread, struct rotation_registry *registry,
+    const unsigned char key[16]);
+/* Take back what there is, into the registry, which is empty. What can not be is logged and noted. */
+void states_begin(struct states *s);
+void states_end(struct states *s);
+
+/* The generations that were in service, as a store for the first load to go on from; NULL: none, or out of memory. */
+struct tls_store *states_store(const struct states *s, const struct conf *conf);
+
+/* How much is to be kept now? */
+enum states_when {
+	STATES_DUE,  /* what has changed for long enough; for a tenth of a second, the rest at the next call */
+	STATES_LAST, /* all that has changed in any way: we end */
+};
+void states_keep(struct states *s, enum states_when when);
+
+/* --- one state; for states.c, `bascule check` and tests --- */
+
+/* The name it is kept under: any name of a bundle gives a safe one, and no two the same. */
+void state_name(const char *bundle, char out[SHELF_NAME_MAX + 1]);
+
+/* Sealed memory; the descriptor is the caller's. -1 with err set. */
+int state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err);
+
+/* Is that a whole state of this version? `u` becomes what is in the frame. False with err set: why, and the way on. */
+MUST_CHECK bool state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err);
+
+/* All of a file, to be wiped by secret_wipe(). NULL with err set. */
+unsigned char *state_read(int fd, size_t *n, struct err *err);
+
+#endif
