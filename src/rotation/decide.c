@@ -318,11 +318,34 @@ rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_
  * good under the other generation, make a suspect; never of one that says no aloud, or that has accepted this one.
  */
 static bool
-is_suspicious(const struct rotation *r, const struct client_record *c, enum slot s, uint64_t after_ms)
+is_suspicious(const struct client_record *c, enum slot s)
 {
 	const struct evidence *here = &c->by[s], *there = &c->by[other(s)];
 
-	return r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms && there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
+	return there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
+}
+
+/* A suspect that is silent about what it was rescued with: it may have moved, and is not to wait until its next turn. */
+static bool
+may_have_moved(const struct client_record *c, enum slot s)
+{
+	return c->suspected && c->refuses[other(s)] && !c->refuses[s];
+}
+
+static void
+fall_silent(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
+{
+	bool moved = may_have_moved(c, s);
+
+	if ((!moved && !is_suspicious(c, s)) || ++c->silent_in_row < r->settings.silent_limit)
+		return;
+	c->silent_in_row = 0;
+	if (moved) {
+		c->offer_again_ms = now.ms;
+	} else {
+		refuse(r, c, s, now);
+		c->suspected = true;
+	}
 }
 
 void
@@ -335,11 +358,8 @@ rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t 
 		return;
 	r->counts[s].silent++;
 	if (c != NULL) {
-		if (is_suspicious(r, c, s, after_ms) && ++c->silent_in_row >= r->settings.silent_limit) {
-			refuse(r, c, s, now);
-			c->suspected = true;
-			c->silent_in_row = 0;
-		}
+		if (r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms)
+			fall_silent(r, c, s, now);
 		c->by[s].silent++;
 		end(r, c, s, now);
 	}

@@ -98,10 +98,24 @@ rotation_free(struct rotation *r)
 	free(r);
 }
 
+/* Who waits longer than `most` for the next offer waits so long from now on. */
+static void
+shorten_waits(struct rotation *r, uint64_t most, struct moment now)
+{
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		c->offer_again_ms = MIN_OF(c->offer_again_ms, now.ms + most);
+		c->retry_ms = MIN_OF(c->retry_ms, most);
+	}
+}
+
 void
-rotation_set(struct rotation *r, const struct rotation_settings *s)
+rotation_set(struct rotation *r, const struct rotation_settings *s, struct moment now)
 {
 	pthread_mutex_lock(&r->lock);
+	if (s->retry_ms < r->settings.retry_ms)
+		shorten_waits(r, s->retry_ms, now);
+	else if (s->retry_max_ms < r->settings.retry_max_ms)
+		shorten_waits(r, s->retry_max_ms, now);
 	r->settings = *s;
 	r->clients.max = s->clients_max;
 	r->clients.network_max = s->network_max;

@@ -65,7 +65,7 @@ Test(verdict, no_in_the_midst_of_the_stages)
 	settings.stages[0] = (struct rotation_stage){525, 60000};
 	settings.stages[1] = (struct rotation_stage){SHARE_ALL, 0};
 	settings.n_stages = 2;
-	rotation_set(r, &settings);
+	rotation_set(r, &settings, now);
 	swap_to(2);
 	cr_expect_not(may_retire());
 	cr_expect(says("5.25 % of the clients"));
