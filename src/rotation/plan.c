@@ -116,6 +116,8 @@ rotation_set(struct rotation *r, const struct rotation_settings *s, struct momen
 		shorten_waits(r, s->retry_ms, now);
 	else if (s->retry_max_ms < r->settings.retry_max_ms)
 		shorten_waits(r, s->retry_max_ms, now);
+	if (s->clients_max > r->settings.clients_max)
+		r->clients.left_out = 0; /* there is room now: who comes is noted */
 	r->settings = *s;
 	r->clients.max = s->clients_max;
 	r->clients.network_max = s->network_max;
@@ -243,7 +245,7 @@ static bool
 serves_orphans(const struct rotation *r)
 {
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
-		if (c->refuses[SLOT_CURRENT])
+		if (is_orphan(c))
 			return true;
 	return false;
 }

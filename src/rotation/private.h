@@ -55,6 +55,15 @@ is_known(const struct client_record *c)
 	return c->by[SLOT_PREVIOUS].accepted > 0;
 }
 
+/* Nobody waits for one that refuses both and was never served: scanners do so all day. */
+static inline bool
+is_orphan(const struct client_record *c)
+{
+	bool served = c->by[SLOT_PREVIOUS].accepted + c->by[SLOT_CURRENT].accepted > 0;
+
+	return c->refuses[SLOT_CURRENT] && (served || !c->refuses[SLOT_PREVIOUS]);
+}
+
 static inline bool
 is_tested(const struct client_record *c)
 {
