@@ -11,6 +11,8 @@
 #include "base/siphash.h"
 #include "rotation/rotation.h"
 
+enum { ROLLBACK_NETWORKS_MAX = 64 }; /* what the config allows at most */
+
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
@@ -40,12 +42,16 @@ struct rotation {
 	/* Known clients (that had accepted the previous generation) that were shown the current one; and before that, the like. */
 	unsigned known_tested, known_refusing;
 	unsigned before_tested, before_refusing;
+	/* Where known clients refuse the current one, or did: distinct networks, as many as can matter. */
+	uint64_t networks[ROLLBACK_NETWORKS_MAX];
+	unsigned n_networks;
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
 };
 
 /* Under the lock. */
 void rotation_roll_back_locked(struct rotation *r);
+void rotation_note_network_locked(struct rotation *r, const struct client_record *c);
 bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
 unsigned rotation_share(const struct rotation *r);
 

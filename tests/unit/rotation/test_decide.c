@@ -223,6 +223,58 @@ Test(decide, two_behind_one_address_both_get_in)
 	cr_expect_gt(in[1], 50);
 }
 
+Test(decide, two_behind_one_address_that_have_moved_see_no_more_lots)
+{
+	struct visitor one = old, two = old;
+
+	cr_expect(gets_in(&one));
+	swap_to(2);
+	two.trusts = NEW;
+	for (unsigned i = 0; i < 20; i++) {
+		(void)visit(&one);
+		(void)visit(&two);
+	}
+	one.trusts = NEW;
+	for (unsigned i = 0; i < 100; i++)
+		(void)visit(&one);
+	for (unsigned i = 0; i < 100; i++)
+		cr_expect_eq(visit(&one), 2);
+}
+
+Test(decide, who_refuses_the_previous_one_is_not_asked_again)
+{
+	struct err err;
+
+	cr_expect(gets_in(&both));
+	swap_to(2);
+	cr_expect(gets_in(&new));
+	cr_assert(rotation_rollback(r, 0, now, &err), "%s", err.text);
+	cr_expect_not(gets_in(&new));
+	for (unsigned hours = 0; hours < 100; hours++) {
+		cr_expect_eq(visit(&new), 2);
+		pass_seconds(3600);
+	}
+}
+
+Test(decide, lots_end_with_a_newer_generation)
+{
+	struct visitor one = old, two = old;
+
+	cr_expect(gets_in(&one));
+	swap_to(2);
+	two.trusts = NEW;
+	for (unsigned i = 0; i < 20; i++) {
+		(void)visit(&one);
+		(void)visit(&two);
+	}
+	one.trusts = OLD | NEW | 4;
+	while (visit(&old) == 2) /* an orphan is left, so the previous one stays */
+		continue;
+	swap_to(3);
+	for (unsigned i = 0; i < 20; i++)
+		cr_expect_eq(visit(&one), 3);
+}
+
 Test(decide, a_nat_with_a_good_and_an_orphaned_client_of_other_make)
 {
 	const struct visitor one = {"192.0.2.9", 5, OLD, ALOUD}, two = {"192.0.2.9", 6, BOTH, ALOUD};
