@@ -19,7 +19,7 @@ static const char server_help[] = "Requests given to an origin server.";
 	X(rotation_share, gauge, "Percent of the clients that get the current generation by plan.", (r->share * 100.0 / SHARE_ALL))     \
 	X(rotation_orphans, gauge, "Clients that refuse the current generation. While there are any, the previous one must not go.",    \
 	    (double)r->n_orphans)                                                                                        \
-	X(rotation_untested, gauge, "Clients known from before that have not been shown the current generation.", (double)r->n_untested) \
+	X(rotation_untested, gauge, "Clients known from before that have neither accepted nor refused the current generation.", (double)r->n_untested) \
 	X(rotation_accepted, gauge, "Clients that have accepted the current generation.", (double)r->counts[SLOT_CURRENT].clients)        \
 	X(rotation_rejected, gauge, "Handshakes in which the current generation was rejected with an alert, since the rotation began.", \
 	    (double)r->counts[SLOT_CURRENT].rejected)                                                                    \

@@ -130,7 +130,7 @@ print_untested(FILE *out, const json_t *list)
 
 	if (json_array_size(list) == 0)
 		return;
-	(void)fprintf(out, "\nClients that have not been shown it (%zu)\n", json_array_size(list));
+	(void)fprintf(out, "\nClients that have neither accepted nor refused it (%zu)\n", json_array_size(list));
 	(void)fputs("  address                  hello     last seen            name\n", out);
 	print_table(out, list, columns, COUNTOF(columns));
 }

@@ -42,7 +42,7 @@ static const struct cli_command commands[] = {
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
 	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are served the one before.\n"
-	    "  status     the rotations that go on; with NAME: who refuses the new one, who has not been shown it, and whether the one\n"
+	    "  status     the rotations that go on; with NAME: who refuses the new one, who has neither accepted nor refused it, and whether the one\n"
 	    "             before may go. Status 0: it may; 3: not yet\n"
 	    "  hold       let the share of the clients that get the new one not grow\n"
 	    "  resume     let it grow again; after a rollback: begin anew\n"

@@ -151,13 +151,10 @@ is_certificate_field(const struct http_field *f)
 }
 
 static bool
-add_certificate(struct exchange *x)
+add_certificate(struct exchange *x, const struct tls_peer *peer)
 {
-	const struct tls_peer *peer;
 	struct http_head *h = &x->request;
 
-	if (!client_peer(x->client, &peer))
-		return false;
 	if (peer == NULL)
 		return http_head_add(h, certificate_fields[0], SV("NONE"));
 	/* In the order of CERTIFICATE_FIELDS. */
@@ -293,6 +290,8 @@ step_prepare(struct exchange *x)
 {
 	struct http_head *h = &x->request;
 	const struct http_field *upgrade = http_head_get(h, HTTP_UPGRADE);
+	bool tells_peer = x->site->policy->mode != CONF_CLIENT_NONE;
+	const struct tls_peer *peer = NULL;
 
 	x->upgrade = wants_upgrade(x);
 	if (!http_head_strip(h)) {
@@ -304,11 +303,15 @@ step_prepare(struct exchange *x)
 		exchange_refuse(x, 500, "the rewritten path is not valid");
 		return STEP_OVER;
 	}
+	if (tells_peer && !client_peer(x->client, &peer)) {
+		exchange_refuse(x, 503, "out of memory for the client certificate's names");
+		return STEP_OVER;
+	}
 	bool ok = add_forwarding(x);
 	if (x->upgrade)
 		ok = ok && http_head_add_id(h, HTTP_UPGRADE, upgrade->value);
-	if (x->site->policy->mode != CONF_CLIENT_NONE)
-		ok = ok && add_certificate(x);
+	if (tells_peer)
+		ok = ok && add_certificate(x, peer);
 	if (x->route >= 0)
 		ok = ok && apply_edits(x, site_action(x)->request_edits, h);
 	if (!ok || !apply_edits(x, x->action->request_edits, h)) {

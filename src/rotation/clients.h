@@ -37,6 +37,7 @@ struct client_record {
 	bool suspected;              /* what it refuses it refuses in silence: it closes without a word */
 	uint8_t silent_in_row;       /* with nothing accepted between */
 	uint8_t flips;               /* how often a rejection contradicted what it had accepted before: several behind one address */
+	uint8_t content_in_row;      /* then: connections that accepted what the plan has, since one refused it */
 	uint8_t last_offered;        /* enum slot */
 	int64_t first_seen, last_seen, last_resumed; /* seconds of the epoch */
 	uint64_t offer_again_ms;     /* monotonic: when one connection tries anew what it refuses */

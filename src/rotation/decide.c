@@ -4,7 +4,8 @@
 #include "rotation/private.h"
 
 enum {
-	FLIPS_MAX = 4, /* after so many contradictions an identity is several clients: lots are drawn for it */
+	FLIPS_MAX = 4,      /* after so many contradictions an identity is several clients: lots are drawn for it */
+	CONTENT_ENOUGH = 8, /* until so many connections in a row were content with what the plan has */
 };
 
 bool
@@ -86,7 +87,8 @@ decide(struct rotation *r, const struct client_identity *who, const struct rotat
 		*why = OFFER_MIXED;
 		return mixed(r, c);
 	}
-	if (now.ms < c->offer_again_ms) {
+	/* Only the current one is tried anew. Who can not live with the previous one is where the rotation leads, anyway. */
+	if (plan == SLOT_PREVIOUS || now.ms < c->offer_again_ms) {
 		*why = OFFER_RESCUE;
 		return else_;
 	}
@@ -181,27 +183,10 @@ tally(struct rotation *r, const struct client_record *c, int by)
 	if (!is_known(c))
 		return;
 	r->known_tested += is_tested(c) ? (unsigned)by : 0;
-	r->known_refusing += c->refuses[SLOT_CURRENT] ? (unsigned)by : 0;
-}
-
-/* Distinct networks among the known clients that refuse; counting stops at `enough`. */
-static bool
-come_from(const struct rotation *r, unsigned enough)
-{
-	uint64_t seen[64];
-	unsigned n = 0;
-
-	enough = MIN_OF(enough, (unsigned)COUNTOF(seen));
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL && n < enough; c = clients_next(&r->clients, c)) {
-		unsigned i = 0;
-		if (!is_known(c) || !c->refuses[SLOT_CURRENT])
-			continue;
-		while (i < n && seen[i] != c->who.network)
-			i++;
-		if (i == n)
-			seen[n++] = c->who.network;
-	}
-	return n >= enough;
+	if (!c->refuses[SLOT_CURRENT])
+		return;
+	r->known_refusing += (unsigned)by;
+	rotation_note_network_locked(r, c);
 }
 
 /*
@@ -217,7 +202,7 @@ judge(struct rotation *r)
 	uint64_t before = r->before_tested > 0 ? (uint64_t)SHARE_ALL * r->before_refusing / r->before_tested : 0;
 
 	if (least == 0 || r->phase == ROTATION_BACK || r->phase == ROTATION_SETTLED || r->compromised || r->known_refusing < least ||
-	    share < r->settings.rollback.share || share < 2 * before || !come_from(r, r->settings.rollback.networks))
+	    share < r->settings.rollback.share || share < 2 * before || r->n_networks < r->settings.rollback.networks)
 		return;
 	r->news.rolled_back = true;
 	r->news.refusing = r->known_refusing;
@@ -236,6 +221,8 @@ refuse(struct rotation *r, struct client_record *c, enum slot s, struct moment n
 		c->offer_again_ms = now.ms + c->retry_ms;
 	}
 	c->refuses[s] = true;
+	if (s == planned(r, &c->who))
+		c->content_in_row = 0;
 }
 
 static void
@@ -247,6 +234,9 @@ welcome(struct rotation *r, struct client_record *c, enum slot s)
 	c->silent_in_row = 0;
 	if (!c->refuses[other(s)])
 		c->suspected = false;
+	/* Several behind one address, and all of them have moved by now: no more lots, half of which they would refuse. */
+	if (c->flips > 0 && s == planned(r, &c->who) && ++c->content_in_row >= CONTENT_ENOUGH)
+		c->flips = c->content_in_row = 0;
 }
 
 /* Begin with what a client did: its record, the lock held; NULL, and no lock, when it teaches nothing. */
@@ -318,11 +308,34 @@ rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_
  * good under the other generation, make a suspect; never of one that says no aloud, or that has accepted this one.
  */
 static bool
-is_suspicious(const struct rotation *r, const struct client_record *c, enum slot s, uint64_t after_ms)
+is_suspicious(const struct client_record *c, enum slot s)
 {
 	const struct evidence *here = &c->by[s], *there = &c->by[other(s)];
 
-	return r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms && there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
+	return there->accepted > 0 && here->accepted == 0 && here->rejected == 0 && there->rejected == 0;
+}
+
+/* A suspect that is silent about what it was rescued with: it may have moved, and is not to wait until its next turn. */
+static bool
+may_have_moved(const struct client_record *c, enum slot s)
+{
+	return c->suspected && c->refuses[other(s)] && !c->refuses[s];
+}
+
+static void
+fall_silent(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
+{
+	bool moved = may_have_moved(c, s);
+
+	if ((!moved && !is_suspicious(c, s)) || ++c->silent_in_row < r->settings.silent_limit)
+		return;
+	c->silent_in_row = 0;
+	if (moved) {
+		c->offer_again_ms = now.ms;
+	} else {
+		refuse(r, c, s, now);
+		c->suspected = true;
+	}
 }
 
 void
@@ -335,11 +348,8 @@ rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t 
 		return;
 	r->counts[s].silent++;
 	if (c != NULL) {
-		if (is_suspicious(r, c, s, after_ms) && ++c->silent_in_row >= r->settings.silent_limit) {
-			refuse(r, c, s, now);
-			c->suspected = true;
-			c->silent_in_row = 0;
-		}
+		if (r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms)
+			fall_silent(r, c, s, now);
 		c->by[s].silent++;
 		end(r, c, s, now);
 	}

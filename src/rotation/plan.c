@@ -98,10 +98,26 @@ rotation_free(struct rotation *r)
 	free(r);
 }
 
+/* Who waits longer than `most` for the next offer waits so long from now on. */
+static void
+shorten_waits(struct rotation *r, uint64_t most, struct moment now)
+{
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
+		c->offer_again_ms = MIN_OF(c->offer_again_ms, now.ms + most);
+		c->retry_ms = MIN_OF(c->retry_ms, most);
+	}
+}
+
 void
-rotation_set(struct rotation *r, const struct rotation_settings *s)
+rotation_set(struct rotation *r, const struct rotation_settings *s, struct moment now)
 {
 	pthread_mutex_lock(&r->lock);
+	if (s->retry_ms < r->settings.retry_ms)
+		shorten_waits(r, s->retry_ms, now);
+	else if (s->retry_max_ms < r->settings.retry_max_ms)
+		shorten_waits(r, s->retry_max_ms, now);
+	if (s->clients_max > r->settings.clients_max)
+		r->clients.left_out = 0; /* there is room now: who comes is noted */
 	r->settings = *s;
 	r->clients.max = s->clients_max;
 	r->clients.network_max = s->network_max;
@@ -192,11 +208,23 @@ shift_evidence(struct rotation *r)
 		c->refuses[SLOT_PREVIOUS] = c->refuses[SLOT_CURRENT];
 		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
 		c->refuses[SLOT_CURRENT] = c->suspected = false;
-		c->silent_in_row = c->flips = 0;
+		c->silent_in_row = c->flips = c->content_in_row = 0;
 		r->before_tested += is_known(c);
 		r->before_refusing += is_known(c) && c->by[SLOT_PREVIOUS].rejected > 0;
 	}
 	r->counts[SLOT_PREVIOUS] = r->counts[SLOT_CURRENT];
+}
+
+/* A walk over the table for each handshake would be a way to make everybody wait. */
+void
+rotation_note_network_locked(struct rotation *r, const struct client_record *c)
+{
+	unsigned i = 0;
+
+	while (i < r->n_networks && r->networks[i] != c->who.network)
+		i++;
+	if (i == r->n_networks && i < ROLLBACK_NETWORKS_MAX)
+		r->networks[r->n_networks++] = c->who.network;
 }
 
 /* The previous one goes on being the previous one; what was learned of the one between is void. */
@@ -206,6 +234,7 @@ forget_current(struct rotation *r)
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
 		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
 		c->refuses[SLOT_CURRENT] = c->suspected = false;
+		c->silent_in_row = c->flips = c->content_in_row = 0;
 	}
 }
 
@@ -214,7 +243,7 @@ begin(struct rotation *r, struct moment now)
 {
 	r->counts[SLOT_CURRENT] = (struct generation_counts){0};
 	r->resumed = 0;
-	r->known_tested = r->known_refusing = 0;
+	r->known_tested = r->known_refusing = r->n_networks = 0;
 	r->begun = now;
 	r->compromised = r->may_retire = false;
 	r->give_up_ms = 0;
@@ -229,7 +258,7 @@ static bool
 serves_orphans(const struct rotation *r)
 {
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
-		if (c->refuses[SLOT_CURRENT])
+		if (is_orphan(c))
 			return true;
 	return false;
 }
@@ -258,7 +287,7 @@ swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
 	r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
 	r->counts[SLOT_CURRENT] = r->counts[SLOT_PREVIOUS];
 	r->counts[SLOT_PREVIOUS] = counts;
-	r->known_tested = r->known_refusing = 0;
+	r->known_tested = r->known_refusing = r->n_networks = 0;
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
 		struct evidence e = c->by[SLOT_CURRENT];
 		bool refuses = c->refuses[SLOT_CURRENT];
@@ -267,7 +296,10 @@ swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
 		c->by[SLOT_PREVIOUS] = e;
 		c->refuses[SLOT_PREVIOUS] = refuses;
 		r->known_tested += is_known(c) && is_tested(c);
-		r->known_refusing += is_known(c) && c->refuses[SLOT_CURRENT];
+		if (is_known(c) && c->refuses[SLOT_CURRENT]) {
+			r->known_refusing++;
+			rotation_note_network_locked(r, c);
+		}
 	}
 	r->begun = now;
 	complete(r, now);
@@ -399,7 +431,7 @@ roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct 
 	}
 	keep(r, r->bundles[SLOT_PREVIOUS]);
 	r->bundles[SLOT_PREVIOUS] = to;
-	r->known_tested = r->known_refusing = 0;
+	r->known_tested = r->known_refusing = r->n_networks = 0;
 	r->counts[SLOT_PREVIOUS] = (struct generation_counts){0};
 	r->compromised = false;
 	set_active(r);

@@ -12,6 +12,8 @@
 #include "rotation/rotation.h"
 #include "rotation/state.h"
 
+enum { ROLLBACK_NETWORKS_MAX = 64 }; /* what the config allows at most */
+
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
@@ -42,12 +44,16 @@ struct rotation {
 	/* Known clients (that had accepted the previous generation) that were shown the current one; and before that, the like. */
 	unsigned known_tested, known_refusing;
 	unsigned before_tested, before_refusing;
+	/* Where known clients refuse the current one, or did: distinct networks, as many as can matter. */
+	uint64_t networks[ROLLBACK_NETWORKS_MAX];
+	unsigned n_networks;
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
 };
 
 /* Under the lock. */
 void rotation_roll_back_locked(struct rotation *r);
+void rotation_note_network_locked(struct rotation *r, const struct client_record *c);
 bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
 unsigned rotation_share(const struct rotation *r);
 
@@ -55,6 +61,15 @@ static inline bool
 is_known(const struct client_record *c)
 {
 	return c->by[SLOT_PREVIOUS].accepted > 0;
+}
+
+/* Nobody waits for one that refuses both and was never served: scanners do so all day. */
+static inline bool
+is_orphan(const struct client_record *c)
+{
+	bool served = c->by[SLOT_PREVIOUS].accepted + c->by[SLOT_CURRENT].accepted > 0;
+
+	return c->refuses[SLOT_CURRENT] && (served || !c->refuses[SLOT_PREVIOUS]);
 }
 
 static inline bool

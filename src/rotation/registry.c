@@ -124,7 +124,7 @@ rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, con
 			ok = false;
 			continue;
 		}
-		rotation_set(each, &s);
+		rotation_set(each, &s, now);
 		rotation_set_origin(each, c->name);
 		if (rotation_take(each, b, now))
 			began(arg, each, b);

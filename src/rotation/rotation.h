@@ -111,7 +111,8 @@ const char *rotation_name(const struct rotation *r); /* the bundle's */
 
 struct rotation *rotation_new(const char *name, const struct rotation_settings *s, const unsigned char key[16]);
 void rotation_free(struct rotation *r); /* NULL is fine; nobody may use it any more */
-void rotation_set(struct rotation *r, const struct rotation_settings *s);
+/* Shorter intervals hold for those who are waiting for the next offer, too. */
+void rotation_set(struct rotation *r, const struct rotation_settings *s, struct moment now);
 
 /* The name of the config's bundle that leads to it. Background thread. */
 void rotation_set_origin(struct rotation *r, const char *origin);

@@ -177,7 +177,10 @@ unpack_clients(struct unpack *u, struct rotation *r, struct moment now, size_t *
 		if (ours && !clients_restore(&r->clients, &read, name))
 			return false;
 		r->known_tested += ours && is_known(&read) && is_tested(&read);
-		r->known_refusing += ours && is_known(&read) && read.refuses[SLOT_CURRENT];
+		if (!ours || !is_known(&read) || !read.refuses[SLOT_CURRENT])
+			continue;
+		r->known_refusing++;
+		rotation_note_network_locked(r, &read); /* nobody else has it yet */
 	}
 	return true;
 }

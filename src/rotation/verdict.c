@@ -29,17 +29,11 @@ reason(struct rotation_report *o, bool blocks, const char *fmt, ...)
 	o->may_retire = o->may_retire && !blocks;
 }
 
-static bool
-is_orphan(const struct client_record *c)
-{
-	return c->refuses[SLOT_CURRENT];
-}
-
-/* Known from before, seen not long ago, and not shown the current one so far. */
+/* Known from before, seen not long ago, and no word on the current one so far; that it once closed in silence is none. */
 static bool
 is_untested(const struct client_record *c, struct moment now)
 {
-	return is_known(c) && !is_tested(c) && now.wall - c->last_seen < ABSENT_S;
+	return is_known(c) && c->by[SLOT_CURRENT].accepted == 0 && !c->refuses[SLOT_CURRENT] && now.wall - c->last_seen < ABSENT_S;
 }
 
 static void
@@ -123,7 +117,7 @@ judge(const struct rotation *r, struct moment now, struct rotation_report *o)
 	if (o->n_orphans > 0)
 		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans, o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
 	if (o->n_untested > 0)
-		reason(o, true, "%zu client%s known from before ha%s not been shown the current generation", o->n_untested,
+		reason(o, true, "%zu client%s known from before ha%s neither accepted nor refused the current generation", o->n_untested,
 		    o->n_untested == 1 ? "" : "s", o->n_untested == 1 ? "s" : "ve");
 	if (now.wall < o->tickets_end && r->resumed > 0)
 		reason(o, false, "%llu handshakes since the change resumed a session, and were shown no certificate; that ends in %lld days",

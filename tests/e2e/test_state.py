@@ -137,22 +137,9 @@ def test_the_worker_dies_in_the_middle(site, place, on_disk):
 
 def kept(s, place):
     """Wait until what is known now has been handed to the supervisor."""
-    look = (lambda: written(place)) if place is not None else (lambda: memory(s))
+    look = (lambda: written(place)) if place is not None else s.p.held_states
     before = look()
     wait.until(lambda: look() != before, "the state to be handed over", deadline=4 * wait.DEADLINE)
-
-
-def memory(s):
-    """The inodes of the states that the supervisor holds."""
-    found = set()
-    for fd in os.listdir("/proc/%d/fd" % s.p.process.pid):
-        path = "/proc/%d/fd/%s" % (s.p.process.pid, fd)
-        try:
-            if "bascule-state" in os.readlink(path):
-                found.add(os.stat(path).st_ino)
-        except OSError:
-            pass
-    return found
 
 
 def test_the_previous_generation_is_never_lost(site):
@@ -439,7 +426,7 @@ def test_a_directory_that_takes_no_writes(site, place):
     assert s.orphan() == s.old.serial
     (place / ("." + NAME + ".new")).rmdir()
     kept(s, place)
-    wait.until(lambda: memory(s) == set(), "one place to be enough")
+    wait.until(lambda: s.p.held_states() == set(), "one place to be enough")
     s.p.restart()
     assert s.orphan() == s.old.serial
 

@@ -213,6 +213,28 @@ class Bascule:
         """A subcommand of the binary on this proxy's config."""
         return run(BINARY, *arguments, "-c", self.config_path, environment=SANITIZER_OPTIONS, **options)
 
+    def rotation(self, word="status", name="main", *more):
+        """`bascule rotation …`: its exit status, and what it tells of the rotation afterwards."""
+        done = self.command("rotation", word, name, "--json", *more)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def held_states(self):
+        """The inodes of the states of rotations that the supervisor holds in memory: each hand-over is another one."""
+        found = set()
+        for link in pathlib.Path("/proc/%d/fd" % self.process.pid).iterdir():
+            try:
+                if "bascule-state" in os.readlink(link):
+                    found.add(link.stat().st_ino)
+            except OSError:
+                pass
+        return found
+
+    def wait_handed_over(self):
+        """Until the supervisor has what the worker has learned up to now."""
+        before = self.held_states()
+        wait.until(lambda: self.held_states() != before, "the rotation to be handed over", deadline=4 * wait.DEADLINE)
+
     def admin(self, method, path):
         """One request to the admin socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
@@ -282,6 +304,10 @@ def _state(pid):
         return pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return None
+
+
+# What holds back a certificate of another authority, and one made a second before another.
+CHANGES = ["another-root", "earlier-expiry"]
 
 
 def listener(port=None, host="127.0.0.1", tls=True, **more):

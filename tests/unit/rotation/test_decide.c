@@ -136,6 +136,63 @@ Test(decide, who_has_moved_leaves_the_list)
 		cr_expect_eq(visit(&moves), 2);
 }
 
+Test(decide, shorter_intervals_hold_at_once)
+{
+	cr_expect(gets_in(&old));
+	swap_to(2);
+	cr_expect_not(gets_in(&old));
+	cr_expect(gets_in(&old));
+	settings.retry_ms = 60000;
+	rotation_set(r, &settings, now);
+	pass_seconds(59);
+	cr_expect_eq(visit(&old), 1);
+	pass_seconds(1);
+	cr_expect_eq(visit(&old), 2);
+	for (unsigned i = 0; i < 10; i++) {
+		pass_seconds(3600);
+		(void)visit(&old);
+	}
+	settings.retry_max_ms = 90000;
+	rotation_set(r, &settings, now);
+	pass_seconds(90);
+	cr_expect_eq(visit(&old), 2);
+	cr_expect_eq(visit(&old), 1);
+	pass_seconds(90);
+	cr_expect_eq(visit(&old), 2);
+}
+
+Test(decide, a_quiet_one_that_has_moved_is_not_kept_waiting)
+{
+	struct visitor moves = quiet;
+
+	cr_expect(gets_in(&moves));
+	swap_to(2);
+	cr_expect_not(gets_in(&moves));
+	cr_expect_not(gets_in(&moves));
+	cr_expect(gets_in(&moves));
+	moves.trusts = NEW;
+	cr_expect_eq(visit(&moves), 1);
+	cr_expect_eq(visit(&moves), 1);
+	cr_expect_eq(visit(&moves), 2);
+	cr_expect_not(clients_find(&r->clients, identity(&moves).key)->refuses[SLOT_CURRENT]);
+}
+
+Test(decide, a_quiet_one_with_spare_connections_stays_rescued)
+{
+	struct client_identity who = identity(&quiet);
+
+	cr_expect(gets_in(&quiet));
+	swap_to(2);
+	cr_expect_not(gets_in(&quiet));
+	cr_expect_not(gets_in(&quiet));
+	for (unsigned i = 0; i < 2; i++)
+		rotation_silent(r, &who, 1, 0, now);
+	cr_expect_eq(visit(&quiet), 2, "one connection is the price");
+	for (unsigned i = 0; i < 5; i++)
+		cr_expect(gets_in(&quiet));
+	cr_expect(clients_find(&r->clients, who.key)->suspected);
+}
+
 Test(decide, who_refuses_the_previous_one_gets_the_current_at_once)
 {
 	struct visitor moves = old;
@@ -164,6 +221,58 @@ Test(decide, two_behind_one_address_both_get_in)
 	}
 	cr_expect_gt(in[0], 50);
 	cr_expect_gt(in[1], 50);
+}
+
+Test(decide, two_behind_one_address_that_have_moved_see_no_more_lots)
+{
+	struct visitor one = old, two = old;
+
+	cr_expect(gets_in(&one));
+	swap_to(2);
+	two.trusts = NEW;
+	for (unsigned i = 0; i < 20; i++) {
+		(void)visit(&one);
+		(void)visit(&two);
+	}
+	one.trusts = NEW;
+	for (unsigned i = 0; i < 100; i++)
+		(void)visit(&one);
+	for (unsigned i = 0; i < 100; i++)
+		cr_expect_eq(visit(&one), 2);
+}
+
+Test(decide, who_refuses_the_previous_one_is_not_asked_again)
+{
+	struct err err;
+
+	cr_expect(gets_in(&both));
+	swap_to(2);
+	cr_expect(gets_in(&new));
+	cr_assert(rotation_rollback(r, 0, now, &err), "%s", err.text);
+	cr_expect_not(gets_in(&new));
+	for (unsigned hours = 0; hours < 100; hours++) {
+		cr_expect_eq(visit(&new), 2);
+		pass_seconds(3600);
+	}
+}
+
+Test(decide, lots_end_with_a_newer_generation)
+{
+	struct visitor one = old, two = old;
+
+	cr_expect(gets_in(&one));
+	swap_to(2);
+	two.trusts = NEW;
+	for (unsigned i = 0; i < 20; i++) {
+		(void)visit(&one);
+		(void)visit(&two);
+	}
+	one.trusts = OLD | NEW | 4;
+	while (visit(&old) == 2) /* an orphan is left, so the previous one stays */
+		continue;
+	swap_to(3);
+	for (unsigned i = 0; i < 20; i++)
+		cr_expect_eq(visit(&one), 3);
 }
 
 Test(decide, a_nat_with_a_good_and_an_orphaned_client_of_other_make)
@@ -240,7 +349,7 @@ Test(decide, a_share_is_a_share_and_sticky)
 	settings.stages[1] = (struct rotation_stage){5000, 3600000};
 	settings.stages[2] = (struct rotation_stage){SHARE_ALL, 0};
 	settings.n_stages = 3;
-	rotation_set(r, &settings);
+	rotation_set(r, &settings, now);
 	swap_to(2);
 	unsigned first = count_current(10000);
 	cr_expect_geq(first, 400);
@@ -259,7 +368,7 @@ Test(decide, the_share_leaves_those_behind_one_address_together)
 	settings.stages[0] = (struct rotation_stage){5000, 600000};
 	settings.stages[1] = (struct rotation_stage){SHARE_ALL, 0};
 	settings.n_stages = 2;
-	rotation_set(r, &settings);
+	rotation_set(r, &settings, now);
 	swap_to(2);
 	for (unsigned i = 0; i < 50; i++) {
 		char text[32];

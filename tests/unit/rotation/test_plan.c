@@ -11,7 +11,7 @@ stages(void)
 	settings.stages[0] = (struct rotation_stage){1000, 60000};
 	settings.stages[1] = (struct rotation_stage){SHARE_ALL, 0};
 	settings.n_stages = 2;
-	rotation_set(r, &settings);
+	rotation_set(r, &settings, now);
 }
 
 Test(plan, the_same_content_begins_nothing)

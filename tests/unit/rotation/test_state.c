@@ -145,7 +145,7 @@ through_bytes(struct moment at)
 
 	cr_assert_not_null(back);
 	cr_assert_eq(strangers, 0);
-	rotation_set(back, &r->settings);
+	rotation_set(back, &r->settings, now);
 	free(b.p);
 	return back;
 }
@@ -204,7 +204,7 @@ Test(state, all_of_it_comes_back)
 {
 	r->settings.network_max = 100000;
 	r->settings.rollback.clients = 0;
-	rotation_set(r, &r->settings);
+	rotation_set(r, &r->settings, now);
 	visits(3000);
 	pass(10);
 	cr_assert(rotation_take(r, generations[2], now));
@@ -337,7 +337,7 @@ Test(state, damage_does_no_harm)
 		struct rotation_report report;
 		struct rotation_news news;
 		taken++;
-		rotation_set(back, &r->settings);
+		rotation_set(back, &r->settings, now);
 		cr_expect(rotation_report(back, true, now, &report));
 		rotation_report_free(&report);
 		(void)rotation_tick(back, now, &news);

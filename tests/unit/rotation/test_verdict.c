@@ -34,7 +34,7 @@ Test(verdict, no_until_everybody_known_has_moved)
 	cr_expect(gets_in(&moves) && gets_in(&both));
 	swap_to(2);
 	cr_expect_not(may_retire());
-	cr_expect(says("2 clients known from before have not been shown"));
+	cr_expect(says("2 clients known from before have neither accepted nor refused"));
 	cr_expect_eq(report.n_untested, 2);
 	cr_expect_not(gets_in(&moves));
 	cr_expect(gets_in(&both));
@@ -65,10 +65,61 @@ Test(verdict, no_in_the_midst_of_the_stages)
 	settings.stages[0] = (struct rotation_stage){525, 60000};
 	settings.stages[1] = (struct rotation_stage){SHARE_ALL, 0};
 	settings.n_stages = 2;
-	rotation_set(r, &settings);
+	rotation_set(r, &settings, now);
 	swap_to(2);
 	cr_expect_not(may_retire());
 	cr_expect(says("5.25 % of the clients"));
+	rotation_report_free(&report);
+}
+
+Test(verdict, one_silent_end_is_no_word_on_it)
+{
+	const struct visitor quiet = {"192.0.2.4", 1, OLD, SILENT};
+
+	cr_expect(gets_in(&quiet) && gets_in(&both));
+	swap_to(2);
+	cr_expect(gets_in(&both));
+	cr_expect_not(gets_in(&quiet));
+	cr_expect_not(may_retire());
+	cr_expect_eq(report.n_untested, 1);
+	cr_expect_not(gets_in(&quiet));
+	cr_expect_not(may_retire());
+	cr_expect(report.n_untested == 0 && report.n_orphans == 1);
+	rotation_report_free(&report);
+}
+
+Test(verdict, who_was_never_served_and_refuses_both_is_not_waited_for)
+{
+	const struct visitor scanner = {"192.0.2.9", 1, NEITHER, ALOUD};
+
+	cr_expect(gets_in(&both));
+	swap_to(2);
+	cr_expect(gets_in(&both));
+	cr_expect_not(gets_in(&scanner));
+	cr_expect_not(may_retire(), "it may be one that comes rarely");
+	cr_expect_eq(report.n_orphans, 1);
+	for (unsigned i = 0; i < 5; i++)
+		cr_expect_not(gets_in(&scanner));
+	cr_expect(may_retire());
+	cr_expect_eq(report.n_orphans, 0);
+	swap_to(3);
+	cr_expect_eq(r->bundles[SLOT_PREVIOUS]->generation, 2, "nor does it hold up a newer one");
+	rotation_report_free(&report);
+}
+
+Test(verdict, room_for_more_is_room_for_those_left_out)
+{
+	settings.clients_max = settings.network_max = 1;
+	rotation_set(r, &settings, now);
+	cr_expect(gets_in(&both) && gets_in(&old));
+	swap_to(2);
+	cr_expect(gets_in(&both));
+	cr_expect_not(may_retire());
+	cr_expect(says("raise rotation.clients"));
+	settings.clients_max = settings.network_max = 16;
+	rotation_set(r, &settings, now);
+	cr_expect(gets_in(&both));
+	cr_expect(may_retire());
 	rotation_report_free(&report);
 }
 
