@@ -304,6 +304,7 @@ drain(struct supervisor *s)
 	s->kill_at = clock_mono_ms() + conf_of(s)->drain + STOP_GRACE_MS;
 	command(s, CONTROL_DRAIN);
 	broker_close_sockets(&s->broker);
+	pidfile_remove(&s->pidfile); /* a successor may start meanwhile, and is the one to be signalled from now on */
 	end_without_worker(s);
 }
 
