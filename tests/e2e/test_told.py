@@ -248,8 +248,8 @@ STARTS = [
     ({"admin": {"socket": "none/admin.sock"}}, "admin.socket: .*none/admin.sock: its directory does not exist; make it"),
     ({"admin": {"socket": "file"}}, "admin.socket: .*file: a file is there that is no socket; remove it"),
     ({"admin": {"socket": "x" * 108}}, "admin.socket: .*the path of a socket has at most 107 bytes"),
-    ({"listeners": [{"address": "unix:/nowhere/s"}]}, r"listeners\[0\]\.address: /nowhere/s: its directory does not exist; make it"),
-    ({"listeners": [{"address": "192.0.2.1:443"}]}, r"listeners\[0\]\.address: 192.0.2.1:443: no interface of this machine has the address"),
+    ({"listeners": [{"address": "unix:/nowhere/s"}]}, r"address: /nowhere/s: its directory does not exist; make it"),
+    ({"listeners": [{"address": "192.0.2.1:443"}]}, r"address: 192.0.2.1:443: no interface of this machine has the address"),
 ]
 
 
