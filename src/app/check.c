@@ -168,9 +168,10 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 	for (size_t i = 0; i < tls_store_count(store); i++) {
 		const struct tls_bundle *b = tls_store_at(store, i);
 		struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->where), key);
+		long long days = (b->facts.not_after - now) / 86400;
 		if (b->facts.not_after - now < EXPIRY_WARNING_S)
-			conf_warning(problems, &at, key, "the certificate in %s expires in %lld days; renew it",
-			    b->where, (long long)((b->facts.not_after - now) / 86400));
+			conf_warning(problems, &at, key, "the certificate in %s expires in %lld day%s; renew it", b->where, days,
+			    days == 1 ? "" : "s");
 		if (b->reordered)
 			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);

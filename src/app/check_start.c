@@ -11,7 +11,7 @@
 #include "app/privileges.h"
 #include "net/listener.h"
 
-enum { SOCKET_PATH_MAX = 107 /* of struct sockaddr_un, without the NUL */, KEY_TEXT = 48 };
+enum { SOCKET_PATH_MAX = 107 /* of struct sockaddr_un, without the NUL */ };
 
 struct start {
 	const struct conf *conf;
@@ -146,16 +146,14 @@ check_listener(struct start *s, const struct conf_listener *l)
 {
 	struct sv address = sv_cstr(l->address), prefix = SV("unix:");
 	struct net_address a;
-	char key[KEY_TEXT];
 	struct err err = {""};
 	bool any = false;
 
 	errno = 0;
-	(void)snprintf(key, sizeof(key), "listeners[%zu].address", (size_t)(l - s->conf->listeners));
 	if (sv_starts(address, prefix))
-		check_socket(s, &l->address, key, address.p + prefix.n);
+		check_socket(s, &l->address, "address", address.p + prefix.n);
 	else if (!net_address_parse_listen(address, &a, &any, &err) || !net_listen_is_possible(&a, any, &err))
-		report(s, &l->address, key, errno, err.text);
+		report(s, &l->address, "address", errno, err.text);
 }
 
 void

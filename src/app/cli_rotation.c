@@ -3,6 +3,7 @@
 
 #include "admin/client.h"
 #include "app/cli.h"
+#include "base/sv.h"
 
 /* What is asked of a rotation, and how. */
 struct order {
@@ -47,7 +48,7 @@ struct asked {
 	bool compromised;
 };
 
-static bool
+static void
 take_own(struct asked *a, int *argc, char **argv)
 {
 	int kept = 1;
@@ -68,7 +69,6 @@ take_own(struct asked *a, int *argc, char **argv)
 		}
 	}
 	*argc = kept;
-	return true;
 }
 
 static int
@@ -99,7 +99,7 @@ make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
 	if (o->changes)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "/%s", o->word);
 	if (a->to != NULL)
-		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%.20s", a->to);
+		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%s", a->to);
 	else if (a->compromised)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?compromised=1");
 	return n < PATH_SIZE;
@@ -132,15 +132,20 @@ cli_rotation(int argc, char **argv)
 	struct err err = {""};
 	char path[PATH_SIZE];
 
-	if (!take_own(&a, &argc, argv) || !cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, argc, argv))
+	take_own(&a, &argc, argv);
+	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, argc, argv))
 		return CLI_USAGE;
 	const struct order *order = find_order(a.words[0]);
 	if (order == NULL)
-		return usage(a.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire" : "it knows status, hold, resume, commit, rollback and retire");
+		return usage(a.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire"
+		                                : "it knows status, hold, resume, commit, rollback and retire");
 	if (order->changes && a.words[1] == NULL)
 		return usage("name the bundle");
 	if ((a.to != NULL && strcmp(order->word, "rollback") != 0) || (a.compromised && strcmp(order->word, "retire") != 0))
 		return usage("--to goes with rollback, --compromised with retire");
+	uint64_t generation;
+	if (a.to != NULL && !sv_u64(sv_cstr(a.to), &generation))
+		return usage("--to takes the number of a generation");
 	if (!make_path(path, order, &a))
 		return usage("the name is too long");
 	if (!cli_ask("rotation", &o, order->method, path, &reply, &err)) {

@@ -304,6 +304,7 @@ drain(struct supervisor *s)
 	s->kill_at = clock_mono_ms() + conf_of(s)->drain + STOP_GRACE_MS;
 	command(s, CONTROL_DRAIN);
 	broker_close_sockets(&s->broker);
+	pidfile_remove(&s->pidfile); /* a successor may start meanwhile, and is the one to be signalled from now on */
 	end_without_worker(s);
 }
 
@@ -434,14 +435,15 @@ prepare(struct supervisor *s)
 	const struct conf *conf = conf_of(s);
 	struct err err = {""};
 
-	/* The log first: what else is refused belongs there as well. */
+	/* First: who reads the pid file may signal at once, and SIGHUP ends who does not watch for it. */
+	if ((s->signals = watch_signals()) < 0) {
+		log_error("can not watch for signals: %s", strerror(errno));
+		return false;
+	}
+	/* The log before the rest: what else is refused belongs there as well. */
 	if (!error_log_open(&s->log, &conf->log, &err) || !identity_find(&s->identity, conf->user, conf->group, &err) ||
 	    !identity_is_possible(&s->identity, &err) || !pidfile_take(&s->pidfile, conf->pid_file, &err)) {
 		log_error("%s", err.text);
-		return false;
-	}
-	if ((s->signals = watch_signals()) < 0) {
-		log_error("can not watch for signals: %s", strerror(errno));
 		return false;
 	}
 	if (identity_warning(&s->identity) != NULL)

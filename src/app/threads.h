@@ -28,8 +28,9 @@ struct threads {
 MUST_CHECK bool threads_start(struct threads *t, unsigned n, struct err *err);
 
 /*
- * All take over the snapshot (a reference each is made), and listen on fds[thread][listener] (owned from now on; -1: as
- * before). `fds` has n rows of conf->n_listeners. False with err set when a thread could not; then it goes on with the one before.
+ * All take over the snapshot (a reference each is made), and listen on fds[thread][listener] (-1: as before; what is taken
+ * over becomes -1). `fds` has n rows of conf->n_listeners. False with err set when a thread could not; then it goes on with
+ * the one before.
  */
 MUST_CHECK bool threads_publish(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err);
 

@@ -243,7 +243,7 @@ static const struct key top_keys[] = {
 	ROW_NUMBER("connections", conf, connections,
 	    "Client connections at once; further ones are closed when accepted.", .flags = KEY_RESTART, .min = 1,
 	    .max = 10000000, .zero = "as many as the limit on open files allows", .preset = 0, .example = "20000"),
-	ROW_PATH("pid_file", conf, pid_file, "The supervisor's process id is written here.", .flags = KEY_RESTART,
+	ROW_PATH("pid_file", conf, pid_file, "The supervisor's process id is written here, until it drains or ends.", .flags = KEY_RESTART,
 	    .example = "\"/run/bascule.pid\""),
 	ROW_PATH("secret_file", conf, secret_file,
 	    "32 to 512 random bytes, the same on all nodes of a cluster: session tickets and sticky cookies of one "

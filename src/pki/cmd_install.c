@@ -26,6 +26,7 @@ struct installation {
 	EVP_PKEY *key;
 	struct overlay overlay;
 	unsigned accept; /* losses that are meant */
+	struct err held; /* losses that are not, for the clients of what is in place */
 };
 
 /* --- the key --- */
@@ -121,6 +122,35 @@ touches(const struct source *s, const struct overlay *o)
 	return false;
 }
 
+/* What is in place; NULL: nothing that can be served, and so nobody has anything to lose. */
+static struct tls_bundle *
+load_as_it_is(struct pki *p, const struct installation *in)
+{
+	struct loader l = {.files = files_direct(), .thread = p->thread, .now = (int64_t)time(NULL)};
+	struct source *s = sources_named(&in->now, in->target.bundle);
+	struct err why;
+
+	struct tls_bundle *b = s != NULL ? load_bundle(&l, s, NULL, &why) : NULL;
+	der_table_free(&l.shared);
+	return b;
+}
+
+/* As the proxy compares them, which may have something else in service: the last word is its own. */
+static void
+compare_with_old(struct pki *p, struct installation *in, const struct source *s, const struct tls_bundle *new)
+{
+	const struct guard_rules rules = {
+		.conf = in->conf, .bundle = s->conf, .accept = in->accept, .now = (int64_t)time(NULL)};
+	struct tls_bundle *old = load_as_it_is(p, in);
+	struct guard_findings findings = {.n = 0};
+
+	if (old == NULL)
+		return;
+	guard_compare(old, new, &rules, &findings);
+	(void)!guard_passes(&findings, old, new->where, s->conf->name, &in->held);
+	tls_bundle_unref(old);
+}
+
 /* The loader itself on what would be there, for every bundle that has one of the files: another may share the key. */
 static bool
 load_as_it_would_be(struct pki *p, struct installation *in, struct sources *would)
@@ -144,6 +174,8 @@ load_as_it_would_be(struct pki *p, struct installation *in, struct sources *woul
 			err_prefix(
 			    &p->err, mine ? "refused" : "refused, because bundle \"%s\" shares a file with it", s->name);
 		found = found || mine;
+		if (ok && mine)
+			compare_with_old(p, in, s, b);
 		tls_bundle_unref(b);
 	}
 	der_table_free(&l.shared);
@@ -212,7 +244,8 @@ tell(struct pki *p, struct installation *in, struct writes *w)
 		break;
 	}
 	if (writes_undo(w, &p->err))
-		err_set(&p->err, "the proxy refuses it, so the files are what they were before: %s", why.text);
+		err_set(&p->err, "the proxy refuses it, so the files are what they were before%s: %s",
+		    in->held.text[0] != '\0' ? "; --accept of this command takes what is meant" : "", why.text);
 	else
 		err_prefix(&p->err, "the proxy refuses it (%.200s), and the files could not be put back", why.text);
 	return PKI_FAILED;
@@ -249,15 +282,25 @@ free_all(struct installation *in)
 }
 
 static int
+dry_run(struct pki *p, const struct installation *in)
+{
+	if (in->held.text[0] != '\0') {
+		err_set(&p->err, "nothing was changed (--dry-run), and the proxy would refuse it; --accept of this command takes "
+		                 "what is meant: %s", in->held.text);
+		return PKI_FAILED;
+	}
+	(void)puts("the proxy would take it; nothing was changed (--dry-run)");
+	return PKI_OK;
+}
+
+static int
 carry_out(struct pki *p, struct installation *in, install_agree agree)
 {
 	bool loses = compare_print(p, in->conf, in->target.bundle, &in->old, &in->chain);
 	struct writes w = {.n = 0};
 
-	if (p->args.dry_run) {
-		(void)puts("the proxy would take it; nothing was changed (--dry-run)");
-		return PKI_OK;
-	}
+	if (p->args.dry_run)
+		return dry_run(p, in);
 	if (agree != NULL && !agree(p, loses)) {
 		(void)puts("Nothing was installed.");
 		return p->err.text[0] == '\0' ? PKI_OK : PKI_FAILED;

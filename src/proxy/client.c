@@ -343,9 +343,7 @@ client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct t
 		out->n_bundles = (unsigned)tls_store_find_name(snapshot->store, name, out->bundles);
 	if (out->n_bundles == 0)
 		return false;
-	if (c->policy != NULL)
-		tls_policy_unref(c->policy); /* a second ClientHello, after HelloRetryRequest */
-	c->policy = tls_policy_ref(site->policy);
+	c->policy = tls_policy_ref(site->policy); /* once: a second ClientHello, after HelloRetryRequest, asks for no site */
 	client_rotation_choose(c, hello, out);
 	return true;
 }

@@ -315,7 +315,10 @@ step_prepare(struct exchange *x)
 	if (x->route >= 0)
 		ok = ok && apply_edits(x, site_action(x)->request_edits, h);
 	if (!ok || !apply_edits(x, x->action->request_edits, h)) {
-		exchange_refuse(x, 431, "no room for the fields that are added");
+		if (h->n_fields == HTTP_FIELDS_MAX)
+			exchange_refuse(x, 431, "no room for the fields that are added");
+		else
+			exchange_refuse(x, 503, "no memory for the fields that are added");
 		return STEP_OVER;
 	}
 	return STEP_CHOOSE;

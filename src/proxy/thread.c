@@ -162,7 +162,7 @@ conf_of(const struct conf *c, const char *address)
 }
 
 void
-px_thread_set_listeners(struct px_thread *t, const int *fds)
+px_thread_set_listeners(struct px_thread *t, int *fds)
 {
 	const struct conf *c = t->view->snapshot->conf;
 	struct px_listener *l, *next;
@@ -177,9 +177,12 @@ px_thread_set_listeners(struct px_thread *t, const int *fds)
 		else
 			close_listener(l);
 	}
-	for (size_t i = 0; i < c->n_listeners; i++)
-		if (fds[i] >= 0 && !px_thread_listen(t, fds[i], c->listeners[i].address, &c->listeners[i], NULL, NULL))
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		int fd = fds[i];
+		fds[i] = -1;
+		if (fd >= 0 && !px_thread_listen(t, fd, c->listeners[i].address, &c->listeners[i], NULL, NULL))
 			log_error("listener %s: thread %u can not listen: out of memory", c->listeners[i].address, t->number);
+	}
 }
 
 /* --- the access log ----------------------------------------------------------------------------------------- */

@@ -101,8 +101,8 @@ MUST_CHECK bool px_thread_publish(struct px_thread *t, struct snapshot *s, const
 MUST_CHECK bool px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service,
     void *arg);
 
-/* Make the listeners those of the newest snapshot: new ones listen on fds[i] (-1: none; for conf->listeners[i]; taken over). */
-void px_thread_set_listeners(struct px_thread *t, const int *fds);
+/* Make the listeners those of the newest snapshot: new ones listen on fds[i] (-1: none; for conf->listeners[i]), which is -1 then. */
+void px_thread_set_listeners(struct px_thread *t, int *fds);
 
 /* Log requests to `fd` (taken over; -1: no more). */
 void px_thread_log(struct px_thread *t, int fd, enum conf_access_format format);

@@ -131,6 +131,19 @@ def test_dry_run_changes_nothing(running, leaves, tool, directory):
     assert everything.files() == before and r.served() == leaves[0].serial
 
 
+def test_dry_run_tells_what_the_proxy_would_refuse(running, leaves, tool, directory):
+    r = running()
+    cert = put(tool, leaves[1])
+    everything = Tool(directory)
+    before = everything.files()
+    shown = r.install("main", cert, "--dry-run", accept=None, status=1)
+    assert "the proxy would refuse it; --accept" in shown.stderr and "`bascule reload --accept earlier-expiry`" in shown.stderr
+    assert "the proxy would take it" not in shown.stdout
+    assert everything.files() == before and r.served() == leaves[0].serial
+    refused = r.install("main", cert, accept=None, status=1)
+    assert "the proxy refuses it, so the files are what they were before; --accept" in refused.stderr
+
+
 def test_where_the_key_is_found(running, ca, leaves, tool, directory):
     r = running()
     same_key = ca.leaf("site.test", key=leaves[0].key)

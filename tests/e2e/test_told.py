@@ -248,8 +248,8 @@ STARTS = [
     ({"admin": {"socket": "none/admin.sock"}}, "admin.socket: .*none/admin.sock: its directory does not exist; make it"),
     ({"admin": {"socket": "file"}}, "admin.socket: .*file: a file is there that is no socket; remove it"),
     ({"admin": {"socket": "x" * 108}}, "admin.socket: .*the path of a socket has at most 107 bytes"),
-    ({"listeners": [{"address": "unix:/nowhere/s"}]}, r"listeners\[0\]\.address: /nowhere/s: its directory does not exist; make it"),
-    ({"listeners": [{"address": "192.0.2.1:443"}]}, r"listeners\[0\]\.address: 192.0.2.1:443: no interface of this machine has the address"),
+    ({"listeners": [{"address": "unix:/nowhere/s"}]}, r"address: /nowhere/s: its directory does not exist; make it"),
+    ({"listeners": [{"address": "192.0.2.1:443"}]}, r"address: 192.0.2.1:443: no interface of this machine has the address"),
 ]
 
 
@@ -402,10 +402,10 @@ def test_what_keeps_a_worker_from_starting_again_is_in_the_log(simple, directory
 
 
 @pytest.fixture
-def draining(simple, recorder):
+def draining(simple, recorder, directory):
     """A proxy that drains, with one request that ends when the gate is released."""
     gate = Gate()
-    p = simple(recorder(gate).address, drain_timeout="1h")
+    p = simple(recorder(gate).address, drain_timeout="1h", pid_file=str(directory / "pid"))
     with p.client() as busy:
         busy.send_request()
         gate.wait_arrived()
@@ -459,6 +459,7 @@ def test_a_successor_takes_the_admin_socket_over(draining, directory):
         gate.release()
         assert p.process.wait(3 * wait.DEADLINE) == 0
         assert second.status()["draining"] is False
+        assert (directory / "pid").read_text().strip() == str(second.process.pid)
         assert second.stop() == 0
         assert not p.admin_socket.exists()
     finally:
