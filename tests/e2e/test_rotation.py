@@ -473,7 +473,7 @@ def test_what_makes_no_sense_is_refused(rotate):
         assert status == 1 and "the rotation is complete" in err, (word, err)
     status, _, err = r.tell("rollback", "main", "--to", "7")
     assert status == 1 and "generation 7 is not kept" in err
-    assert r.tell("rollback", "main", "--to", "x")[0] == 1
+    assert r.tell("rollback", "main", "--to", "x")[0] == 2
     assert r.tell("status", "other")[0] == 1
     assert r.tell("status", "main", "--compromised")[0] == 2
     assert r.tell("dance", "main")[0] == r.tell("hold")[0] == r.tell()[0] == 2
