@@ -83,8 +83,6 @@ list(const struct rotation *r, struct moment now, struct rotation_report *o)
 	if (o->orphans == NULL || o->untested == NULL)
 		return false;
 	walk(r, now, o);
-	qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
-	qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
 	return true;
 }
 
@@ -170,8 +168,12 @@ rotation_report(struct rotation *r, bool lists, struct moment now, struct rotati
 		walk(r, now, o);
 	judge(r, now, o);
 	pthread_mutex_unlock(&r->lock);
-	if (!ok)
+	if (!ok) {
 		rotation_report_free(o);
+	} else if (lists) {
+		qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
+		qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
+	}
 	return ok;
 }
 
