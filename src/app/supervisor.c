@@ -56,6 +56,7 @@ struct supervisor {
 	int status;        /* to exit with */
 	uint64_t start_at; /* ms; 0: no start is due */
 	uint64_t kill_at;  /* ms; 0: no end is due */
+	unsigned commands; /* not yet sent, a bit each: 1 << enum control_command */
 	bool stop_sent;
 	bool refused;      /* the last config that the worker looked at */
 	bool reload_asked; /* and the worker has not begun: another SIGHUP is covered by it */
@@ -83,6 +84,7 @@ start_worker(struct supervisor *s)
 		return false;
 	}
 	s->worker = (struct worker){pid, socket, clock_mono_ms()};
+	s->commands = 0;
 	s->broker.refused = 0;
 	broker_abandon(&s->broker); /* what the one before was about to load */
 	s->refused = false;
@@ -91,13 +93,24 @@ start_worker(struct supervisor *s)
 	return true;
 }
 
+/* A worker that loads, or was stopped, takes few at a time. Each is kept, once, until it does: none may be lost. */
+static void
+send_commands(struct supervisor *s)
+{
+	while (s->commands != 0 && s->worker.socket >= 0) {
+		unsigned what = (unsigned)__builtin_ctz(s->commands);
+		struct message m = {.kind = MESSAGE_COMMAND, .number = what};
+		if (!message_send(s->worker.socket, &m, -1, MSG_DONTWAIT) && errno == EAGAIN)
+			return;
+		s->commands &= ~(1u << what); /* sent, or it has gone: its successor needs none of them */
+	}
+}
+
 static void
 command(struct supervisor *s, enum control_command what)
 {
-	struct message m = {.kind = MESSAGE_COMMAND, .number = what};
-
-	if (s->worker.socket >= 0 && !message_send(s->worker.socket, &m, -1, MSG_DONTWAIT))
-		log_error("worker %d does not take commands: %s", (int)s->worker.pid, strerror(errno));
+	s->commands |= 1u << what;
+	send_commands(s);
 }
 
 static void
@@ -408,7 +421,8 @@ static void
 loop(struct supervisor *s)
 {
 	while (s->phase != ENDED) {
-		struct pollfd fds[] = {{s->signals, POLLIN, 0}, {s->worker.socket, POLLIN, 0}, {s->broker.watches.fd, POLLIN, 0}};
+		short of_worker = s->commands != 0 ? POLLIN | POLLOUT : POLLIN;
+		struct pollfd fds[] = {{s->signals, POLLIN, 0}, {s->worker.socket, of_worker, 0}, {s->broker.watches.fd, POLLIN, 0}};
 		int n = poll(fds, COUNTOF(fds), milliseconds_until(s->start_at, s->kill_at));
 
 		if (n < 0 && errno != EINTR) {
@@ -423,6 +437,8 @@ loop(struct supervisor *s)
 		for (int i = 0; n > 0 && fds[1].revents != 0 && i < MESSAGE_BATCH; i++)
 			if (!on_worker_socket(s))
 				break;
+		if (n > 0 && (fds[1].revents & POLLOUT) != 0)
+			send_commands(s);
 		if (n > 0 && fds[0].revents != 0)
 			on_signals(s);
 		on_time(s);

@@ -186,6 +186,19 @@ def test_logs_are_opened_again(simple, directory):
     assert "/two" not in p.access_path.with_suffix(".1").read_text()
 
 
+def test_a_reload_is_not_lost_to_a_worker_that_stands_still(simple):
+    p = simple()
+    before, said = p.generation, p.log.count("SIGUSR1: logs reopened")
+    os.kill(p.worker, signal.SIGSTOP)
+    for n in range(100):  # more commands than its socket holds
+        p.send_signal(signal.SIGUSR1)
+        wait.until(lambda: p.log.count("SIGUSR1: logs reopened") > said + n, "the supervisor to pass it on")
+    p.send_signal(signal.SIGHUP)
+    wait.until(lambda: "SIGHUP: reloading" in p.log, "the supervisor to pass that on")
+    os.kill(p.worker, signal.SIGCONT)
+    wait.until(lambda: p.generation > before, "the reload")
+
+
 # --- files ---
 
 
