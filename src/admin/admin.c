@@ -102,25 +102,33 @@ rotations(struct exchange *x, struct admin *a)
 	answer_json(x, 200, admin_rotations_json(a));
 }
 
-/* %XX; false: it is cut off, or no text. */
+static int
+hex_value(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = memchr(digits, ascii_lower(c), 16);
+
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* %XX; false: it is cut off, too long, or no text. */
 static bool
 unescape(struct sv in, char *out, size_t size)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < in.n && n + 1 < size; i++) {
-		unsigned value = (unsigned char)in.p[i];
+	for (size_t i = 0; i < in.n; i++) {
+		int value = (unsigned char)in.p[i];
 		if (in.p[i] == '%') {
-			char digits[3] = {i + 1 < in.n ? in.p[i + 1] : '\0', i + 2 < in.n ? in.p[i + 2] : '\0', '\0'};
-			char *end;
-			value = (unsigned)strtoul(digits, &end, 16);
-			if (end != digits + 2 || value == 0)
-				return false;
+			int high = in.n - i > 2 ? hex_value(in.p[i + 1]) : -1, low = high >= 0 ? hex_value(in.p[i + 2]) : -1;
+			value = low >= 0 ? high << 4 | low : 0;
 			i += 2;
 		}
+		if (value == 0 || n + 1 == size)
+			return false;
 		out[n++] = (char)value;
-		out[n] = '\0';
 	}
+	out[n] = '\0';
 	return n > 0;
 }
 

@@ -178,54 +178,52 @@ admin_rotations_json(const struct admin *a)
 
 /* --- what an administrator says ------------------------------------------------------------------------------ */
 
-/* A parameter of the query; SV_NONE: it is not there. Its value is a number or a word: nothing is escaped. */
-static struct sv
-parameter(struct sv query, struct sv name)
+/* Nothing that is not understood is passed over: a retired key might go on being kept by a slip of the pen. */
+static bool
+takes_nothing(struct sv query, struct err *err)
 {
-	while (query.p != NULL && query.n > 0) {
-		struct sv value = sv_cut(&query, '&'), key = sv_cut(&value, '=');
-		if (sv_eq(key, name))
-			return value.p != NULL ? value : SV("");
-	}
-	return SV_NONE;
+	return query.p == NULL || err_set(err, "\"%.*s\": this takes no query", SV_FMT(query));
 }
 
 static bool
 hold(struct rotation *r, struct sv query, struct err *err)
 {
-	(void)query;
-	return rotation_hold(r, moment_now(), err);
+	return takes_nothing(query, err) && rotation_hold(r, moment_now(), err);
 }
 
 static bool
 resume(struct rotation *r, struct sv query, struct err *err)
 {
-	(void)query;
-	return rotation_resume(r, moment_now(), err);
+	return takes_nothing(query, err) && rotation_resume(r, moment_now(), err);
 }
 
 static bool
 commit(struct rotation *r, struct sv query, struct err *err)
 {
-	(void)query;
-	return rotation_commit(r, moment_now(), err);
+	return takes_nothing(query, err) && rotation_commit(r, moment_now(), err);
 }
 
 static bool
 rollback(struct rotation *r, struct sv query, struct err *err)
 {
-	struct sv to = parameter(query, SV("to"));
 	uint64_t generation = 0;
 
-	if (to.p != NULL && (!sv_u64(to, &generation) || generation == 0))
-		return err_set(err, "\"%.*s\" is no number of a generation", SV_FMT(to));
+	if (query.p != NULL) {
+		struct sv to = query, key = sv_cut(&to, '=');
+		if (!sv_eq(key, SV("to")) || !sv_u64(to, &generation) || generation == 0)
+			return err_set(err, "\"%.*s\": a rollback takes ?to=GENERATION and nothing else", SV_FMT(query));
+	}
 	return rotation_rollback(r, generation, moment_now(), err);
 }
 
 static bool
 retire(struct rotation *r, struct sv query, struct err *err)
 {
-	return rotation_retire(r, parameter(query, SV("compromised")).p != NULL, moment_now(), err);
+	bool compromised = sv_eq(query, SV("compromised=1"));
+
+	if (query.p != NULL && !compromised)
+		return err_set(err, "\"%.*s\": to retire takes ?compromised=1 and nothing else", SV_FMT(query));
+	return rotation_retire(r, compromised, moment_now(), err);
 }
 
 static const struct {

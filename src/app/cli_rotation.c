@@ -127,6 +127,7 @@ int
 cli_rotation(int argc, char **argv)
 {
 	struct asked a = {.n_words = 0};
+	uint64_t generation;
 	struct cli_options o;
 	struct admin_reply reply;
 	struct err err = {""};
@@ -143,7 +144,6 @@ cli_rotation(int argc, char **argv)
 		return usage("name the bundle");
 	if ((a.to != NULL && strcmp(order->word, "rollback") != 0) || (a.compromised && strcmp(order->word, "retire") != 0))
 		return usage("--to goes with rollback, --compromised with retire");
-	uint64_t generation;
 	if (a.to != NULL && !sv_u64(sv_cstr(a.to), &generation))
 		return usage("--to takes the number of a generation");
 	if (!make_path(path, order, &a))

@@ -42,7 +42,10 @@ def test_version():
     assert done.returncode == 0 and re.search(r"bascule \d+\.\d+", done.stdout)
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run", "-c"], ["status", "--socket="]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["check", "--nonsense"], ["run", "-c"], ["status", "--socket="], ["rotation", "rollback", "main", "--to", "5x"]],
+)  # fmt: skip
 def test_what_is_not_understood(arguments):
     done = run(BINARY, *arguments)
     assert done.returncode == 2

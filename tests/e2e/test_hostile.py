@@ -145,10 +145,12 @@ def test_requests_that_the_proxy_answers_itself_cost_no_memory(simple):
 
 def test_a_flood_of_key_updates_ends_the_connection(simple, ca):
     p = simple()
-    command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % p.port, "-servername", "site.test", "-tls1_3"]
+    command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % p.port, "-servername", "site.test", "-tls1_3", "-brief"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as s:
-        told, most = 0, 200
+        told, most = 0, 20000  # the proxy may be slow to see them
         try:
+            while b"CONNECTION ESTABLISHED" not in (line := s.stderr.readline()):
+                assert line, "no handshake"
             # A command is seen only when it stands alone in what is read: wait for each to be acknowledged.
             for _ in range(most):
                 s.stdin.write(b"k\n")
@@ -186,3 +188,31 @@ def test_a_client_that_closed_its_half_may_read_slowly(simple, recorder):
         s.shutdown(socket.SHUT_WR)
         reader = wire.Reader(s.recv)
         assert len(reader.response("GET").body) == size
+
+
+# --- the admin socket ---
+
+
+@pytest.mark.parametrize(
+    "name, known",
+    [("main", True), ("m%61in", True), ("m%+1in", False), ("%6dain%", False), ("main%00", False), ("%", False), ("", False),
+     ("..%2fmain", False), ("main" * 1000, False), ("%ff%fe", False)],
+)  # fmt: skip
+def test_the_name_of_a_rotation(simple, name, known):
+    assert simple().admin("GET", "/v1/rotations/" + name).status == (200 if known else 404)
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["retire?compromised", "retire?compromised=no", "retire?compromized=1", "retire?", "retire?compromised=1&x", "rollback?to=",
+     "rollback?to=0", "rollback?to=1&to=2", "rollback?too=1", "commit?now", "rollback/x", "retire/", "burn"],
+)  # fmt: skip
+def test_an_order_to_a_rotation_that_is_not_understood(simple, directory, ca, order):
+    p = simple()
+    ca.intermediate("Another Intermediate").leaf("site.test").files(directory)
+    p.reconfigure(bundles={"main": {"rotation": {"accept": ["lost-names"]}}})
+    assert p.admin("GET", "/v1/rotations/main").json()["phase"] == "complete"
+    assert p.admin("POST", "/v1/rotations/main/" + order).status in (404, 409)
+    assert p.admin("GET", "/v1/rotations/main").json()["phase"] == "complete"
+    assert p.admin("POST", "/v1/rotations/main/retire?compromised=1").status == 200
+    assert p.admin("GET", "/v1/rotations/main").json()["phase"] == "settled"
