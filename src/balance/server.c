@@ -148,6 +148,19 @@ server_end(struct server_state *s)
 	__atomic_fetch_sub(&s->in_flight, 1, __ATOMIC_RELAXED);
 }
 
+uint32_t
+server_address_turn(const struct server_state *s)
+{
+	return LOAD(&s->address_turn);
+}
+
+void
+server_leave_address(struct server_state *s, uint32_t turn)
+{
+	/* Once, however many requests have met the failure. */
+	(void)__atomic_compare_exchange_n(&s->address_turn, &turn, turn + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 uint64_t
 server_succeeded(struct server_state *s)
 {

@@ -18,6 +18,7 @@ struct server_state {
 	/* Written by every loop thread, atomically; on a cache line of its own. */
 	_Alignas(64) uint32_t in_flight; /* requests given to it and not ended */
 	uint32_t failures;         /* in a row */
+	uint32_t address_turn;     /* which of the addresses of its name is connected to */
 	uint64_t ejected_until_ms; /* monotonic; 0: in service */
 	uint64_t requests, errors; /* totals, for status */
 	uint64_t out_since_ms;     /* when it was left out, while it is */
@@ -46,6 +47,10 @@ void server_registry_sweep(struct server_registry *r);
 /* A request was given to it; it has ended, however. */
 void server_begin(struct server_state *s);
 void server_end(struct server_state *s);
+
+/* Which of its addresses to connect to, a turn that is taken modulo their number; and that this one has failed. */
+uint32_t server_address_turn(const struct server_state *s);
+void server_leave_address(struct server_state *s, uint32_t turn);
 
 /* It answered: in service. Returns since when it had been left out (monotonic) if this brings it back; 0: no news. */
 uint64_t server_succeeded(struct server_state *s);

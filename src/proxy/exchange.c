@@ -323,6 +323,13 @@ count_success(struct exchange *x)
 		    upstream_conf(x->upstream->balance)->name, clock_duration(now - MIN_OF(since, now), out));
 }
 
+/* A name may stand for several addresses: a failure of one is none of the server while there is another to connect to. */
+static bool
+has_another_address(struct exchange *x)
+{
+	return !x->head_sent && ++x->n_addresses < upstream_at(x->upstream->balance, (unsigned)x->server)->n_addresses;
+}
+
 void
 exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 {
@@ -334,13 +341,15 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 	}
 	bool again = may_try_again(x, status);
 	/* An idle connection that the server closes is no fault of the server. */
-	bool stale = again && x->head_sent && x->origin->reused;
+	bool stale = again && x->head_sent && x->origin->reused, elsewhere = again && has_another_address(x);
+	if (!stale)
+		server_leave_address(upstream_at(x->upstream->balance, (unsigned)x->server)->state, x->address_turn);
 	if (stale) {
 		/* The same server may be asked again, by a new connection; `fresh` sees to it that this happens once. */
 		x->fresh = true;
 		x->tries--;
 		upstream_unmark_tried(&x->tried, x->server);
-	} else {
+	} else if (!elsewhere) {
 		count_failure(x, why);
 	}
 	if (x->origin != NULL)
@@ -354,7 +363,7 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		exchange_refuse(x, status, why);
 		return;
 	}
-	x->step = STEP_CHOOSE;
+	x->step = elsewhere ? STEP_CONNECT : STEP_CHOOSE;
 	if (x->running)
 		return; /* the step that found out goes on with this one */
 	run(x);

@@ -87,6 +87,8 @@ struct exchange {
 	int server; /* in upstream; -1: none chosen */
 	struct upstream_tried tried;
 	unsigned tries;
+	uint32_t address_turn; /* turn of the server's addresses that was connected to */
+	unsigned n_addresses;  /* of the server, that were tried */
 	struct sv host; /* normalized, without port; in `text` */
 
 	/* where it stands */

@@ -266,10 +266,10 @@ static struct origin *
 connect_new(struct exchange *x, struct origin_pool *p, bool *ours, const char **why)
 {
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
-	/* A name with several addresses: another one after each failure. */
-	const struct net_address *to = &server->addresses[counter_read(&server->state->errors) % server->n_addresses];
 	struct origin *o = calloc(1, sizeof(*o));
 
+	x->address_turn = server_address_turn(server->state);
+	const struct net_address *to = &server->addresses[x->address_turn % server->n_addresses];
 	if (o == NULL) {
 		*ours = true;
 		*why = "out of memory";

@@ -152,6 +152,7 @@ step_choose(struct exchange *x)
 	if (x->tries++ > 0)
 		counter_add(&x->thread->counters.origin_retries, 1);
 	upstream_mark_tried(&x->tried, x->server);
+	x->n_addresses = 0;
 	return STEP_CONNECT;
 }
 
@@ -170,7 +171,7 @@ step_connect(struct exchange *x)
 	}
 	if (x->origin == NULL) {
 		exchange_origin_failed(x, 502, why);
-		return x->ended ? STEP_OVER : STEP_CHOOSE;
+		return x->ended ? STEP_OVER : (enum exchange_step)x->step;
 	}
 	x->back = &origin_h1_back;
 	return ready ? STEP_SEND : STEP_WAIT;
@@ -198,7 +199,7 @@ step_send(struct exchange *x)
 	}
 	if (!ok) {
 		exchange_origin_failed(x, 502, "the request could not be sent");
-		return x->ended ? STEP_OVER : STEP_CHOOSE;
+		return x->ended ? STEP_OVER : (enum exchange_step)x->step;
 	}
 	return STEP_RELAY; /* flushed by the callback that brought us here */
 }

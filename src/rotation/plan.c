@@ -1,5 +1,6 @@
 /* plan.c: a rotation's life: its stages, what an administrator tells it, and what it does by itself. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -413,13 +414,23 @@ rotation_roll_back_locked(struct rotation *r)
 }
 
 static bool
+is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
+{
+	char kept[ROTATION_GENERATIONS_MAX * 24] = " none";
+	size_t n = 0;
+
+	for (unsigned i = 0; i < r->n_kept; i++)
+		n += (size_t)snprintf(kept + n, sizeof(kept) - n, "%s %llu", i > 0 ? "," : "", (unsigned long long)r->kept[i]->generation);
+	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name, (unsigned long long)generation, kept);
+}
+
+static bool
 roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
 {
 	struct tls_bundle *to = take_kept(r, generation);
 
 	if (to == NULL)
-		return err_set(err, "bundle \"%s\": generation %llu is not kept; `bascule rotation status %s` lists those that are", r->name,
-		    (unsigned long long)generation, r->name);
+		return is_not_kept(r, generation, err);
 	if (now.wall >= to->facts.not_after) {
 		keep(r, to);
 		return err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
