@@ -46,7 +46,7 @@ static int
 bio_read(BIO *bio, char *p, size_t n, size_t *got)
 {
 	struct net_stream *s = BIO_get_data(bio);
-	ssize_t r = net_raw_read(s, p, n);
+	ssize_t r = tls_stream_is_flooded(s->state) ? NET_ERROR : net_raw_read(s, p, n);
 
 	BIO_clear_retry_flags(bio);
 	*got = r > 0 ? (size_t)r : 0;

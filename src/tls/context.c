@@ -2,6 +2,8 @@
 
 #include <openssl/err.h>
 
+#include "tls/stream.h"
+
 /*
  * AES-128-GCM first: on processors with AES instructions it is the fastest, and it is as safe as any. A client without
  * them puts ChaCha20 first and gets it.
@@ -35,6 +37,7 @@ tls_context_new(struct tls_thread *thread, const SSL_METHOD *method, struct err 
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* tls_stream_read() counts what is no data */
 	SSL_CTX_set_read_ahead(context, 1);
+	SSL_CTX_set_msg_callback(context, tls_stream_on_message);
 	return context;
 }
 

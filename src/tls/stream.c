@@ -158,8 +158,10 @@ tls_stream_handshake(struct net_stream *s)
 	prepare();
 	int r = SSL_do_handshake(t->ssl);
 	int result = r == 1 ? 1 : outcome(s, r);
-	if (r == 1)
+	if (r == 1) {
+		t->open = true;
 		(void)SSL_free_buffers(t->ssl); /* 33 KB of an idle connection; stays as it is when bytes came along */
+	}
 	/* An alert as well: the peer is told why. */
 	if (tls_bio_flush(s) != 0 && result != NET_ERROR)
 		return broken(s);
@@ -178,21 +180,41 @@ tls_stream_handshake(struct net_stream *s)
 enum { MESSAGES_FREE = 32, BYTES_A_MESSAGE = 1024 * 1024 };
 
 /*
- * A record that was no data: a ticket, a KeyUpdate (RFC 8446, 4.6.3). Each costs as much as data does and the peer next to
- * nothing, and no data comes of it that a turn could be bounded by: who sends more than anybody needs is cut off.
+ * Of what is no data, a ticket, a KeyUpdate (RFC 8446, 4.6.3), each costs more than data does and the peer next to nothing,
+ * and no data comes of it that a turn could be bounded by: who sends more than anybody needs is cut off.
  */
+bool
+tls_stream_is_flooded(struct tls_stream *t)
+{
+	if (t->messages <= MESSAGES_FREE + t->received / BYTES_A_MESSAGE)
+		return false;
+	tls_stream_note(t, "a flood of messages that are no data (KeyUpdate, perhaps)");
+	errno = EPROTO;
+	return true;
+}
+
+/* One call of SSL_read_ex() goes through all that has been read ahead, and reads more: only here is each one seen. */
+void
+tls_stream_on_message(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	(void)version, (void)p, (void)n, (void)arg;
+	if (sent != 0 || type != SSL3_RT_HANDSHAKE)
+		return;
+	struct tls_stream *t = tls_stream_of(ssl)->state;
+	if (t->open)
+		t->messages++;
+}
+
+/* A record that was no data has come; false: no more of them. */
 static bool
 tolerate(struct net_stream *s, int *end)
 {
 	struct tls_stream *t = s->state;
-	bool few = ++t->messages <= MESSAGES_FREE + t->received / BYTES_A_MESSAGE;
 
-	if (!few) {
-		tls_stream_note(t, "a flood of messages that are no data (KeyUpdate, perhaps)");
-		errno = EPROTO;
-	}
-	*end = few ? 0 : broken(s);
-	return few;
+	t->messages++;
+	bool flooded = tls_stream_is_flooded(t);
+	*end = flooded ? broken(s) : 0;
+	return !flooded;
 }
 
 ssize_t

@@ -24,7 +24,8 @@ struct tls_stream {
 	int end;            /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
 	int error;          /* errno with NET_ERROR */
 	int deaf;           /* errno: the peer takes no more; what it said before that can still be read. 0: it does */
-	uint32_t messages;  /* records since the handshake that were no data */
+	bool open;          /* the handshake is over */
+	uint64_t messages;  /* since then: those of the handshake, and other records that were no data */
 	uint64_t received;  /* bytes of data */
 	bool left;          /* it broke because the peer ended the connection, without an alert */
 	bool starved;       /* OpenSSL asked the socket, and it had nothing */
@@ -35,6 +36,12 @@ struct tls_stream {
 /* An SSL of `context` over `s` into t; false when memory is out. The caller sets accept or connect state. */
 MUST_CHECK bool tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct net_stream *s);
 void tls_stream_clear(struct tls_stream *t);
+
+/* Has the peer sent more that is no data than anybody needs? Noted as the failure; what reads from the socket stops then. */
+bool tls_stream_is_flooded(struct tls_stream *t);
+
+/* OpenSSL's callback for what comes and goes. */
+void tls_stream_on_message(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg);
 
 /* The stream under an SSL: for OpenSSL's callbacks. */
 struct net_stream *tls_stream_of(const SSL *ssl);

@@ -145,12 +145,10 @@ def test_requests_that_the_proxy_answers_itself_cost_no_memory(simple):
 
 def test_a_flood_of_key_updates_ends_the_connection(simple, ca):
     p = simple()
-    command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % p.port, "-servername", "site.test", "-tls1_3", "-brief"]
+    command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % p.port, "-servername", "site.test", "-tls1_3"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as s:
-        told, most = 0, 20000  # the proxy may be slow to see them
+        told, most = 0, 20000  # the proxy may be slow to read them
         try:
-            while b"CONNECTION ESTABLISHED" not in (line := s.stderr.readline()):
-                assert line, "no handshake"
             # A command is seen only when it stands alone in what is read: wait for each to be acknowledged.
             for _ in range(most):
                 s.stdin.write(b"k\n")

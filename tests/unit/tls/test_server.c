@@ -362,6 +362,47 @@ Test(tls_server, key_update)
 	cr_expect(connect_with((struct peer_config){.sni = "a.test", .version = TLS1_3_VERSION, .talk = talk_key_update}).ponged);
 }
 
+/* So many of them and then "ping", all in one, but for the last byte, which comes by itself: what is read ends in a record. */
+static unsigned flood;
+
+static void
+talk_flood(struct wire *wire, SSL *ssl)
+{
+	BIO *all = BIO_new(BIO_s_mem()), *socket = SSL_get_wbio(ssl);
+	char *bytes, back[4];
+
+	BIO_up_ref(socket);
+	SSL_set0_wbio(ssl, all);
+	for (unsigned i = 0; i < flood; i++) {
+		cr_assert_eq(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		cr_assert_eq(SSL_do_handshake(ssl), 1);
+	}
+	cr_assert_eq(SSL_write(ssl, "ping", 4), 4);
+	long n = BIO_get_mem_data(all, &bytes);
+	cr_expect_eq(send(wire->peer_fd, bytes, (size_t)n - 1, MSG_NOSIGNAL), n - 1);
+	(void)send(wire->peer_fd, bytes + n - 1, 1, MSG_NOSIGNAL);
+	SSL_set0_wbio(ssl, socket);
+	if (SSL_read(ssl, back, sizeof(back)) > 0)
+		SSL_shutdown(ssl);
+}
+
+Test(tls_server, a_few_key_updates_are_fine)
+{
+	flood = 20;
+	(void)connect_with((struct peer_config){.sni = "a.test", .version = TLS1_3_VERSION, .talk = talk_flood});
+	cr_expect_eq(w.seen.bytes, 4);
+	cr_expect(w.seen.eof);
+}
+
+Test(tls_server, a_flood_of_key_updates_that_are_read_at_once_is_one)
+{
+	flood = 500;
+	(void)connect_with((struct peer_config){.sni = "a.test", .version = TLS1_3_VERSION, .talk = talk_flood});
+	cr_expect_eq(w.seen.bytes, 0);
+	cr_expect(w.seen.broken);
+	cr_expect(sv_starts(sv_cstr(w.seen.failure.text), SV("a flood")), "%s", w.seen.failure.text);
+}
+
 static void
 talk_renegotiate(struct wire *wire, SSL *ssl)
 {
