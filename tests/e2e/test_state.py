@@ -288,7 +288,7 @@ def test_a_rollback_holds(site, place):
 def test_a_retired_one_stays_retired(site, place):
     s = site(state_dir=str(place))
     s.rotate()
-    s.tell("retire?compromised")
+    s.tell("retire?compromised=1")
     assert s.orphan() is None
     s.p.restart()
     assert s.state()["phase"] == "settled"
