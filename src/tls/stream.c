@@ -205,18 +205,6 @@ tls_stream_on_message(int sent, int version, int type, const void *p, size_t n, 
 		t->messages++;
 }
 
-/* A record that was no data has come; false: no more of them. */
-static bool
-tolerate(struct net_stream *s, int *end)
-{
-	struct tls_stream *t = s->state;
-
-	t->messages++;
-	bool flooded = tls_stream_is_flooded(t);
-	*end = flooded ? broken(s) : 0;
-	return !flooded;
-}
-
 ssize_t
 tls_stream_read(struct net_stream *s, void *p, size_t n)
 {
@@ -235,13 +223,19 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 	do {
 		t->starved = false;
 		int r = SSL_read_ex(t->ssl, (char *)p + got, n - got, &piece);
+		if (UNLIKELY(tls_stream_is_flooded(t))) {
+			end = broken(s); /* also when data came behind the flood, in one read with it */
+			break;
+		}
 		if (r == 1) {
 			got += piece;
 			continue;
 		}
 		end = outcome(s, r);
-		if (end != NET_AGAIN || t->starved || !tolerate(s, &end))
+		if (end != NET_AGAIN || t->starved)
 			break;
+		end = 0;
+		t->messages++; /* a record that was no data */
 	} while (got < n && (got == 0 || SSL_has_pending(t->ssl)));
 	t->received += got;
 	/* An alert, or the answer to a KeyUpdate. Who no longer takes it may have said why before: read on. */
