@@ -6,118 +6,10 @@
 #include <unistd.h>
 
 #include "app/check.h"
+#include "app/listeners.h"
+#include "app/load_report.h"
 #include "base/clock.h"
 #include "base/log.h"
-
-/* --- what a load reports ------------------------------------------------------------------------------------ */
-
-static void
-reset_report(struct admin_load *r)
-{
-	conf_problems_free(&r->problems);
-	conf_problems_init(&r->problems);
-	tls_outcomes_free(&r->outcomes);
-	r->outcomes = (struct tls_outcomes){.n = 0};
-	r->at_us = clock_wall_us();
-	r->ok = false;
-}
-
-static void
-log_problems(const struct conf_problems *problems)
-{
-	struct sv rest = buf_view(&problems->text);
-	struct conf_problem p;
-
-	while (conf_problems_next(&rest, &p))
-		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
-}
-
-/* What it was held back for stands in its text. */
-static void
-log_findings(const struct tls_outcome *o)
-{
-	for (size_t i = 0; i < o->n_findings; i++) {
-		const struct tls_finding *f = &o->findings[i];
-		if (!f->lossy || f->accepted)
-			log_line(f->lossy ? LOG_WARNING : LOG_INFO, "bundle \"%s\": %s%s: %s", o->name, f->lossy ? "accepted: " : "",
-			    f->kind, f->text);
-	}
-}
-
-static void
-log_report(const struct admin_load *r)
-{
-	const struct tls_outcomes *o = &r->outcomes;
-
-	log_problems(&r->problems);
-	for (size_t i = 0; i < o->n; i++) {
-		const struct tls_outcome *v = &o->v[i];
-		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
-		log_line(bad ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
-		log_findings(v);
-	}
-}
-
-/* --- listeners ---------------------------------------------------------------------------------------------- */
-
-/* One row a thread, one column a listener of the config. */
-struct fd_table {
-	int *rows[TLS_THREADS_MAX];
-	size_t columns;
-	unsigned n;
-};
-
-static void
-close_fds(struct fd_table *t)
-{
-	for (unsigned i = 0; i < t->n; i++) {
-		for (size_t k = 0; t->rows[i] != NULL && k < t->columns; k++)
-			if (t->rows[i][k] >= 0)
-				close(t->rows[i][k]);
-		free(t->rows[i]);
-	}
-}
-
-static void
-free_rows(struct fd_table *t)
-{
-	for (unsigned i = 0; i < t->n; i++)
-		free(t->rows[i]);
-}
-
-static bool
-listens_already(const struct snapshot *s, const char *address)
-{
-	for (size_t i = 0; s != NULL && i < s->conf->n_listeners; i++)
-		if (strcmp(s->conf->listeners[i].address, address) == 0)
-			return true;
-	return false;
-}
-
-/* A socket a thread for each address that the config in service does not have. */
-static bool
-open_listeners(struct loader *l, const struct conf *c, struct fd_table *out, struct err *err)
-{
-	*out = (struct fd_table){.columns = c->n_listeners, .n = l->threads.n};
-	for (unsigned i = 0; i < out->n; i++) {
-		out->rows[i] = malloc((c->n_listeners + 1) * sizeof(int));
-		if (out->rows[i] == NULL)
-			return err_no_memory(err);
-		for (size_t k = 0; k < c->n_listeners; k++)
-			out->rows[i][k] = -1;
-	}
-	for (size_t k = 0; k < c->n_listeners; k++) {
-		const char *address = c->listeners[k].address;
-		/* Threads share a Unix socket; of a port each has a socket of its own. */
-		bool shared = sv_starts(sv_cstr(address), SV("unix:"));
-		for (unsigned i = 0; !listens_already(l->snapshot, address) && i < out->n; i++) {
-			out->rows[i][k] = control_listen(l->control, address, shared ? 0 : i, shared ? 1 : out->n, err);
-			if (out->rows[i][k] < 0)
-				return err_prefix(err, "listener");
-		}
-	}
-	return true;
-}
 
 /* --- logs --------------------------------------------------------------------------------------------------- */
 
@@ -179,7 +71,7 @@ connection_limit(const struct conf *c)
 }
 
 static bool
-publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *err)
+publish(struct loader *l, struct snapshot *s, struct listeners *fds, struct err *err)
 {
 	s->generation = l->generation + 1;
 	/* The background thread goes first: what it refuses (a cipher list, say) the others would refuse, too. */
@@ -188,10 +80,10 @@ publish(struct loader *l, struct snapshot *s, struct fd_table *fds, struct err *
 		rotations_sync(&l->rotations, s);
 	if (!ok || !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
 		l->rotations.snapshot = l->snapshot;
-		close_fds(fds);
+		listeners_close(fds);
 		return false;
 	}
-	free_rows(fds);
+	listeners_forget(fds);
 	__atomic_store_n(&l->threads.shared.max_connections, connection_limit(s->conf), __ATOMIC_RELAXED);
 	snapshot_unref(l->snapshot);
 	l->snapshot = s;
@@ -219,11 +111,11 @@ start_threads(struct loader *l, const struct conf *c, struct err *err)
 static bool
 bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
 {
-	struct fd_table fds = {.n = 0};
-	bool ok = start_threads(l, s->conf, err) && open_listeners(l, s->conf, &fds, err);
+	struct listeners fds = {.n = 0};
+	bool ok = start_threads(l, s->conf, err) && listeners_open(&fds, l->control, l->threads.n, s->conf, l->snapshot != NULL ? l->snapshot->conf : NULL, err);
 
 	if (!ok)
-		close_fds(&fds);
+		listeners_close(&fds);
 	ok = ok && publish(l, s, &fds, err);
 	if (!ok)
 		snapshot_unref(s);
@@ -384,7 +276,7 @@ load(struct loader *l, unsigned accept)
 	struct record *record = record_new();
 	struct snap_conf *conf = NULL;
 
-	reset_report(r);
+	load_report_reset(r);
 	if (record == NULL)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
 	else
@@ -397,7 +289,7 @@ load(struct loader *l, unsigned accept)
 		record_free(record);
 	}
 	snap_conf_unref(conf);
-	log_report(r);
+	load_report_log(r);
 	return r->ok;
 }
 
@@ -417,27 +309,9 @@ loader_reload(struct loader *l, unsigned accept)
 void
 loader_refuse(struct loader *l, const char *why)
 {
-	reset_report(&l->admin.load);
+	load_report_reset(&l->admin.load);
 	conf_error(&l->admin.load.problems, NULL, NULL, "%s", why);
-	log_report(&l->admin.load);
-}
-
-/*
- * Is it what the last look already told? Then nobody wants to read it again every few seconds. What was then taken over
- * would not come up again, had it not changed once more.
- */
-static bool
-same_outcomes(const struct tls_outcomes *a, const struct tls_outcomes *b, bool taken_over)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		const struct tls_outcome *x = &a->v[i], *y = &b->v[i];
-		bool news = taken_over && (x->kind == TLS_LOADED || x->kind == TLS_GONE);
-		if (news || x->kind != y->kind || strcmp(x->of, y->of) != 0 || strcmp(x->name, y->name) != 0 || strcmp(x->text, y->text) != 0)
-			return false;
-	}
-	return true;
+	load_report_log(&l->admin.load);
 }
 
 /* `fresh` was loaded, and `reads` noted meanwhile; the config is not read again. */
@@ -459,7 +333,7 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 	} else {
 		record_free(record);
 	}
-	log_report(r);
+	load_report_log(r);
 	if (r->ok)
 		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return r->ok;
@@ -479,8 +353,8 @@ loader_refresh(struct loader *l)
 	conf_problems_init(&problems);
 	if (!credentials_load(&fresh, l->snapshot->conf, &in, &problems, &outcomes) || reads == NULL) {
 		log_error("looking for changed certificates: out of memory");
-	} else if (outcomes.n > 0 && !same_outcomes(&outcomes, &r->outcomes, r->ok)) {
-		reset_report(r);
+	} else if (outcomes.n > 0 && !load_report_same(&outcomes, &r->outcomes, r->ok)) {
+		load_report_reset(r);
 		r->problems = problems;
 		r->outcomes = outcomes;
 		conf_problems_init(&problems);
@@ -585,7 +459,7 @@ go_on(struct loader *l)
 		log_error("the config on the disk is refused: generation %llu, which the worker before had in service, goes on",
 		    (unsigned long long)l->generation);
 	} else {
-		log_problems(&problems);
+		load_report_log_problems(&problems);
 		log_error("what the worker before had in service can not be brought back: %s", err.text);
 	}
 	conf_problems_free(&problems);
