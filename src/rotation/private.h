@@ -14,6 +14,7 @@
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
+	const struct tls_bundle *taken; /* the same; what the last load gave it: only compared */
 
 	/* constant */
 	char *name;
