@@ -5,21 +5,21 @@
 #include <unistd.h>
 
 void
-listeners_close(struct listeners *t)
+listeners_close(struct listeners *l)
 {
-	for (unsigned i = 0; i < t->n; i++) {
-		for (size_t k = 0; t->rows[i] != NULL && k < t->columns; k++)
-			if (t->rows[i][k] >= 0)
-				close(t->rows[i][k]);
-		free(t->rows[i]);
+	for (unsigned i = 0; i < l->n; i++) {
+		for (size_t k = 0; l->rows[i] != NULL && k < l->columns; k++)
+			if (l->rows[i][k] >= 0)
+				close(l->rows[i][k]);
+		free(l->rows[i]);
 	}
 }
 
 void
-listeners_forget(struct listeners *t)
+listeners_forget(struct listeners *l)
 {
-	for (unsigned i = 0; i < t->n; i++)
-		free(t->rows[i]);
+	for (unsigned i = 0; i < l->n; i++)
+		free(l->rows[i]);
 }
 
 static bool

@@ -65,7 +65,7 @@ merge(struct job *job, const bool *replaced)
 
 	while (i < before->n || k < job->sources.n) {
 		const struct store_entry *e = i < before->n ? &before->v[i] : NULL;
-		bool source = k < job->sources.n && (e == NULL || strcmp(job->sources.v[k].name, e->bundle->name) <= 0);
+		bool source = e == NULL || (k < job->sources.n && strcmp(job->sources.v[k].name, e->bundle->name) <= 0);
 		if (!source && replaced[i++])
 			continue;
 		if (!(source ? store_load_one(job, k++) : store_add(job->store, e->bundle, e->origin, e->listed)))
