@@ -26,6 +26,12 @@ load_report_log_problems(const struct conf_problems *problems)
 		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
 }
 
+static bool
+is_bad(const struct tls_outcome *o)
+{
+	return o->kind == TLS_HELD || o->kind == TLS_MISSING;
+}
+
 /* What it was held back for stands in its text. */
 static void
 log_findings(const struct tls_outcome *o)
@@ -46,22 +52,31 @@ load_report_log(const struct admin_load *r)
 	load_report_log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
-		bool bad = v->kind == TLS_HELD || v->kind == TLS_MISSING;
-		log_line(bad ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_line(is_bad(v) ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
 		log_findings(v);
 	}
+}
+
+/* The next row from `i` on that still stands as it was told: what was taken over does not. */
+static size_t
+next_standing(const struct tls_outcomes *o, size_t i, bool taken_over)
+{
+	while (i < o->n && taken_over && !is_bad(&o->v[i]))
+		i++;
+	return i;
 }
 
 bool
 load_report_same(const struct tls_outcomes *a, const struct tls_outcomes *b, bool taken_over)
 {
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		const struct tls_outcome *x = &a->v[i], *y = &b->v[i];
-		bool news = taken_over && (x->kind == TLS_LOADED || x->kind == TLS_GONE);
-		if (news || x->kind != y->kind || strcmp(x->of, y->of) != 0 || strcmp(x->name, y->name) != 0 || strcmp(x->text, y->text) != 0)
+	size_t k = next_standing(b, 0, taken_over);
+
+	for (size_t i = 0; i < a->n; i++, k = next_standing(b, k + 1, taken_over)) {
+		const struct tls_outcome *x = &a->v[i], *y = k < b->n ? &b->v[k] : NULL;
+		bool news = taken_over && !is_bad(x);
+		if (news || y == NULL || x->kind != y->kind || strcmp(x->of, y->of) != 0 || strcmp(x->name, y->name) != 0 ||
+		    strcmp(x->text, y->text) != 0)
 			return false;
 	}
-	return true;
+	return k >= b->n;
 }

@@ -439,7 +439,7 @@ rebuild(struct loader *l, struct conf_problems *problems)
 	struct snap_conf *conf = c != NULL ? snap_conf_new(c) : NULL;
 	struct snapshot_inputs in = {.files = files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
 	    .kept = l->kept.store, .only_kept = true};
-	struct tls_outcomes none;
+	struct tls_outcomes none = {.n = 0};
 
 	if (conf == NULL)
 		return NULL;
@@ -447,6 +447,7 @@ rebuild(struct loader *l, struct conf_problems *problems)
 	if (ready)
 		recover(l, conf->conf);
 	struct snapshot *s = ready ? snapshot_build(conf, &in, problems, &none) : NULL;
+	tls_outcomes_free(&none);
 	snap_conf_unref(conf);
 	return s;
 }

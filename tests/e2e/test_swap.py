@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 from cryptography import x509
@@ -282,6 +283,27 @@ def test_a_bad_bundle_is_held_while_others_go_ahead(bascule, directory, ca, othe
     leaves[1].files(directory)
     p.reload()
     assert served(p) == leaves[1].serial, "good again"
+
+
+def test_a_held_bundle_is_told_once(bascule, directory, ca, leaves, echo, port):
+    """The look that follows each load finds the held one as it was told, and takes nothing into service."""
+    neighbour = [ca.leaf("neighbour.test"), ca.leaf("neighbour.test")]
+    p = bascule(
+        proxy.config(
+            port, leaves[0].files(directory), echo.address,
+            bundles={"neighbour": neighbour[0].files(directory, "neighbour")},
+            sites=[proxy.site("site.test"), proxy.site("neighbour.test", bundle="neighbour")],
+            reload={"watch": True, "poll": 0},
+        )
+    )  # fmt: skip
+    (directory / "bundle.crt").write_text("garbage")
+    neighbour[1].files(directory, "neighbour")
+    assert p.command("reload").returncode == 3
+    generation = p.status()["generation"]
+    time.sleep(1)
+    assert len(re.findall(r'"main": held', p.log)) == 1
+    assert p.status()["generation"] == generation
+    assert [o["bundle"] for o in p.status()["last_reload"]["outcomes"]] == ["main", "neighbour"]
 
 
 @pytest.mark.parametrize("kind", ["wrong password", "truncated", "garbage", "password gone"])
