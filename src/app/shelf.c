@@ -275,7 +275,7 @@ add_held(const struct shelf *s, struct file_entry **v, size_t *n)
 			i++;
 		if (i < listed)
 			continue;
-		grown[*n] = (struct file_entry){.is_directory = false};
+		memset(&grown[*n], 0, sizeof(*grown)); /* what lies between its members goes to the worker as well */
 		(void)sv_copy(sv_cstr(h->name), grown[(*n)++].name, sizeof(grown->name));
 	}
 	return true;

@@ -107,6 +107,7 @@ add_entry(int dir, const char *name, struct file_entry **v, size_t *n, size_t *c
 		*capacity = more;
 	}
 	struct file_entry *e = &(*v)[*n];
+	memset(e, 0, sizeof(*e)); /* the broker hands it to the worker as it lies here: nothing of root's heap with it */
 	e->is_directory = S_ISDIR(st.st_mode);
 	e->stamp = stamp_of(&st);
 	*n += sv_copy(sv_cstr(name), e->name, sizeof(e->name));
