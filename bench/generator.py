@@ -13,19 +13,30 @@ from servers import NAME
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2"]
 
 
-def build(directory):
+def compiled(directory, name, sources):
+    """The program, made in `directory` when it is not there yet."""
+    program = os.path.join(directory, name)
+    if os.path.exists(program):
+        return program
     here = os.path.dirname(os.path.abspath(__file__))
-    sources = [os.path.join(here, name) for name in ("load.c", "slot.c")]
-    program = os.path.join(directory, "load")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     try:
-        subprocess.run([*compiler, *FLAGS, "-o", program, *sources, "-lssl", "-lcrypto"], check=True,
-                       capture_output=True, text=True)
+        subprocess.run([*compiler, *FLAGS, "-o", program, *(os.path.join(here, s) for s in sources), "-lssl", "-lcrypto"],
+                       check=True, capture_output=True, text=True)
     except FileNotFoundError:
         raise BenchError(f"{compiler[0]} is not there; install a C compiler (apt-get install gcc)") from None
     except subprocess.CalledProcessError as e:
-        raise BenchError(f"the load generator does not compile (is libssl-dev installed?):\n{e.stderr}") from None
+        raise BenchError(f"{name} does not compile (is libssl-dev installed?):\n{e.stderr}") from None
     return program
+
+
+def build(directory):
+    return compiled(directory, "load", ["load.c", "slot.c"])
+
+
+def make_certificates(directory, into, names):
+    """A self-signed certificate with its key for each name, NAME.pem; the program lies in `directory`."""
+    subprocess.run([compiled(directory, "certs", ["certs.c"]), into, *names], check=True)
 
 
 class Load:

@@ -8,6 +8,7 @@ import time
 import machine
 from generator import Load
 from machine import RoundFailed
+from many import many
 from servers import LARGE, seconds_until_served
 
 MIB = 1024 * 1024
@@ -198,6 +199,11 @@ SCENARIOS = {
     "syscalls": Scenario("System calls for each request, keep-alive, 1 KB", syscalls,
                          [("calls", "calls/request", ".2f"), ("top", "most frequent", "")], 2, True,
                          "system calls for each request, by strace"),
+    "many": Scenario("Many certificates: a start, and one of them changed", many,
+                     [("served_ms", "served after ms", ".1f"), ("start_s", "start s", ".2f"), ("mib", "MiB", ".1f"),
+                      ("peak_mib", "peak", ".1f"), ("p99_quiet_ms", "p99 quiet ms", ".2f"),
+                      ("p99_busy_ms", "p99 reloading ms", ".2f")], 1, True,
+                     "10,000 certificates: start, memory, one changed until it is served"),
     "swap": Scenario("Certificate swaps under load", swap,
                      [("failed", "failed", ".0f"), ("requests", "of", ".0f"), ("reopened", "reopened", ".0f"),
                       ("processes", "processes", ".0f"), ("before_mib", "MiB before", ".1f"),

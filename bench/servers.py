@@ -50,6 +50,7 @@ class Server:
     def __init__(self, directory, path, cpus):
         self.directory, self.path, self.cpus = directory, path, cpus
         self.process = None
+        self.patience = 10.0  # seconds for a start
         os.makedirs(directory, mode=0o755, exist_ok=True)
 
     def file(self, name, text=None):
@@ -79,8 +80,9 @@ class Server:
             self.port = free_port()
             self.configure(*arguments)
             with open(self.file("output"), "ab") as log:
+                self.spawned = time.monotonic()
                 self.process = spawn(self.argv(), self.cpus, log)
-            if wait_for_port(self.port, self.process):
+            if wait_for_port(self.port, self.process, self.patience):
                 return self
             self.stop()
         raise RoundFailed(f"{self.program} does not start: {self.last_words()}")
@@ -153,6 +155,7 @@ class Origin(Server):
 class Proxy(Server):
     """One of those compared."""
     reload_signal = signal.SIGHUP
+    bundles = None  # a directory of many certificates (many.py) in place of the one
 
     def configure(self, origin, certificate):
         self.origin = origin
@@ -189,21 +192,31 @@ class Nginx(Proxy):
         keepalive_time 24h;
         keepalive_timeout 600s;
     }}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $host;
+    server_names_hash_max_size 32768;
+    server_names_hash_bucket_size 128;
+    {self.server_blocks()}"""))
+
+    def server_blocks(self):
+        if self.bundles is None:
+            return self.server_block(NAME, self.file("cert.pem"), self.file("key.pem"), "backlog=4096")
+        return "".join(self.server_block(name, self.bundles.path(name), self.bundles.path(name), "" if i else "backlog=4096")
+                       for i, name in enumerate(self.bundles.names))
+
+    def server_block(self, name, certificate, key, options):
+        return f"""
     server {{
-        listen 127.0.0.1:{self.port} ssl backlog=4096;
-        server_name {NAME};
-        ssl_certificate {self.file("cert.pem")};
-        ssl_certificate_key {self.file("key.pem")};
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Forwarded-Host $host;
-        }}
-    }}"""))
+        listen 127.0.0.1:{self.port} ssl {options};
+        server_name {name};
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        location / {{ proxy_pass http://origin; }}
+    }}"""
 
     argv = Origin.argv
 
@@ -227,7 +240,7 @@ defaults
     timeout http-keep-alive 600s
 
 frontend tls
-    bind 127.0.0.1:{self.port} ssl crt {self.file("both.pem")} alpn http/1.1 backlog 4096
+    bind 127.0.0.1:{self.port} ssl crt {self.bundles.directory if self.bundles else self.file("both.pem")} alpn http/1.1 backlog 4096
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto https
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
@@ -245,21 +258,31 @@ backend origin
 class Bascule(Proxy):
     program = "bascule"
     version_option = "--version"
-    rotation = {}
+    rotation = {"accept": ["another-root"]}  # each certificate here is its own
 
     def write_config(self):
         self.file("bascule.json", json.dumps({
             "threads": 1,
             "admin": {"socket": self.file("admin.sock")},
             "log": {"level": "warning"},
-            "reload": {"watch": False},  # so that the signal alone swaps
+            "reload": {"watch": self.bundles is not None},  # of one certificate the signal alone swaps
             "timeouts": {"idle": "600s"},
             "listeners": [{"address": f"127.0.0.1:{self.port}", "tls": True}],
-            "bundles": {"bench": {"certificate": self.file("cert.pem"), "key": self.file("key.pem"), "rotation": self.rotation}},
-            "sites": [{"names": [NAME], "default": True, "bundle": "bench", "upstream": "origin"}],
+            "bundles": {"bench": {**self.bundle(), "rotation": self.rotation}},
+            "sites": [self.site()],
             "upstreams": {"origin": {"servers": [{"address": f"127.0.0.1:{self.origin.port}"}],
                                      "balance": "round_robin"}},
         }, indent=2))
+
+    def bundle(self):
+        if self.bundles is not None:
+            return {"directory": self.bundles.directory}
+        return {"certificate": self.file("cert.pem"), "key": self.file("key.pem")}
+
+    def site(self):
+        if self.bundles is not None:
+            return {"names": [NAME, "*." + NAME], "default": True, "upstream": "origin"}
+        return {"names": [NAME], "default": True, "bundle": "bench", "upstream": "origin"}
 
     def argv(self):
         return [self.path, "run", "-c", self.file("bascule.json")]
@@ -268,20 +291,20 @@ class Bascule(Proxy):
 class Untracked(Bascule):
     """Without learning who the clients are before a rotation begins: what that costs is the difference."""
 
-    rotation = {"track": False}
+    rotation = {**Bascule.rotation, "track": False}
 
 
 PROXIES = {"nginx": Nginx, "haproxy": Haproxy, "bascule": Bascule, "untracked": Untracked}
 COMPARED = ["nginx", "haproxy", "bascule"]
 
 
-def served_certificate(port):
+def served_certificate(port, name=NAME):
     """SHA-256 of the certificate that a new connection gets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
-        with context.wrap_socket(plain, server_hostname=NAME) as s:
+        with context.wrap_socket(plain, server_hostname=name) as s:
             return hashlib.sha256(s.getpeercert(binary_form=True)).hexdigest()
 
 

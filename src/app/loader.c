@@ -124,10 +124,11 @@ bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
 
 /* `before`: the record of what is in service, where `record` is to become the next one. */
 static struct snapshot_inputs
-inputs(const struct loader *l, struct record *record, const struct record *before)
+inputs(struct loader *l, struct record *record, const struct record *before)
 {
+	tls_changes_forget(&l->left);
 	return (struct snapshot_inputs){.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .record = record, .before = before, .kept = l->kept.store};
+	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left, .kept = l->kept.store};
 }
 
 /* Bring what was built (NULL: nothing could be) into service; the report is filled. */
@@ -150,6 +151,15 @@ serve(struct loader *l, struct snapshot *s)
 		return true;
 	conf_error(&l->admin.load.problems, NULL, NULL, "%s", err.text);
 	return false;
+}
+
+/* Nothing that has changed until the last load is to be looked at again, but what that has left. */
+static void
+settle(struct loader *l)
+{
+	tls_changes_forget(&l->changes);
+	l->changes = l->left;
+	l->left = TLS_CHANGES_UNKNOWN;
 }
 
 /* What is in service was made of `record`, which is taken over: hand it all to the supervisor. */
@@ -283,6 +293,7 @@ load(struct loader *l, unsigned accept)
 		conf = read_conf(l, record_note(record, l->files, NULL));
 	r->ok = conf != NULL && load_with_logs(l, conf, accept, record);
 	if (r->ok) {
+		settle(l);
 		hand_over(l, record);
 		compare_with_start(l);
 	} else {
@@ -328,6 +339,7 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 		s = snapshot_build_with(l->snapshot->shared, in, fresh, &r->problems);
 	r->ok = record != NULL && serve(l, s);
 	if (r->ok) {
+		settle(l);
 		record_add(record, reads);
 		hand_over(l, record);
 	} else {
@@ -361,6 +373,7 @@ loader_refresh(struct loader *l)
 		outcomes = (struct tls_outcomes){.n = 0};
 		changed = refresh_with(l, &in, &fresh, reads);
 	} else if (outcomes.n == outcomes.failed) {
+		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
 	}
 	tls_outcomes_free(&outcomes);
@@ -502,6 +515,8 @@ loader_end(struct loader *l)
 	snapshot_unref(l->snapshot);
 	l->snapshot = NULL;
 	rotations_free(&l->rotations);
+	tls_changes_forget(&l->changes);
+	tls_changes_forget(&l->left);
 	record_free(l->record);
 	snap_conf_unref(l->started);
 	tls_outcomes_free(&l->admin.load.outcomes);

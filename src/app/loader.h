@@ -25,6 +25,8 @@ struct loader {
 	struct threads threads;
 	struct server_registry *registry;
 	struct rotations rotations;
+	struct tls_changes changes; /* of bundles, since what is in service was loaded; the watcher knows */
+	struct tls_changes left;    /* after a load: what is to be looked at again */
 	struct secret secret;
 	struct snapshot *snapshot; /* in service; NULL before the first */
 	struct record *record;     /* the files that it was made of, but for those of bundles */

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "app/watches.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "tls/watch.h"
@@ -18,11 +16,12 @@ enum {
 static void
 forget(struct watcher *w)
 {
-	if (w->inotify < 0)
+	/* What changes from now on nobody tells. */
+	tls_changes_forget(&w->loader->changes);
+	if (w->tracker.fd < 0)
 		return;
 	net_watch_stop(&w->events);
-	close(w->inotify);
-	w->inotify = -1;
+	tracker_end(&w->tracker);
 }
 
 /* A little after the last event, but not for ever. */
@@ -40,11 +39,9 @@ static void
 on_event(struct net_watch *n, int fd)
 {
 	struct watcher *w = CONTAINER_OF(n, struct watcher, events);
-	char buffer[8192];
 
-	/* What happened does not matter, only that something did: the stamps of the files tell the rest. */
-	while (read(fd, buffer, sizeof(buffer)) > 0)
-		;
+	(void)fd;
+	tracker_read(&w->tracker, &w->loader->changes);
 	look_soon(w);
 }
 
@@ -67,16 +64,13 @@ note_unwatched(struct watcher *w, size_t *failed, const char *why)
 static size_t
 watch_own(struct watcher *w)
 {
-	const char *const *directories;
-	size_t n = tls_store_directories(w->loader->snapshot->store, &directories), failed = 0;
+	const struct watch_place *places;
+	size_t n = tls_store_places(w->loader->snapshot->store, &places), failed = 0;
 	struct err err;
 
-	for (size_t i = 0; i < n; i++) {
-		if (inotify_add_watch(w->inotify, directories[i], WATCHES_EVENTS) >= 0 || errno == EACCES)
-			continue; /* what is denied is hidden */
-		err_set(&err, "%s: %s", directories[i], strerror(errno));
-		note_unwatched(w, &failed, err.text);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (!tracker_add(&w->tracker, &places[i], &err))
+			note_unwatched(w, &failed, err.text);
 	return failed;
 }
 
@@ -108,21 +102,33 @@ watch(struct watcher *w)
 		return;
 	if (c->poll != 0)
 		net_timer_set(&w->poll, c->poll);
-	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (w->inotify < 0 || !net_watch_start(&w->events, w->loader->background->loop, w->inotify, on_event)) {
+	if (!tracker_begin(&w->tracker) || !net_watch_start(&w->events, w->loader->background->loop, w->tracker.fd, on_event)) {
 		log_warning("directories can not be watched (%s): changed certificates are noticed by polling", strerror(errno));
-		forget(w);
+		tracker_end(&w->tracker);
 		return;
 	}
 	w->unwatched = watch_own(w) + ask_to_watch(w);
 }
 
-/* When the look found something new, links may lead elsewhere now. */
+/* After a load: is all of it watched, and has been since before it? Else the next one looks at everything. */
+static void
+trust(struct watcher *w)
+{
+	if (w->tracker.fd < 0 || w->asked || w->unwatched > 0 || !w->tracker.complete)
+		tls_changes_forget(&w->loader->changes);
+}
+
+/*
+ * At everything: what the watch can not tell of (a file system that others write to, memory mapped files) is found here. When
+ * something new was found, links may lead elsewhere now.
+ */
 static void
 look(struct watcher *w)
 {
+	tls_changes_forget(&w->loader->changes);
 	while (loader_refresh(w->loader))
 		watch(w);
+	trust(w);
 	w->looked(w);
 }
 
@@ -142,7 +148,7 @@ on_poll(struct net_timer *t)
 {
 	struct watcher *w = CONTAINER_OF(t, struct watcher, poll);
 
-	if (w->inotify < 0 || w->unwatched > 0)
+	if (w->tracker.fd < 0 || w->unwatched > 0)
 		watch(w);
 	else
 		net_timer_set(t, w->loader->snapshot->conf->reload.poll);
@@ -184,12 +190,30 @@ watcher_look(struct watcher *w)
 		look_soon(w);
 }
 
-void
-watcher_update(struct watcher *w)
+/* What a load has brought into service while nobody watched. */
+static void
+watch_anew(struct watcher *w)
 {
 	watch(w);
-	if (w->inotify >= 0)
+	if (w->tracker.fd >= 0)
 		look_soon(w); /* what changed while it was loaded made no event */
+}
+
+bool
+watcher_reload(struct watcher *w, unsigned accept)
+{
+	struct loader *l = w->loader;
+
+	if (w->tracker.fd >= 0)
+		tracker_read(&w->tracker, &l->changes);
+	if (l->changes.known)
+		log_debug("of the directories' bundles, those of %zu names may have changed", l->changes.n);
+	bool told = l->changes.known, ok = loader_reload(l, accept);
+	if (ok && told && l->changes.known && l->snapshot->conf->reload.watch)
+		look_soon(w); /* the same places as before */
+	else
+		watch_anew(w);
+	return ok;
 }
 
 void
@@ -197,13 +221,13 @@ watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher
 {
 	w->loader = l;
 	w->looked = looked;
-	w->inotify = -1;
+	w->tracker = TRACKER_NONE;
 	net_timer_init(&w->settle, l->background->loop, on_settled);
 	net_timer_init(&w->poll, l->background->loop, on_poll);
 	net_timer_init(&w->dates, l->background->loop, on_dates);
 	w->dates_seen = (int64_t)(clock_wall_us() / 1000000);
 	net_timer_set(&w->dates, DATES_MS);
-	watcher_update(w);
+	watch_anew(w);
 }
 
 void

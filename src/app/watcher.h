@@ -10,6 +10,7 @@
 #define BASCULE_APP_WATCHER_H
 
 #include "app/loader.h"
+#include "app/tracker.h"
 
 struct watcher {
 	struct loader *loader;
@@ -19,7 +20,7 @@ struct watcher {
 	struct net_timer poll, dates;
 	int64_t dates_seen; /* seconds of the epoch: those of pins that had passed then have been looked at */
 	void (*looked)(struct watcher *w);
-	int inotify;      /* -1: not watching */
+	struct tracker tracker;
 	size_t unwatched; /* paths that can only be polled */
 	bool asked;       /* the supervisor watches something */
 };
@@ -27,8 +28,11 @@ struct watcher {
 /* `looked` is called after each look: commands may have come while the supervisor was asked for files. */
 void watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher *w));
 
-/* Watch what the snapshot in service has: after each load. */
-void watcher_update(struct watcher *w);
+/*
+ * Load everything anew, loader_reload(), but look only at those bundles that have changed, as far as the watch can tell; and
+ * watch what is in service then.
+ */
+bool watcher_reload(struct watcher *w, unsigned accept);
 
 /* The supervisor has seen something change. */
 void watcher_look(struct watcher *w);

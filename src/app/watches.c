@@ -32,7 +32,7 @@ watches_add(struct watches *w, const char *path, bool is_file, struct err *err)
 		return err_set(err, "%s: inotify: %s", path, strerror(errno));
 	bool ok = (is_file ? watch_file(&found, path) : watch_directory(&found, path)) || err_no_memory(err);
 	for (size_t i = 0; ok && i < found.n; i++)
-		ok = add_directory(w, found.v[i], err);
+		ok = add_directory(w, found.v[i].path, err);
 	int e = errno;
 	watch_finish(&found);
 	free(found.v);

@@ -75,8 +75,7 @@ obey(struct worker *w, enum control_command command)
 		loader_open_logs(&w->loader);
 		break;
 	case CONTROL_RELOAD:
-		(void)loader_reload(&w->loader, 0);
-		watcher_update(&w->watcher);
+		(void)watcher_reload(&w->watcher, 0);
 		break;
 	case CONTROL_LOOK:
 		watcher_look(&w->watcher);
@@ -117,8 +116,7 @@ reload_and_obey(struct admin *a, unsigned accept)
 		loader_refuse(l, "the proxy is draining and takes no new config");
 		return false;
 	}
-	bool ok = loader_reload(l, accept);
-	watcher_update(&w->watcher);
+	bool ok = watcher_reload(&w->watcher, accept);
 	obey_all(w);
 	return ok;
 }

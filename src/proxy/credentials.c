@@ -204,7 +204,9 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls
 	struct err err = {""};
 
 	if (!in->only_kept)
-		return tls_store_load(conf, before, in->accept, in->files, in->thread, outcomes, &err); /* can fail for want of memory only */
+		return tls_store_load_changed(conf, before, in->changes, in->left, in->accept, in->files, in->thread, outcomes, &err); /* can fail for want of memory only */
+	if (in->left != NULL)
+		tls_changes_forget(in->left);
 	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
 	return tls_store_ref(in->kept);
 }

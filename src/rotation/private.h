@@ -18,6 +18,7 @@ struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
 	struct rotation_saved saved; /* the same */
+	const struct tls_bundle *taken; /* the same; what the last load gave it: only compared */
 
 	/* constant */
 	char *name;

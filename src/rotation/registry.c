@@ -10,6 +10,7 @@
 struct rotation_registry {
 	unsigned char key[SIPHASH_KEY];
 	struct rotation *all; /* uthash by name */
+	uint64_t rules;       /* of the last load: a hash over what the config says of rotations; 0: not all went well */
 };
 
 struct rotation_registry *
@@ -106,14 +107,45 @@ find_or_add(struct rotation_registry *r, const char *name, const struct rotation
 	return add(r, found) ? found : NULL;
 }
 
+static uint64_t
+hash_rules(const struct rotation_registry *r, const struct conf *conf)
+{
+	struct {
+		uint64_t before, name, track;
+		struct rotation_settings settings;
+	} all;
+
+	memset(&all, 0, sizeof(all));
+	for (size_t i = 0; i < conf->n_bundles; i++) {
+		const struct conf_bundle *c = &conf->bundles[i];
+		all.name = siphash(r->key, c->name, strlen(c->name));
+		all.track = c->rotation.track;
+		settings_of(&c->rotation, &all.settings);
+		all.before = siphash(r->key, &all, sizeof(all));
+	}
+	return all.before;
+}
+
+/* Of ten thousand bundles nearly all are what they were: they are not worth a lock each. */
+static bool
+is_as_before(struct tls_bundle *b)
+{
+	const struct rotation *r = __atomic_load_n(&b->rotation, __ATOMIC_RELAXED);
+
+	return r != NULL && r->taken == b && !rotation_is_active(r);
+}
+
 bool
 rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store, struct moment now,
     void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
 {
-	bool ok = true;
+	uint64_t rules = hash_rules(r, conf);
+	bool ok = true, same = rules != 0 && rules == r->rules;
 
 	for (size_t i = 0; i < tls_store_count(store); i++) {
 		struct tls_bundle *b = tls_store_at(store, i);
+		if (same && is_as_before(b))
+			continue;
 		const struct conf_bundle *c = conf_bundle(conf, tls_store_origin_at(store, i));
 		struct rotation_settings s;
 		if (c == NULL)
@@ -126,9 +158,11 @@ rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, con
 		}
 		rotation_set(each, &s, now);
 		rotation_set_origin(each, c->name);
+		each->taken = b;
 		if (rotation_take(each, b, now))
 			began(arg, each, b);
 		__atomic_store_n(&b->rotation, c->rotation.track || rotation_is_active(each) ? each : NULL, __ATOMIC_RELEASE);
 	}
+	r->rules = ok ? rules : 0;
 	return ok;
 }

@@ -6,6 +6,7 @@
  * What is none of these is reported: it may be a certificate that somebody
  * waits to see served.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -260,6 +261,25 @@ add_groups(struct sources *all, const struct conf_bundle *c, const char *directo
 	return true;
 }
 
+static bool
+add_entries(struct sources *all, const struct conf_bundle *c, const struct file_entry *v, size_t n, struct files *files)
+{
+	struct sv path = sv_cstr(c->directory);
+
+	while (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	const char *directory = arena_copy(&all->arena, path);
+	struct item *items = n > 0 ? reallocarray(NULL, n, sizeof(*items)) : NULL;
+	bool ok = directory != NULL && (n == 0 || items != NULL);
+	for (size_t i = 0; ok && i < n; i++)
+		items[i] = classify(&v[i]);
+	if (ok && n > 0)
+		qsort(items, n, sizeof(*items), by_base);
+	ok = ok && add_groups(all, c, directory, items, n, files);
+	free(items);
+	return ok;
+}
+
 bool
 directory_find(struct sources *all, const struct conf_bundle *c, struct files *files)
 {
@@ -275,18 +295,112 @@ directory_find(struct sources *all, const struct conf_bundle *c, struct files *f
 		s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", err.text);
 		return s->problem != NULL;
 	}
-	struct sv path = sv_cstr(c->directory);
-	while (path.n > 1 && path.p[path.n - 1] == '/')
-		path.n--;
-	const char *directory = arena_copy(&all->arena, path);
-	struct item *items = n > 0 ? reallocarray(NULL, n, sizeof(*items)) : NULL;
-	bool ok = directory != NULL && (n == 0 || items != NULL);
-	for (size_t i = 0; ok && i < n; i++)
-		items[i] = classify(&v[i]);
-	if (ok && n > 0)
-		qsort(items, n, sizeof(*items), by_base);
-	ok = ok && add_groups(all, c, directory, items, n, files);
-	free(items);
+	bool ok = add_entries(all, c, v, n, files);
 	free(v);
+	return ok;
+}
+
+/* --- only what may have changed --- */
+
+/* What is there of the names sought, as a listing would tell it. */
+struct found {
+	struct file_entry *v; /* malloc'ed */
+	size_t n, capacity;
+};
+
+static bool
+seek(struct sources *all, const struct conf_bundle *c, struct sv name)
+{
+	for (size_t i = 0; i < all->n_sought; i++)
+		if (all->sought[i].conf == c && sv_eq(sv_cstr(all->sought[i].name), name))
+			return true;
+	if (all->n_sought == all->sought_capacity) {
+		size_t more = all->sought_capacity == 0 ? 16 : all->sought_capacity * 2;
+		struct sought *grown = reallocarray(all->sought, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		all->sought = grown;
+		all->sought_capacity = more;
+	}
+	all->sought[all->n_sought] = (struct sought){c, arena_copy(&all->arena, name)};
+	return all->sought[all->n_sought++].name != NULL;
+}
+
+/* It may be a folder, or a file that is not understood, of this whole name; or a file of the bundle before the suffix. */
+static bool
+seek_entry(struct sources *all, const struct conf_bundle *c, const char *entry)
+{
+	struct sv name = sv_cstr(entry);
+
+	for (size_t i = 0; i < COUNTOF(suffixes); i++)
+		if (name.n > suffixes[i].suffix.n && sv_ends(name, suffixes[i].suffix) &&
+		    !seek(all, c, sv_of(name.p, name.n - suffixes[i].suffix.n)))
+			return false;
+	return seek(all, c, name);
+}
+
+static bool
+is_folder(struct files *files, const char *path)
+{
+	struct file_entry *v = NULL;
+	struct err err;
+	size_t n;
+
+	bool listed = files->list(files, path, &v, &n, &err);
+	free(v);
+	return listed || errno != ENOTDIR;
+}
+
+/* NAME.suffix, when it is there. A folder of such a name is a bundle for itself. */
+static bool
+look_for(struct sources *all, const struct conf_bundle *c, const char *name, struct sv suffix, struct files *files, struct found *out)
+{
+	struct file_entry e = {.name = ""};
+	struct err err;
+
+	if ((size_t)snprintf(e.name, sizeof(e.name), "%s%.*s", name, SV_FMT(suffix)) >= sizeof(e.name))
+		return true; /* no file system has it */
+	for (size_t i = 0; i < out->n; i++)
+		if (strcmp(out->v[i].name, e.name) == 0)
+			return true;
+	const char *path = arena_printf(&all->arena, "%s/%s", c->directory, e.name);
+	if (path == NULL)
+		return false;
+	if (!files->stamp(files, path, &e.stamp, &err))
+		return true;
+	e.is_directory = is_folder(files, path);
+	if (suffix.n == 0 && !e.is_directory && classify(&e).kind != KIND_OTHER)
+		return true; /* of another bundle */
+	if (e.is_directory && !seek(all, c, sv_cstr(e.name)))
+		return false;
+	if (out->n == out->capacity) {
+		size_t more = out->capacity == 0 ? 16 : out->capacity * 2;
+		struct file_entry *grown = reallocarray(out->v, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		out->v = grown;
+		out->capacity = more;
+	}
+	out->v[out->n++] = e;
+	return true;
+}
+
+bool
+directory_find_changed(struct sources *all, const struct conf_bundle *c, struct files *files)
+{
+	struct found found = {.v = NULL};
+	bool ok = true;
+	size_t first = all->n_sought;
+
+	for (size_t i = 0; ok && i < all->changes->n; i++)
+		if (strcmp(all->changes->v[i].directory, c->directory) == 0 && all->changes->v[i].entry[0] != '.')
+			ok = seek_entry(all, c, all->changes->v[i].entry);
+	for (size_t i = first; ok && i < all->n_sought; i++) {
+		ok = look_for(all, c, all->sought[i].name, SV(""), files, &found);
+		for (size_t k = 0; ok && k < COUNTOF(suffixes); k++)
+			ok = look_for(all, c, all->sought[i].name, suffixes[k].suffix, files, &found);
+	}
+	ok = ok && add_entries(all, c, found.v, found.n, files);
+	free(found.v);
 	return ok;
 }

@@ -95,9 +95,9 @@ tls_store_pack(const struct tls_store *s, struct pack *p)
 	struct packed *table = NULL, *e, *next;
 	bool ok = true;
 
-	pack_u32(p, (uint32_t)s->n_directories);
-	for (size_t i = 0; i < s->n_directories; i++)
-		pack_string(p, s->directories[i]);
+	pack_u32(p, (uint32_t)s->n_places);
+	for (size_t i = 0; i < s->n_places; i++)
+		pack_string(p, s->places[i].path);
 	pack_u32(p, (uint32_t)s->n);
 	for (size_t i = 0; ok && i < s->n; i++)
 		ok = pack_entry(&table, &s->v[i], p);
@@ -241,11 +241,14 @@ unpack_directories(struct tls_store *s, struct unpack *u)
 {
 	size_t n = unpack_count(u, PACKED_STRING_LEAST);
 
-	s->directories = calloc(MAX_OF(n, (size_t)1), sizeof(*s->directories));
-	for (size_t i = 0; s->directories != NULL && i < n; i++)
-		if ((s->directories[s->n_directories++] = arena_copy(&s->arena, sv_cstr(unpack_string(u)))) == NULL)
+	s->places = calloc(MAX_OF(n, (size_t)1), sizeof(*s->places));
+	for (size_t i = 0; s->places != NULL && i < n; i++) {
+		struct watch_place *p = &s->places[s->n_places++];
+		p->loose = true;
+		if ((p->path = arena_copy(&s->arena, sv_cstr(unpack_string(u)))) == NULL)
 			return false;
-	return s->directories != NULL && !u->bad;
+	}
+	return s->places != NULL && !u->bad;
 }
 
 static bool

@@ -91,13 +91,15 @@ refuse_doubles(struct sources *s)
 }
 
 bool
-sources_find(struct sources *s, const struct conf *conf, struct files *files, struct err *err)
+sources_find_changed(struct sources *s, const struct conf *conf, const struct tls_changes *changes, struct files *files, struct err *err)
 {
-	*s = (struct sources){.arena = ARENA_EMPTY};
+	*s = (struct sources){.arena = ARENA_EMPTY, .changes = changes};
 	for (size_t i = 0; i < conf->n_bundles; i++) {
 		const struct conf_bundle *c = &conf->bundles[i];
 		size_t first = s->n;
-		if (!(c->directory != NULL ? directory_find(s, c, files) : add_configured(s, c, files)))
+		bool ok = c->directory == NULL ? add_configured(s, c, files) : changes != NULL ? directory_find_changed(s, c, files) :
+		    directory_find(s, c, files);
+		if (!ok)
 			return err_no_memory(err);
 		for (size_t k = first; k < s->n; k++)
 			s->v[k].conf = c;
@@ -109,10 +111,17 @@ sources_find(struct sources *s, const struct conf *conf, struct files *files, st
 	return refuse_doubles(s) || err_no_memory(err);
 }
 
+bool
+sources_find(struct sources *s, const struct conf *conf, struct files *files, struct err *err)
+{
+	return sources_find_changed(s, conf, NULL, files, err);
+}
+
 void
 sources_free(struct sources *s)
 {
 	free(s->v);
+	free(s->sought);
 	arena_free(&s->arena);
 	*s = (struct sources){.arena = ARENA_EMPTY};
 }

@@ -7,6 +7,7 @@
 #define BASCULE_TLS_SOURCES_H
 
 #include "conf/config.h"
+#include "tls/changes.h"
 #include "tls/thread.h"
 
 enum { SOURCE_FILES_MAX = 3 };
@@ -44,10 +45,23 @@ struct sources {
 	struct arena arena; /* all strings here */
 	struct source *v;
 	size_t n, capacity;
+	const struct tls_changes *changes; /* NULL: all of it was looked at; else, of directories, only these: */
+	struct sought *sought;
+	size_t n_sought, sought_capacity;
+};
+
+/* A NAME in a directory, all files of which were looked for. */
+struct sought {
+	const struct conf_bundle *conf;
+	const char *name;
 };
 
 /* All that the config names, in order of name; of those with one name only the first is good. False: no memory. */
 MUST_CHECK bool sources_find(struct sources *s, const struct conf *conf, struct files *files, struct err *err);
+
+/* The same, but of directories only what `changes` names (NULL: all), and all of s->sought. */
+MUST_CHECK bool sources_find_changed(struct sources *s, const struct conf *conf, const struct tls_changes *changes,
+    struct files *files, struct err *err);
 void sources_free(struct sources *s);
 
 /* The first of that name; NULL: none. */
@@ -65,7 +79,8 @@ const char *source_path(const struct source *s, enum source_role role);
 struct source *sources_add(struct sources *s, const char *name, const char *where, const char *origin);
 void source_add_file(struct source *s, enum source_role role, const char *path, const struct file_stamp *stamp);
 
-/* All bundles of a directory. */
+/* All bundles of a directory, or only those that may have changed. */
+MUST_CHECK bool directory_find_changed(struct sources *s, const struct conf_bundle *c, struct files *files);
 MUST_CHECK bool directory_find(struct sources *s, const struct conf_bundle *c, struct files *files);
 
 #endif

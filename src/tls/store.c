@@ -14,16 +14,6 @@
  */
 enum { PROVE_MAX = 64 };
 
-/* What a load works on. */
-struct job {
-	struct tls_store *store;          /* being made; v has room for all */
-	const struct tls_store *previous; /* may be NULL */
-	struct sources sources;
-	bool *unchanged; /* for each source */
-	struct loader loader;
-	struct tls_outcomes *outcomes;
-};
-
 static int
 by_bundle_name(const void *a, const void *b)
 {
@@ -32,8 +22,8 @@ by_bundle_name(const void *a, const void *b)
 	return strcmp(x->bundle->name, y->bundle->name);
 }
 
-static const struct store_entry *
-find(const struct tls_store *s, const char *name)
+const struct store_entry *
+store_find(const struct tls_store *s, const char *name)
 {
 	struct tls_bundle key = {.name = name};
 	struct store_entry wanted = {.bundle = &key};
@@ -46,7 +36,7 @@ find(const struct tls_store *s, const char *name)
 static bool
 is_unchanged(const struct job *job, const struct source *s)
 {
-	const struct store_entry *before = find(job->previous, s->name);
+	const struct store_entry *before = store_find(job->previous, s->name);
 	unsigned char files[32];
 
 	return s->problem == NULL && before != NULL && source_digest(s, job->loader.thread, files) &&
@@ -67,8 +57,8 @@ store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool li
 	return true;
 }
 
-static bool
-index_names(struct tls_store *s)
+bool
+store_index(struct tls_store *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
@@ -81,7 +71,7 @@ store_arrange(struct tls_store *s)
 {
 	if (s->n > 0)
 		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
-	return index_names(s);
+	return store_index(s);
 }
 
 struct tls_store *
@@ -109,21 +99,39 @@ hold_directory(struct job *job, const struct source *s)
 			return false;
 		any = true;
 	}
+	if (job->left != NULL)
+		tls_changes_forget(job->left);
 	return outcomes_add(job->outcomes, any ? TLS_HELD : TLS_MISSING, s->name, "%s", s->problem);
 }
 
-static bool
-load_one(struct job *job, struct source *s, bool unchanged)
+/* What is refused may be accepted later; and what has a second name may change without an event. */
+static void
+note_left(struct job *job, const struct source *s, bool accepted)
 {
-	const struct store_entry *before = s->doubled ? NULL : find(job->previous, s->name);
+	bool steady = accepted;
+
+	for (unsigned i = 0; i < s->n_files; i++)
+		steady = steady && s->files[i].stamp.links <= 1;
+	if (job->left != NULL && s->listed && !steady)
+		tls_changes_add(job->left, s->conf->directory, s->name);
+}
+
+bool
+store_load_one(struct job *job, size_t i)
+{
+	struct source *s = &job->sources.v[i];
+	const struct store_entry *before = s->doubled ? NULL : store_find(job->previous, s->name);
 	struct tls_bundle *old = before != NULL ? before->bundle : NULL, *new;
 	struct err err;
 
 	if (s->unlisted)
 		return hold_directory(job, s);
-	if (unchanged)
+	if (job->unchanged[i]) {
+		note_left(job, s, true);
 		return store_add(job->store, old, s->origin, s->listed);
+	}
 	new = load_bundle(&job->loader, s, old, &err);
+	note_left(job, s, new != NULL);
 	if (new == NULL) {
 		enum tls_outcome_kind kind = old != NULL ? TLS_HELD : TLS_MISSING;
 		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
@@ -148,11 +156,14 @@ share_previous(struct job *job)
 	}
 }
 
-static bool
-load_all(struct job *job)
+bool
+store_compare(struct job *job)
 {
 	size_t changed = 0;
 
+	job->unchanged = calloc(MAX_OF(job->sources.n, (size_t)1), sizeof(*job->unchanged));
+	if (job->unchanged == NULL)
+		return false;
 	for (size_t i = 0; i < job->sources.n; i++) {
 		job->unchanged[i] = is_unchanged(job, &job->sources.v[i]);
 		changed += !job->unchanged[i] && job->sources.v[i].problem == NULL;
@@ -160,8 +171,16 @@ load_all(struct job *job)
 	job->loader.prove = changed <= PROVE_MAX;
 	if (changed > 0)
 		share_previous(job);
+	return true;
+}
+
+static bool
+load_all(struct job *job)
+{
+	if (!store_compare(job))
+		return false;
 	for (size_t i = 0; i < job->sources.n; i++)
-		if (!load_one(job, &job->sources.v[i], job->unchanged[i]))
+		if (!store_load_one(job, i))
 			return false;
 	return true;
 }
@@ -173,7 +192,7 @@ note_gone(const struct job *job)
 {
 	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
 		const struct store_entry *e = &job->previous->v[i];
-		if (find(job->store, e->bundle->name) == NULL &&
+		if (store_find(job->store, e->bundle->name) == NULL &&
 		    !outcomes_add(job->outcomes, TLS_GONE, e->bundle->name, "%s: %s", e->bundle->where,
 			e->listed ? "the directory no longer has it" : "no longer configured"))
 			return false;
@@ -186,6 +205,7 @@ watch_configured(struct watch *w, const struct conf_bundle *c)
 {
 	const char *const paths[] = {c->certificate, c->key, c->chain, c->combined, c->pkcs12, c->password_file};
 
+	w->owner = c->directory != NULL ? (struct watch_owner){c->directory, NULL} : WATCH_ANYTHING;
 	if (c->directory != NULL)
 		return watch_directory(w, c->directory);
 	for (size_t i = 0; i < COUNTOF(paths); i++)
@@ -197,6 +217,7 @@ watch_configured(struct watch *w, const struct conf_bundle *c)
 static bool
 watch_listed(struct watch *w, const struct source *s)
 {
+	w->owner = (struct watch_owner){s->conf->directory, s->name};
 	if (s->problem != NULL && !watch_directory(w, s->where))
 		return false;
 	for (unsigned i = 0; i < s->n_files; i++)
@@ -208,6 +229,7 @@ watch_listed(struct watch *w, const struct source *s)
 static bool
 watch_trust(struct watch *w, const struct conf *conf)
 {
+	w->owner = WATCH_ANYTHING;
 	for (size_t i = 0; i < conf->n_sites; i++) {
 		const struct conf_client_certificate *c = &conf->sites[i].client;
 		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->n_pins; k++)
@@ -223,56 +245,100 @@ watch_trust(struct watch *w, const struct conf *conf)
 	return true;
 }
 
-static bool
-find_directories(struct tls_store *s, const struct conf *conf, const struct sources *sources)
+bool
+store_watch(struct job *job, struct watch *w)
 {
-	struct watch w = {.arena = &s->arena};
+	const struct conf *conf = job->conf;
+	const struct sources *sources = &job->sources;
+	struct tls_store *s = job->store;
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < conf->n_bundles; i++)
-		ok = watch_configured(&w, &conf->bundles[i]);
+		ok = watch_configured(w, &conf->bundles[i]);
 	for (size_t i = 0; ok && i < sources->n; i++)
-		ok = !sources->v[i].listed || watch_listed(&w, &sources->v[i]);
-	ok = ok && watch_trust(&w, conf);
-	watch_finish(&w);
-	s->directories = w.v;
-	s->n_directories = w.n;
-	s->hidden = w.hidden;
-	s->n_hidden = w.n_hidden;
+		ok = !sources->v[i].listed || watch_listed(w, &sources->v[i]);
+	ok = ok && watch_trust(w, conf);
+	watch_finish(w);
+	s->places = w->v;
+	s->n_places = w->n;
+	s->hidden = w->hidden;
+	s->n_hidden = w->n_hidden;
 	return ok;
 }
 
+/* Of the config; in the arena. NULL: out of memory. */
+static const char *
+listings_of(const struct conf *conf, struct arena *a)
+{
+	const char *all = "";
+
+	for (size_t i = 0; all != NULL && i < conf->n_bundles; i++)
+		if (conf->bundles[i].directory != NULL)
+			all = arena_printf(a, "%s%s\n%s\n", all, conf->bundles[i].name, conf->bundles[i].directory);
+	return all;
+}
+
 static bool
-make(struct job *job, const struct conf *conf)
+make(struct job *job)
 {
 	struct tls_store *s = job->store;
+	struct watch w = {.arena = &s->arena};
+
+	return load_all(job) && store_arrange(s) && note_gone(job) && store_watch(job, &w);
+}
+
+/* Only what has changed is looked for, as long as that tells all; else everything. */
+static bool
+find_and_make(struct job *job, const struct tls_changes *changes, struct err *err)
+{
+	struct tls_store *s = job->store;
+	bool some = changes != NULL && changes->known && job->previous != NULL && job->previous->listings != NULL;
+
+	if ((s->listings = listings_of(job->conf, &s->arena)) == NULL)
+		return err_no_memory(err);
+	some = some && strcmp(s->listings, job->previous->listings) == 0;
+	if (!sources_find_changed(&job->sources, job->conf, some ? changes : NULL, job->loader.files, err))
+		return false;
+	if (some && !delta_fits(job)) {
+		some = false;
+		sources_free(&job->sources);
+		if (!sources_find_changed(&job->sources, job->conf, NULL, job->loader.files, err))
+			return false;
+	}
 	/* One for each source, and for each entry of before. */
 	size_t room = job->sources.n + (job->previous != NULL ? job->previous->n : 0);
-
 	s->v = calloc(MAX_OF(room, (size_t)1), sizeof(*s->v));
-	job->unchanged = calloc(MAX_OF(job->sources.n, (size_t)1), sizeof(*job->unchanged));
-	if (s->v == NULL || job->unchanged == NULL || !load_all(job))
-		return false;
-	return store_arrange(s) && note_gone(job) && find_directories(s, conf, &job->sources);
+	return (s->v != NULL && (some ? delta_make(job) : make(job))) || err_no_memory(err);
 }
 
 struct tls_store *
 tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
     struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
 {
+	return tls_store_load_changed(conf, previous, NULL, NULL, accept, files, thread, outcomes, err);
+}
+
+struct tls_store *
+tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes, struct tls_changes *left,
+    unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+{
 	struct job job = {
 		.store = store_new(),
 		.previous = previous,
+		.conf = conf,
+		.left = left,
 		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
 
 	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	if (left != NULL)
+		tls_changes_none(left);
 	if (job.store == NULL) {
 		err_no_memory(err);
 		return NULL;
 	}
-	bool ok = sources_find(&job.sources, conf, files, err) && (make(&job, conf) || err_no_memory(err));
+	bool ok = find_and_make(&job, changes, err);
 	der_table_free(&job.loader.shared);
 	sources_free(&job.sources);
 	free(job.unchanged);
@@ -300,7 +366,7 @@ tls_store_unref(struct tls_store *s)
 	for (size_t i = 0; i < s->n; i++)
 		tls_bundle_unref(s->v[i].bundle);
 	free(s->v);
-	free(s->directories);
+	free(s->places);
 	free(s->hidden);
 	arena_free(&s->arena);
 	free(s);
@@ -309,7 +375,7 @@ tls_store_unref(struct tls_store *s)
 struct tls_bundle *
 tls_store_bundle(const struct tls_store *s, const char *name)
 {
-	const struct store_entry *e = find(s, name);
+	const struct store_entry *e = store_find(s, name);
 
 	return e != NULL ? e->bundle : NULL;
 }
@@ -339,10 +405,10 @@ tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle
 }
 
 size_t
-tls_store_directories(const struct tls_store *s, const char *const **out)
+tls_store_places(const struct tls_store *s, const struct watch_place **out)
 {
-	*out = s->directories;
-	return s->n_directories;
+	*out = s->places;
+	return s->n_places;
 }
 
 size_t

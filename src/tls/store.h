@@ -10,6 +10,7 @@
 
 #include "conf/config.h"
 #include "tls/bundle.h"
+#include "tls/changes.h"
 
 struct tls_store; /* reference-counted */
 
@@ -61,6 +62,15 @@ const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … 
 struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
     struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
 
+/*
+ * The same, when somebody watches: `changes` (NULL: not known) names all that may differ from `previous`, which has been in
+ * service since it was loaded. `left` (may be NULL) becomes what is to be looked at again at
+ * the next load, whatever changes until then: what is refused now, and what can change unwatched.
+ */
+struct tls_store *tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes,
+    struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
+    struct err *err);
+
 struct tls_store *tls_store_ref(struct tls_store *s);
 void tls_store_unref(struct tls_store *s); /* NULL is fine */
 
@@ -82,7 +92,8 @@ size_t tls_store_find_name(const struct tls_store *s, struct sv host, struct tls
  * The directories to watch for changes, of all files that the config leads to: bundles, pins, CRLs, CAs of upstreams; links
  * resolved at both ends.
  */
-size_t tls_store_directories(const struct tls_store *s, const char *const **out);
+struct watch_place;
+size_t tls_store_places(const struct tls_store *s, const struct watch_place **out);
 
 /* The files and directories (tls/watch.h) that need somebody with more rights to find all of theirs, or to watch them. */
 struct watch_hidden;

@@ -4,8 +4,11 @@
 #ifndef BASCULE_TLS_STORE_INTERNAL_H
 #define BASCULE_TLS_STORE_INTERNAL_H
 
+#include "tls/load.h"
 #include "tls/names.h"
+#include "tls/sources.h"
 #include "tls/store.h"
+#include "tls/watch.h"
 
 struct store_entry {
 	struct tls_bundle *bundle; /* one reference */
@@ -19,11 +22,46 @@ struct tls_store {
 	struct store_entry *v; /* in order of the bundles' names */
 	size_t n;
 	struct names_index names;
-	const char **directories;
-	size_t n_directories;
+	struct watch_place *places;
+	size_t n_places;
 	struct watch_hidden *hidden;
 	size_t n_hidden;
+	const char *listings; /* the directories of the config that it was loaded from, each with its name, a line each */
 };
+
+/* What a load works on. */
+struct job {
+	struct tls_store *store;          /* being made; v has room for all */
+	const struct tls_store *previous; /* may be NULL */
+	const struct conf *conf;
+	struct sources sources;
+	bool *unchanged; /* for each source */
+	struct loader loader;
+	struct tls_outcomes *outcomes;
+	struct tls_changes *left; /* what is to be looked at again the next time; may be NULL */
+};
+
+const struct store_entry *store_find(const struct tls_store *s, const char *name); /* NULL: it is not there */
+
+/* What each source is, and the store has of it now. False: out of memory. */
+MUST_CHECK bool store_compare(struct job *job);
+
+/* Enter the bundle of source i: the one before, or a new one. After store_compare(). False: out of memory. */
+MUST_CHECK bool store_load_one(struct job *job, size_t i);
+
+/* Find the places to watch for these sources; `w` may have some already, and is used up. False: out of memory. */
+MUST_CHECK bool store_watch(struct job *job, struct watch *w);
+
+/* Make the index of names. False: out of memory. */
+MUST_CHECK bool store_index(struct tls_store *s);
+
+/* --- delta.c --- */
+
+/* Can `previous` be brought up to date by what the sources, of changes alone, tell? */
+bool delta_fits(const struct job *job);
+
+/* Make the store of the one before and the sources. False: out of memory. */
+MUST_CHECK bool delta_make(struct job *job);
 
 /* Empty, with one reference; NULL: out of memory. */
 struct tls_store *store_new(void);

@@ -13,6 +13,23 @@
 
 struct watch_path;
 
+/*
+ * What of the bundles can a change in a directory concern? One bundle of a listing (a folder, or where its links lead to); in
+ * the listing itself, the one whose file it is; else, anything.
+ */
+struct watch_owner {
+	const char *listing; /* a bundles' directory, as the config names it; NULL: anything */
+	const char *bundle;  /* NAME; NULL: the event's name tells */
+};
+
+#define WATCH_ANYTHING ((struct watch_owner){NULL, NULL})
+
+struct watch_place {
+	const char *path;
+	struct watch_owner owner;
+	bool loose; /* another directory can take its place without an event in any of these places */
+};
+
 /* A path on whose way something can not be looked at with the rights of this process. */
 struct watch_hidden {
 	const char *path;
@@ -23,7 +40,8 @@ struct watch {
 	struct arena *arena;      /* where the strings of v are to be; the caller's */
 	struct arena scratch;
 	struct watch_path *known; /* a hash table of the paths walked so far */
-	const char **v;           /* malloc'ed */
+	struct watch_owner owner; /* whose paths are walked now; copied where it is kept */
+	struct watch_place *v;    /* malloc'ed */
 	size_t n, capacity;
 	struct watch_hidden *hidden; /* malloc'ed */
 	size_t n_hidden, hidden_capacity;
@@ -33,6 +51,9 @@ struct watch {
 /* The file, or directory, at `path`. What can not be looked at is left out. False when memory is out. */
 MUST_CHECK bool watch_file(struct watch *w, const char *path);
 MUST_CHECK bool watch_directory(struct watch *w, const char *path);
+
+/* A place that was found at an earlier load, and still is one; all is copied. */
+MUST_CHECK bool watch_again(struct watch *w, const struct watch_place *p);
 
 /* Frees all but `v` and `hidden`, which are the caller's from now on. */
 void watch_finish(struct watch *w);

@@ -6,6 +6,7 @@
 
 #include "fixture.h"
 #include "tls/keep.h"
+#include "tls/watch.h"
 
 TestSuite(keep, .init = fixture_setup, .fini = fixture_teardown);
 
@@ -94,7 +95,7 @@ expect_same(const struct tls_bundle *a, const struct tls_bundle *b)
 Test(keep, all_of_it_comes_back)
 {
 	struct test_cert leaf = pki_leaf("a.b.c,*.B.c", &fix.intermediate), other = pki_rsa_leaf("x.y", &fix.root);
-	const char *const *before, *const *after;
+	const struct watch_place *before, *after;
 	struct tls_bundle *out[2];
 
 	configure(&leaf);
@@ -114,10 +115,10 @@ Test(keep, all_of_it_comes_back)
 		expect_same(tls_store_at(s, i), tls_store_at(fix.store, i));
 	cr_expect_eq(tls_store_find_name(s, SV("x.y"), out), 1);
 	cr_expect_eq(tls_store_find_name(s, SV("a.b.c"), out), 0, "it is not of a directory");
-	size_t n = tls_store_directories(fix.store, &before);
-	cr_assert_eq(tls_store_directories(s, &after), n);
+	size_t n = tls_store_places(fix.store, &before);
+	cr_assert_eq(tls_store_places(s, &after), n);
 	for (size_t i = 0; i < n; i++)
-		cr_expect_str_eq(after[i], before[i]);
+		cr_expect_str_eq(after[i].path, before[i].path);
 	cr_expect_not_null(tls_bundle_materials(tls_store_bundle(s, "site"), fix.thread), "it can be served");
 	tls_store_unref(s);
 	free(b.p);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "tls/watch.h"
 
 TestSuite(store, .init = fixture_setup, .fini = fixture_teardown);
 
@@ -391,13 +392,13 @@ Test(store, find_name)
 static bool
 watches(const char *path)
 {
-	const char *const *v;
-	size_t n = tls_store_directories(fix.store, &v);
+	const struct watch_place *v;
+	size_t n = tls_store_places(fix.store, &v);
 	unsigned found = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		char a[4096], b[4096];
-		if (realpath(v[i], a) != NULL && realpath(path, b) != NULL)
+		if (realpath(v[i].path, a) != NULL && realpath(path, b) != NULL)
 			found += strcmp(a, b) == 0;
 	}
 	return found > 0;
