@@ -14,7 +14,17 @@ struct control {
 	bool lost;          /* the supervisor has gone; said once, by CONTROL_LOST */
 	unsigned pending;   /* commands not yet taken, a bit each: 1 << enum control_command */
 	struct message m;   /* the call that is being made, then its reply */
+	void (*kept)(void *owner); /* NULL: nobody is told */
+	void *owner;
 };
+
+/* The descriptor will not tell of what has been taken off it. */
+static void
+tell_kept(const struct control *c)
+{
+	if (c->kept != NULL)
+		c->kept(c->owner);
+}
 
 static void
 take_command(struct control *c, const struct message *m)
@@ -29,6 +39,7 @@ lose(struct control *c, struct err *err)
 	if (!c->lost)
 		c->pending |= 1u << CONTROL_LOST;
 	c->lost = true;
+	tell_kept(c);
 	errno = EPIPE;
 	return err_set(err, "the supervisor has gone");
 }
@@ -55,6 +66,7 @@ call_with(struct control *c, int sent, int *fd, struct err *err)
 		if (c->m.kind == MESSAGE_REPLY)
 			break;
 		take_command(c, &c->m);
+		tell_kept(c);
 	}
 	if (c->m.ok)
 		return true;
@@ -331,6 +343,13 @@ bool
 control_state_refuse(struct control *c, const char *name, char *to, size_t size, struct err *err)
 {
 	return begin(c, MESSAGE_STATE_REFUSE, name, err) && call(c, NULL, err) && sv_copy(sv_cstr(c->m.text), to, size);
+}
+
+void
+control_on_kept(struct control *c, void (*kept)(void *owner), void *owner)
+{
+	c->kept = kept;
+	c->owner = owner;
 }
 
 int

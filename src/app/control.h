@@ -101,9 +101,12 @@ MUST_CHECK bool control_state_refuse(struct control *c, const char *name, char *
 int control_fd(const struct control *c);
 
 /*
- * The next command; false: none now. Never blocks. Ask until false when control_fd() is readable, and after every
- * call above: a command that came while a call waited is kept here, and the descriptor will not tell of it again.
+ * A command that comes while a call above waits for its answer is kept here, and the descriptor will not tell of it again:
+ * `kept` does, from within that call. It has control_next() asked soon, but does not ask itself.
  */
+void control_on_kept(struct control *c, void (*kept)(void *owner), void *owner);
+
+/* The next command; false: none now. Never blocks. Ask until false when control_fd() is readable, and after `kept`. */
 bool control_next(struct control *c, enum control_command *out);
 
 #endif

@@ -129,7 +129,6 @@ look(struct watcher *w)
 	while (loader_refresh(w->loader))
 		watch(w);
 	trust(w);
-	w->looked(w);
 }
 
 /* Watch first, then look: what changes after the look makes an event. */
@@ -217,10 +216,9 @@ watcher_reload(struct watcher *w, unsigned accept)
 }
 
 void
-watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher *w))
+watcher_start(struct watcher *w, struct loader *l)
 {
 	w->loader = l;
-	w->looked = looked;
 	w->tracker = TRACKER_NONE;
 	net_timer_init(&w->settle, l->background->loop, on_settled);
 	net_timer_init(&w->poll, l->background->loop, on_poll);

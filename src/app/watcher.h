@@ -19,14 +19,12 @@ struct watcher {
 	uint64_t settle_until;   /* ms; but not after that */
 	struct net_timer poll, dates;
 	int64_t dates_seen; /* seconds of the epoch: those of pins that had passed then have been looked at */
-	void (*looked)(struct watcher *w);
 	struct tracker tracker;
 	size_t unwatched; /* paths that can only be polled */
 	bool asked;       /* the supervisor watches something */
 };
 
-/* `looked` is called after each look: commands may have come while the supervisor was asked for files. */
-void watcher_start(struct watcher *w, struct loader *l, void (*looked)(struct watcher *w));
+void watcher_start(struct watcher *w, struct loader *l);
 
 /*
  * Load everything anew, loader_reload(), but look only at those bundles that have changed, as far as the watch can tell; and

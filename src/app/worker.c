@@ -16,6 +16,7 @@ struct worker {
 	struct loader loader;
 	struct watcher watcher;
 	struct net_watch commands;
+	struct net_timer kept_commands;
 	struct net_timer drain_timer;
 	uint64_t drain_until; /* ms; 0: not draining */
 };
@@ -99,15 +100,23 @@ on_command(struct net_watch *n, int fd)
 	obey_all(CONTAINER_OF(n, struct worker, commands));
 }
 
+/* Whatever asked the supervisor (a look, a reload, a rotation that saves its state) ends first. */
 static void
-on_looked(struct watcher *watcher)
+on_kept(void *worker)
 {
-	obey_all(CONTAINER_OF(watcher, struct worker, watcher));
+	struct worker *w = worker;
+
+	net_timer_set(&w->kept_commands, 0);
 }
 
-/* A reload by the admin API asks the supervisor, whose next command may have come with the answer. */
+static void
+on_kept_commands(struct net_timer *t)
+{
+	obey_all(CONTAINER_OF(t, struct worker, kept_commands));
+}
+
 static bool
-reload_and_obey(struct admin *a, unsigned accept)
+reload_by_admin(struct admin *a, unsigned accept)
 {
 	struct loader *l = CONTAINER_OF(a, struct loader, admin);
 	struct worker *w = CONTAINER_OF(l, struct worker, loader);
@@ -116,9 +125,7 @@ reload_and_obey(struct admin *a, unsigned accept)
 		loader_refuse(l, "the proxy is draining and takes no new config");
 		return false;
 	}
-	bool ok = watcher_reload(&w->watcher, accept);
-	obey_all(w);
-	return ok;
+	return watcher_reload(&w->watcher, accept);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -147,20 +154,23 @@ serve(struct worker *w)
 	struct loader *l = &w->loader;
 	struct net_loop *loop = l->background->loop;
 
+	net_timer_init(&w->kept_commands, loop, on_kept_commands);
+	control_on_kept(l->control, on_kept, w);
 	if (!loader_begin(l) || !listen_for_admin(l))
 		return WORKER_EXIT_CONFIG;
-	l->admin.reload = reload_and_obey;
+	l->admin.reload = reload_by_admin;
 	net_timer_init(&w->drain_timer, loop, on_drain_timer);
 	if (!net_watch_start(&w->commands, loop, control_fd(l->control), on_command)) {
 		log_error("out of memory");
 		return 1;
 	}
-	watcher_start(&w->watcher, l, on_looked);
+	watcher_start(&w->watcher, l);
 	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
 	log_echo(false);
 	control_ready(l->control);
-	obey_all(w);
 	net_loop_run(loop);
+	control_on_kept(l->control, NULL, NULL);
+	net_timer_cancel(&w->kept_commands);
 	net_watch_stop(&w->commands);
 	net_timer_cancel(&w->drain_timer);
 	watcher_stop(&w->watcher);

@@ -5,6 +5,7 @@ import os
 import signal
 import ssl
 import stat
+import time
 
 import pytest
 
@@ -454,3 +455,17 @@ def test_any_name_of_a_bundle(bascule, directory, echo, port, place, ca):
     assert all(len(f) < 256 and "/" not in f and not f.startswith(".") for f in files)
     p.start()
     assert p.status()["state"]["problems"] == ""
+
+
+def test_a_signal_is_not_lost_while_a_state_is_saved(site):
+    """The supervisor's command comes with its answer to the worker that saves: both are overdue when it goes on."""
+    one = site()
+    one.rotate()  # and what it has learned is to be saved
+    p = one.p
+    os.kill(p.worker, signal.SIGSTOP)
+    since = len(p.log)
+    p.send_signal(signal.SIGHUP)
+    p.wait_log("SIGHUP: reloading", since)
+    time.sleep(4)  # longer than it puts off what is to be saved
+    os.kill(p.worker, signal.SIGCONT)
+    p.wait_log("reloaded: ", since)
