@@ -189,6 +189,7 @@ def test_the_supervisor_keeps_one(simple):
         return sum("bascule-keep" in f for f in found)
 
     p = simple()
+    p.wait_log("ready: ")  # before that the supervisor may hold a descriptor that it is about to hand over
     before = open_descriptors(p.process.pid)
     for _ in range(5):
         p.reload()
