@@ -73,20 +73,49 @@ all_do(struct threads *threads, struct task *t, struct err *err)
 /* --- what they can be told ---------------------------------------------------------------------------------- */
 
 static bool
-publish(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+prepare(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
 {
-	if (!px_thread_publish(px, snapshot_ref(t->snapshot), t->secret, err))
-		return false;
-	px_thread_set_listeners(px, t->fds[number]);
-	return true;
+	return px_thread_prepare(px, t->snapshot, t->secret, t->fds[number], err);
 }
 
 bool
-threads_publish(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err)
+threads_prepare(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err)
 {
-	struct task task = {.fn = publish, .snapshot = s, .secret = secret, .fds = fds};
+	struct task task = {.fn = prepare, .snapshot = s, .secret = secret, .fds = fds};
 
 	return all_do(t, &task, err);
+}
+
+static bool
+commit(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+{
+	(void)number, (void)t, (void)err;
+	px_thread_commit(px);
+	return true;
+}
+
+void
+threads_commit(struct threads *t)
+{
+	struct task task = {.fn = commit};
+
+	(void)all_do(t, &task, NULL);
+}
+
+static bool
+abandon(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+{
+	(void)number, (void)t, (void)err;
+	px_thread_abandon(px);
+	return true;
+}
+
+void
+threads_abandon(struct threads *t)
+{
+	struct task task = {.fn = abandon};
+
+	(void)all_do(t, &task, NULL);
 }
 
 static bool
