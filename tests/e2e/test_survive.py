@@ -335,6 +335,30 @@ def test_a_directory_of_bundles_is_gone(many, directory, config_too):
     assert bundle(many, "one")["generation"] == 1
 
 
+# --- noticing changes ---
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["anyone's", "root's"])
+@pytest.mark.parametrize("policy", ["each", "all_or_nothing"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_certificates_are_watched_while_the_config_is_refused(simple, leaves, directory, mode, policy, broken):
+    """Events alone tell of them: there is no poll."""
+    directory.chmod(mode)
+    p = simple(reload={"watch": True, "poll": 0, "policy": policy})
+    leaves[0].files(directory)
+    wait.until(lambda: p.status()["bundles"][0]["generation"] == 2, "the watch to see it")
+    p.configure("{")
+    if broken:
+        cut_short(directory, leaves[1])
+    for _ in range(2):
+        die(p)
+        assert p.get().status == 200
+        p.wait_handed_over()  # which comes seconds later: the look that follows a start is over, and sees no change below
+        assert served(p) == leaves[0].serial
+    leaves[2].files(directory)
+    wait.until(lambda: served(p) == leaves[2].serial, "the new certificate to be served")
+
+
 # --- other files ---
 
 
