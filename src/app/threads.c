@@ -186,6 +186,8 @@ threads_start(struct threads *t, unsigned n, struct err *err)
 		t->n = i + 1;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ok)
+		threads_stop(t);
 	return ok;
 }
 

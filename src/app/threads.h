@@ -24,7 +24,7 @@ struct threads {
 	struct px_shared shared;
 };
 
-/* Start n threads, without a snapshot yet. False with err set; threads_stop() cleans up. */
+/* Start n threads, without a snapshot yet. False with err set: there is none then. */
 MUST_CHECK bool threads_start(struct threads *t, unsigned n, struct err *err);
 
 /*

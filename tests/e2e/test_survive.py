@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -150,6 +151,18 @@ def test_the_threads_stay_as_many_until_a_restart(simple):
     assert die(p)["threads"] == 2
     p.change(sites=[proxy.site("site.test", bundle="nobody")])
     assert die(p)["threads"] == 2
+    assert p.get().status == 200
+
+
+def test_threads_that_can_not_be_started(simple):
+    """Then the worker ends, and another one tries. Stacks as large as that find no room beside each other."""
+    p = simple()
+    limit = resource.prlimit(p.process.pid, resource.RLIMIT_STACK)
+    resource.prlimit(p.process.pid, resource.RLIMIT_STACK, (1 << 47, limit[1]))
+    os.kill(p.worker, signal.SIGKILL)
+    p.wait_log("can not start a thread")
+    resource.prlimit(p.process.pid, resource.RLIMIT_STACK, limit)
+    wait.until(p.is_ready, "a worker with threads")
     assert p.get().status == 200
 
 
