@@ -208,8 +208,10 @@ load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, stru
 	ok = ok && serve(l, snapshot_build(shared, &in, &r->problems, &r->outcomes));
 	if (ok && !first)
 		use_error_log(&c->log, &logs);
-	if (ok)
+	if (ok) {
 		threads_log(&l->threads, logs.access, c->log.format);
+		logs.access = -1;
+	}
 	close_logs(&logs);
 	return ok;
 }
@@ -335,8 +337,6 @@ loader_open_logs(struct loader *l)
 		threads_log(&l->threads, access, c->format);
 	else if (c->access != NULL)
 		log_error("the access log stays where it was: %s", err.text);
-	if (access >= 0)
-		close(access);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */

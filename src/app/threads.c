@@ -1,9 +1,9 @@
 #include "app/threads.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -122,7 +122,7 @@ static bool
 set_log(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
 {
 	(void)number, (void)err;
-	px_thread_log(px, t->fd < 0 ? -1 : fcntl(t->fd, F_DUPFD_CLOEXEC, 0), t->format);
+	px_thread_log(px, t->fd, t->format);
 	return true;
 }
 
@@ -132,6 +132,9 @@ threads_log(struct threads *t, int fd, enum conf_access_format format)
 	struct task task = {.fn = set_log, .fd = fd, .format = format};
 
 	(void)all_do(t, &task, NULL);
+	if (t->log >= 0)
+		close(t->log);
+	t->log = fd;
 }
 
 static bool
@@ -168,6 +171,7 @@ threads_start(struct threads *t, unsigned n, struct err *err)
 	sigset_t all, old;
 	bool ok = true;
 
+	t->log = -1;
 	/* Signals are the background thread's business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -202,5 +206,7 @@ threads_stop(struct threads *t)
 			pthread_join(t->v[i].id, NULL);
 		px_thread_free(t->v[i].px);
 	}
+	if (t->n > 0 && t->log >= 0)
+		close(t->log);
 	t->n = 0;
 }

@@ -22,6 +22,7 @@ struct threads {
 	struct loop_thread v[TLS_THREADS_MAX];
 	struct px_thread *px[TLS_THREADS_MAX]; /* the same, for those who only read */
 	struct px_shared shared;
+	int log; /* the access log, -1: none; all write to it */
 };
 
 /* Start n threads, without a snapshot yet. False with err set: there is none then. */
@@ -36,7 +37,7 @@ MUST_CHECK bool threads_prepare(struct threads *t, struct snapshot *s, const str
 void threads_commit(struct threads *t);
 void threads_abandon(struct threads *t);
 
-/* All log requests to a copy of fd (-1: not at all), which stays the caller's. */
+/* All log requests to fd (taken over; -1: not at all). */
 void threads_log(struct threads *t, int fd, enum conf_access_format format);
 
 void threads_drain(struct threads *t);

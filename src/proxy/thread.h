@@ -113,7 +113,7 @@ void px_thread_abandon(struct px_thread *t);
 MUST_CHECK bool px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service,
     void *arg);
 
-/* Log requests to `fd` (taken over; -1: no more). */
+/* Log requests to `fd` (-1: no more), which must stay open until the next call, or the thread's end. */
 void px_thread_log(struct px_thread *t, int fd, enum conf_access_format format);
 
 /* A request is over: its line. */

@@ -154,6 +154,7 @@ def test_the_threads_stay_as_many_until_a_restart(simple):
     assert p.get().status == 200
 
 
+@pytest.mark.skipif(wait.SLOW > 1, reason="a sanitizer maps its own memory where such stacks would be")
 def test_threads_that_can_not_be_started(simple):
     """Then the worker ends, and another one tries. Stacks as large as that find no room beside each other."""
     p = simple()
