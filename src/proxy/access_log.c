@@ -37,8 +37,6 @@ void
 access_log_set(struct access_log *l, int fd, enum conf_access_format format)
 {
 	access_log_flush(l);
-	if (l->fd >= 0)
-		close(l->fd);
 	l->fd = fd;
 	l->format = format;
 	if (fd < 0)

@@ -49,7 +49,7 @@ TestSuite(access_log, .init = begin, .fini = end);
 static void
 set(enum conf_access_format format)
 {
-	access_log_set(&lines, dup(fd), format);
+	access_log_set(&lines, fd, format);
 }
 
 /* All that was written so far. */
@@ -298,7 +298,7 @@ Test(access_log, a_new_file_gets_none_of_the_old_ones_lines)
 
 	set(CONF_ACCESS_JSON);
 	access_log_write(&lines, &x);
-	access_log_set(&lines, dup(other), CONF_ACCESS_JSON);
+	access_log_set(&lines, other, CONF_ACCESS_JSON);
 	cr_expect_eq(lseek(other, 0, SEEK_END), 0);
 	json_decref(parse_lines(1));
 	close(other);
@@ -324,6 +324,7 @@ Test(access_log, a_full_disk_stops_nobody)
 	for (unsigned i = 0; i < 1000; i++)
 		access_log_write(&lines, &x);
 	set(CONF_ACCESS_JSON);
+	close(full);
 	access_log_write(&lines, &x);
 	json_decref(parse_lines(1));
 }
