@@ -37,6 +37,17 @@ def test_help():
     assert run(BINARY, "--help").stdout == done.stdout
 
 
+@pytest.mark.parametrize("group", [[], ["pki"]], ids=" ".join)
+def test_every_page_fits_a_terminal(group):
+    overview = run(BINARY, *group, "help").stdout
+    commands = [word for word in re.findall(r"^  ([a-z0-9]+) ", overview, re.M) if word != "bascule"]
+    assert len(commands) >= 10
+    pages = [overview] + [run(BINARY, *group, "help", command).stdout for command in commands]
+    assert not [line for page in pages for line in page.splitlines() if len(line) > 100]
+    assert all(page.startswith(" ".join(["bascule", *group, command])) for page, command in zip(pages[1:], commands))
+    assert run(BINARY, *group, commands[0], "--help").stdout == run(BINARY, *group, commands[0], "-c", "x", "-h").stdout == pages[1]
+
+
 def test_version():
     done = run(BINARY, "--version")
     assert done.returncode == 0 and re.search(r"bascule \d+\.\d+", done.stdout)
