@@ -50,10 +50,12 @@ store(struct cli_options *to, const struct option *o, const char *value, struct 
 		*(bool *)field = true;
 		return value != NULL ? "it takes no value" : NULL;
 	}
-	if (value == NULL || value[0] == '\0')
-		return value == NULL ? "a value must follow" : "the value is empty";
+	if (value == NULL)
+		return "a value must follow";
 	if (o->kind == OPTION_LOSSES)
 		return conf_losses(sv_cstr(value), (unsigned *)(void *)field, err) ? NULL : err->text;
+	if (value[0] == '\0')
+		return "the value is empty";
 	*(const char **)(void *)field = value;
 	return NULL;
 }
