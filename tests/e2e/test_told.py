@@ -269,6 +269,24 @@ def test_check_refuses_what_a_start_refuses(place, directory, over, expected):
     assert started.returncode == 1, "a start refuses it as well"
 
 
+UNIT_MAKES = [
+    ({"admin": {"socket": "/run/bascule/admin.sock"}}, "admin.socket: /run/bascule/admin.sock: its directory does not exist"),
+    ({"log": {"access": "/var/log/bascule/access.log"}}, "log.access: /var/log/bascule/access.log: its directory does not exist"),
+    ({"state_dir": "/var/lib/bascule"}, "state_dir: /var/lib/bascule: does not exist"),
+]
+
+
+@pytest.mark.skipif(any(os.path.exists(d) for d in ("/run/bascule", "/var/log/bascule", "/var/lib/bascule")), reason="bascule is installed")
+@pytest.mark.parametrize("over, expected", UNIT_MAKES)
+def test_a_directory_that_the_unit_makes_is_no_error(place, over, expected):
+    """The examples name them, and who checks before the first start should not have to make them."""
+    done = place.check(**over)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"warning: %s; make it, unless systemd starts the proxy" % expected, done.stderr), done.stderr
+    below = json.loads(json.dumps(over).replace("/bascule", "/bascule/none"))
+    assert place.check(**below).returncode == 1
+
+
 def test_check_makes_nothing(place, directory):
     over = {
         "pid_file": "pid", "secret_file": "secret", "admin": {"socket": "admin.sock"},
