@@ -74,7 +74,7 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
 	if (previous == NULL || __atomic_load_n(&previous->private->unusable, __ATOMIC_RELAXED))
 		return true;
 	guard_compare(previous, new, &rules, &l->findings);
-	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, err);
+	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, "bascule reload", err);
 }
 
 /*
