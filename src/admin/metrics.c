@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
+
 static const struct {
 	const char *name, *kind, *help;
 	size_t offset;
@@ -12,6 +14,10 @@ static const struct {
 };
 
 static const char closed_help[] = "Client connections closed, by reason.";
+static const char lost_help[] =
+    "Lines of the error log that were lost: its disk is full, or nobody reads the pipe that it is. Nothing ever waits for it.";
+static const char generation_help[] =
+    "Number of what is in service, config and certificates; grows with each load. Bundles have generations of their own.";
 static const char server_help[] = "Requests given to an origin server.";
 
 /* X(name, kind, help, value): of each bundle that is in a rotation; `r` is its report. */
@@ -151,7 +157,9 @@ admin_metrics(const struct admin *a, struct buf *out)
 	for (size_t i = 0; ok && i < COUNTOF(rows); i++)
 		ok = put_head(out, rows[i].name, rows[i].kind, rows[i].help) &&
 		     buf_printf(out, "bascule_%s %llu\n", rows[i].name, (unsigned long long)admin_sum(a, rows[i].offset));
-	ok = ok && put_head(out, "generation", "gauge", "Number of the config and certificates in service; grows with each load.") &&
+	ok = ok && put_head(out, "error_lines_lost", "counter", lost_help) &&
+	     buf_printf(out, "bascule_error_lines_lost %llu\n", (unsigned long long)log_lost());
+	ok = ok && put_head(out, "generation", "gauge", generation_help) &&
 	     buf_printf(out, "bascule_generation %llu\n", (unsigned long long)(a->snapshot != NULL ? a->snapshot->generation : 0));
 	return ok && put_closed(a, out) && put_servers(a, out) && put_rotations(a, out);
 }
@@ -166,7 +174,8 @@ admin_metrics_reference(struct buf *out)
 
 	for (size_t i = 0; ok && i < COUNTOF(rows); i++)
 		ok = buf_printf(out, "| `bascule_%s` | %s | %s |\n", rows[i].name, rows[i].kind, rows[i].help);
-	ok = ok && buf_printf(out, "| `bascule_generation` | gauge | Number of the config and certificates in service. |\n") &&
+	ok = ok && buf_printf(out, "| `bascule_error_lines_lost` | counter | %s |\n", lost_help) &&
+	     buf_printf(out, "| `bascule_generation` | gauge | %s |\n", generation_help) &&
 	     buf_printf(out, "| `bascule_server_requests{upstream,server}` | counter | %s |\n", server_help) &&
 	     buf_printf(out, "| `bascule_connections_closed{reason}` | counter | %s |\n", closed_help);
 	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++)

@@ -160,6 +160,31 @@ leave_out_forbidden(struct conf *conf, struct conf_problems *problems)
 }
 
 static void
+warn_of_exposed(const struct conf *conf, const struct tls_bundle *b, struct conf_problems *problems)
+{
+	char key[KEY_TEXT];
+	struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->exposed), key);
+
+	conf_warning(problems, &at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only who "
+	    "starts the proxy has to read it", b->exposed, (b->exposed_mode & 02) != 0 ? "change" : "read", b->exposed_mode, b->exposed);
+}
+
+/* Do only servers of ours see it? It may be good for sites as well, but none names it. */
+static bool
+is_for_origins(const struct conf *conf, const char *name)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < conf->n_sites; i++)
+		for (size_t k = 0; k < conf->sites[i].bundles.n; k++)
+			if (strcmp(conf->sites[i].bundles.v[k], name) == 0)
+				return false;
+	for (size_t i = 0; !found && i < conf->n_upstreams; i++)
+		found = conf->upstreams[i].tls.bundle != NULL && strcmp(conf->upstreams[i].tls.bundle, name) == 0;
+	return found;
+}
+
+static void
 check_loaded(const struct conf *conf, const struct tls_store *store, struct conf_problems *problems)
 {
 	int64_t now = time(NULL);
@@ -172,6 +197,11 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 		if (b->facts.not_after - now < EXPIRY_WARNING_S)
 			conf_warning(problems, &at, key, "the certificate in %s expires in %lld day%s; renew it", b->where, days,
 			    days == 1 ? "" : "s");
+		if (!b->facts.has_alt_names && !is_for_origins(conf, b->name))
+			conf_warning(problems, &at, key, "%s: the certificate has no subjectAltName, and clients go by no other "
+			    "names: they refuse it; get one that has", b->where);
+		if (b->exposed != NULL)
+			warn_of_exposed(conf, b, problems);
 		if (b->reordered)
 			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);

@@ -18,8 +18,8 @@
 void worker_check(struct conf *conf, unsigned accept, struct conf_problems *problems, struct buf *news);
 
 /*
- * What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon or
- * stand in the wrong order.
+ * What serves but may not be meant so, as warnings: names that no certificate covers, certificates that expire soon,
+ * stand in the wrong order or have no names that clients go by, keys that everybody can read.
  */
 void worker_warnings(const struct snapshot *s, struct conf_problems *problems);
 

@@ -1,5 +1,8 @@
 #include "app/check_running.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "admin/client.h"
 #include "tls/store.h"
 
@@ -34,6 +37,15 @@ tell(const struct conf *conf, const struct tls_outcomes *outcomes, struct conf_p
 	}
 }
 
+/* One that runs has its socket there, and one that ends takes it along. Before the first start there is nothing to tell. */
+static bool
+is_none_running(const char *socket)
+{
+	struct stat st;
+
+	return lstat(socket, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 void
 check_against_running(
     const struct conf *conf, unsigned accept, struct tls_thread *thread, struct conf_problems *problems, struct buf *news)
@@ -42,6 +54,8 @@ check_against_running(
 	struct err err = {"the config has no admin.socket"};
 	struct tls_store *running = NULL, *after = NULL;
 
+	if (conf->admin_socket != NULL && is_none_running(conf->admin_socket))
+		return;
 	if (conf->admin_socket != NULL)
 		running = admin_store(conf->admin_socket, thread, &err);
 	if (running != NULL)

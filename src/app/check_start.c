@@ -18,6 +18,27 @@ struct start {
 	struct conf_problems *problems;
 };
 
+bool
+check_is_made_by_unit(const char *directory, size_t n)
+{
+	static const char *const made[] = {"/run/bascule", "/var/log/bascule", "/var/lib/bascule"};
+
+	for (size_t i = 0; i < COUNTOF(made); i++)
+		if (sv_eq(sv_cstr(made[i]), sv_of(directory, n)))
+			return true;
+	return false;
+}
+
+/* "PATH: reason": is it only that PATH has no directory yet? */
+static bool
+lacks_what_unit_makes(const char *text, int error)
+{
+	size_t path = strcspn(text, ":");
+	const char *slash = memrchr(text, '/', path);
+
+	return error == ENOENT && slash != NULL && check_is_made_by_unit(text, (size_t)(slash - text));
+}
+
 /* `error` is an errno: what only the lack of rights forbids says nothing about a start by root. */
 static void
 report(struct start *s, const void *field, const char *key, int error, const char *text)
@@ -26,6 +47,8 @@ report(struct start *s, const void *field, const char *key, int error, const cha
 
 	if (geteuid() != 0 && (error == EACCES || error == EPERM))
 		conf_warning(s->problems, &at, key, "%s; this is what the user of the check gets, root may get more", text);
+	else if (lacks_what_unit_makes(text, error))
+		conf_warning(s->problems, &at, key, "%s" CHECK_UNIT_MAKES_IT, text);
 	else
 		conf_error(s->problems, &at, key, "%s", text);
 }

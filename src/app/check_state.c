@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/check_start.h"
 #include "app/state.h"
 
 static void
@@ -62,7 +64,10 @@ check_state_dir(const struct conf *conf, const struct tls_thread *thread, struct
 
 	if (path == NULL)
 		return;
-	if (stat(path, &st) != 0) {
+	bool there = stat(path, &st) == 0;
+	if (!there && errno == ENOENT && check_is_made_by_unit(path, strlen(path))) {
+		conf_warning(problems, &at, "state_dir", "%s: does not exist; make it" CHECK_UNIT_MAKES_IT, path);
+	} else if (!there) {
 		conf_error(problems, &at, "state_dir", "%s: %s; make it: install -d -m 700 %s, as the user who starts the proxy", path,
 		    strerror(errno), path);
 	} else if (!S_ISDIR(st.st_mode)) {

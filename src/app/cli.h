@@ -33,13 +33,18 @@ int cli_rotation(int argc, char **argv);
 int cli_pki(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
-enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4, CLI_TAKES_ACCEPT = 8 };
+enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4, CLI_TAKES_ACCEPT = 8, CLI_TAKES_ROTATION = 16 };
 
 struct cli_options {
 	const char *config; /* -c, --config FILE; the default when not given */
 	const char *socket; /* --socket PATH; NULL: not given */
 	bool json;          /* --json */
 	unsigned accept;    /* --accept WORD,WORD: losses of certificates, each its bit; none when not given */
+	/* Of CLI_TAKES_ROTATION: */
+	const char *words[2]; /* what to do, and the bundle */
+	unsigned n_words;
+	const char *to;   /* --to NUMBER; NULL: not given */
+	bool compromised; /* --compromised */
 };
 
 /* False, with the reason on standard error, when something else stands there. */

@@ -4,40 +4,60 @@
 #include "app/cli.h"
 #include "conf/config.h"
 
-/* The value of an option "NAME VALUE" or "NAME=VALUE" at *i, which moves on; NULL: it is another option. */
-static const char *
-value_of(const char *name, int argc, char **argv, int *i, bool *missing)
-{
-	size_t n = strlen(name);
+enum option_kind { OPTION_TEXT, OPTION_FLAG, OPTION_LOSSES };
 
-	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): *i is below argc, so it is no NULL */
-	if (strncmp(argv[*i], name, n) != 0)
-		return NULL;
-	if (n > 2 && argv[*i][n] == '=')
-		return argv[*i] + n + 1;
-	if (argv[*i][n] != '\0')
-		return NULL;
-	if (*i + 1 >= argc) {
-		*missing = true;
-		return NULL;
+/* One row an option. A value follows it, or stands behind "=" when its name is long. */
+static const struct option {
+	const char *name;
+	enum option_kind kind;
+	unsigned takes;
+	size_t offset; /* in struct cli_options */
+} options[] = {
+#define AT(m) offsetof(struct cli_options, m)
+	{"-c", OPTION_TEXT, CLI_TAKES_CONFIG, AT(config)},
+	{"--config", OPTION_TEXT, CLI_TAKES_CONFIG, AT(config)},
+	{"--socket", OPTION_TEXT, CLI_TAKES_SOCKET, AT(socket)},
+	{"--accept", OPTION_LOSSES, CLI_TAKES_ACCEPT, AT(accept)},
+	{"--json", OPTION_FLAG, CLI_TAKES_JSON, AT(json)},
+	{"--to", OPTION_TEXT, CLI_TAKES_ROTATION, AT(to)},
+	{"--compromised", OPTION_FLAG, CLI_TAKES_ROTATION, AT(compromised)},
+#undef AT
+};
+
+/* "--name=value" and "--name"; *value is NULL in the second case. */
+static const struct option *
+find_option(unsigned takes, const char *argument, const char **value)
+{
+	for (size_t i = 0; i < COUNTOF(options); i++) {
+		const struct option *o = &options[i];
+		size_t n = strlen(o->name);
+		if ((o->takes & takes) == 0 || strncmp(argument, o->name, n) != 0)
+			continue;
+		*value = argument[n] == '=' ? argument + n + 1 : NULL;
+		if (argument[n] == '\0' || (*value != NULL && o->name[1] == '-'))
+			return o;
 	}
-	return argv[++*i];
+	return NULL;
 }
 
+/* NULL, or why not. */
 static const char *
-config_of(int argc, char **argv, int *i, bool *missing)
+store(struct cli_options *to, const struct option *o, const char *value, struct err *err)
 {
-	const char *value = value_of("-c", argc, argv, i, missing);
+	char *field = (char *)to + o->offset;
 
-	return value != NULL ? value : value_of("--config", argc, argv, i, missing);
-}
-
-static bool
-refuse(const char *command, const char *argument, const char *why)
-{
-	(void)fprintf(stderr, "bascule %s: %s: %s; `bascule help %s` tells what it takes\n", command, argument, why,
-	    command);
-	return false;
+	if (o->kind == OPTION_FLAG) {
+		*(bool *)field = true;
+		return value != NULL ? "it takes no value" : NULL;
+	}
+	if (value == NULL)
+		return "a value must follow";
+	if (o->kind == OPTION_LOSSES)
+		return conf_losses(sv_cstr(value), (unsigned *)(void *)field, err) ? NULL : err->text;
+	if (value[0] == '\0')
+		return "the value is empty";
+	*(const char **)(void *)field = value;
+	return NULL;
 }
 
 bool
@@ -47,24 +67,21 @@ cli_options(struct cli_options *o, unsigned takes, int argc, char **argv)
 
 	*o = (struct cli_options){.config = CLI_DEFAULT_CONFIG};
 	for (int i = 1; i < argc; i++) {
-		const char *argument = argv[i], *value;
-		bool missing = false;
-		if ((takes & CLI_TAKES_CONFIG) != 0 && (value = config_of(argc, argv, &i, &missing)) != NULL)
-			o->config = value;
-		else if ((takes & CLI_TAKES_SOCKET) != 0 &&
-		         (value = value_of("--socket", argc, argv, &i, &missing)) != NULL)
-			o->socket = value;
-		else if ((takes & CLI_TAKES_ACCEPT) != 0 &&
-		         (value = value_of("--accept", argc, argv, &i, &missing)) != NULL) {
-			if (!conf_losses(sv_cstr(value), &o->accept, &err))
-				return refuse(argv[0], argument, err.text);
+		const char *argument = argv[i], *value = NULL, *why = "not understood";
+		const struct option *option = find_option(takes, argument, &value);
+		if (option == NULL && argument[0] != '-' && (takes & CLI_TAKES_ROTATION) != 0 && o->n_words < COUNTOF(o->words)) {
+			o->words[o->n_words++] = argument;
+			continue;
 		}
-		else if ((takes & CLI_TAKES_JSON) != 0 && strcmp(argument, "--json") == 0)
-			o->json = true;
-		else
-			return refuse(argv[0], argument, missing ? "a value must follow" : "not understood");
-		if (o->config[0] == '\0' || (o->socket != NULL && o->socket[0] == '\0'))
-			return refuse(argv[0], argument, "the value is empty");
+		if (option != NULL && option->kind != OPTION_FLAG && value == NULL && i + 1 < argc)
+			value = argv[++i];
+		if (option != NULL)
+			why = store(o, option, value, &err);
+		if (why != NULL) {
+			(void)fprintf(stderr, "bascule %s: %s: %s; `bascule help %s` tells what it takes\n", argv[0], argument, why,
+			    argv[0]);
+			return false;
+		}
 	}
 	return true;
 }

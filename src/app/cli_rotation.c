@@ -40,37 +40,6 @@ put_segment(char *out, size_t size, const char *name)
 	return true;
 }
 
-/* Words and options that only this command has are taken out of argv; what stays is for cli_options(). */
-struct asked {
-	const char *words[2];
-	unsigned n_words;
-	const char *to;
-	bool compromised;
-};
-
-static void
-take_own(struct asked *a, int *argc, char **argv)
-{
-	int kept = 1;
-
-	for (int i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "--compromised") == 0) {
-			a->compromised = true;
-		} else if (strcmp(argv[i], "--to") == 0 && i + 1 < *argc) {
-			a->to = argv[++i];
-		} else if (argv[i][0] != '-' && a->n_words < COUNTOF(a->words)) {
-			a->words[a->n_words++] = argv[i];
-		} else {
-			/* An option of all commands, with its value. */
-			bool valued = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--socket") == 0;
-			argv[kept++] = argv[i];
-			if (valued && i + 1 < *argc)
-				argv[kept++] = argv[++i];
-		}
-	}
-	*argc = kept;
-}
-
 static int
 usage(const char *why)
 {
@@ -88,37 +57,37 @@ find_order(const char *word)
 }
 
 static bool
-make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
+make_path(char path[PATH_SIZE], const struct order *order, const struct cli_options *o)
 {
-	if (a->words[1] == NULL)
+	if (o->words[1] == NULL)
 		return snprintf(path, PATH_SIZE, "/v1/rotations") > 0;
 	(void)snprintf(path, PATH_SIZE, "/v1/rotations/");
-	if (!put_segment(path, PATH_SIZE - 64, a->words[1]))
+	if (!put_segment(path, PATH_SIZE - 64, o->words[1]))
 		return false;
 	size_t n = strlen(path);
-	if (o->changes)
-		n += (size_t)snprintf(path + n, PATH_SIZE - n, "/%s", o->word);
-	if (a->to != NULL)
-		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%s", a->to);
-	else if (a->compromised)
+	if (order->changes)
+		n += (size_t)snprintf(path + n, PATH_SIZE - n, "/%s", order->word);
+	if (o->to != NULL)
+		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%s", o->to);
+	else if (o->compromised)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?compromised=1");
 	return n < PATH_SIZE;
 }
 
 static int
-print(const struct order *o, const struct asked *a, const struct admin_reply *reply, bool json, struct err *err)
+print(const struct order *order, const struct cli_options *o, const struct admin_reply *reply, struct err *err)
 {
 	bool safe = false;
 
 	if (reply->status != 200)
 		return admin_unexpected(reply, err) ? CLI_OK : CLI_FAILED;
-	bool ok = json ? admin_print_body(reply, stdout, err)
-	        : a->words[1] == NULL ? admin_print_rotations(reply, stdout, err)
+	bool ok = o->json ? admin_print_body(reply, stdout, err)
+	        : o->words[1] == NULL ? admin_print_rotations(reply, stdout, err)
 	                              : admin_print_rotation(reply, stdout, err);
 	if (!ok)
 		return CLI_FAILED;
 	/* A script asks whether the previous one may go. */
-	if (o->changes || a->words[1] == NULL)
+	if (order->changes || o->words[1] == NULL)
 		return CLI_OK;
 	return !admin_rotation_verdict(reply, &safe, err) ? CLI_FAILED : safe ? CLI_OK : CLI_HELD;
 }
@@ -126,33 +95,31 @@ print(const struct order *o, const struct asked *a, const struct admin_reply *re
 int
 cli_rotation(int argc, char **argv)
 {
-	struct asked a = {.n_words = 0};
 	uint64_t generation;
 	struct cli_options o;
 	struct admin_reply reply;
 	struct err err = {""};
 	char path[PATH_SIZE];
 
-	take_own(&a, &argc, argv);
-	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, argc, argv))
+	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_ROTATION, argc, argv))
 		return CLI_USAGE;
-	const struct order *order = find_order(a.words[0]);
+	const struct order *order = find_order(o.words[0]);
 	if (order == NULL)
-		return usage(a.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire"
+		return usage(o.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire"
 		                                : "it knows status, hold, resume, commit, rollback and retire");
-	if (order->changes && a.words[1] == NULL)
+	if (order->changes && o.words[1] == NULL)
 		return usage("name the bundle");
-	if ((a.to != NULL && strcmp(order->word, "rollback") != 0) || (a.compromised && strcmp(order->word, "retire") != 0))
+	if ((o.to != NULL && strcmp(order->word, "rollback") != 0) || (o.compromised && strcmp(order->word, "retire") != 0))
 		return usage("--to goes with rollback, --compromised with retire");
-	if (a.to != NULL && !sv_u64(sv_cstr(a.to), &generation))
+	if (o.to != NULL && !sv_u64(sv_cstr(o.to), &generation))
 		return usage("--to takes the number of a generation");
-	if (!make_path(path, order, &a))
+	if (!make_path(path, order, &o))
 		return usage("the name is too long");
 	if (!cli_ask("rotation", &o, order->method, path, &reply, &err)) {
 		(void)fprintf(stderr, "bascule rotation: %s\n", err.text);
 		return CLI_FAILED;
 	}
-	int status = print(order, &a, &reply, o.json, &err);
+	int status = print(order, &o, &reply, &err);
 	admin_reply_free(&reply);
 	if (err.text[0] != '\0')
 		(void)fprintf(stderr, "bascule rotation: %s\n", err.text);

@@ -247,9 +247,9 @@ loader_reload(struct loader *l, unsigned accept)
 	bool ok = load(l, accept);
 
 	if (ok)
-		log_notice("generation %llu is in service", (unsigned long long)l->generation);
+		log_notice("config generation %llu is in service", (unsigned long long)l->generation);
 	else
-		log_error("reload refused: generation %llu stays in service", (unsigned long long)l->generation);
+		log_error("reload refused: config generation %llu stays in service", (unsigned long long)l->generation);
 	control_reloaded(l->control, ok, NULL);
 	return ok;
 }
@@ -284,7 +284,7 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 	}
 	load_report_log(r);
 	if (r->ok)
-		log_notice("generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
+		log_notice("config generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return r->ok;
 }
 
@@ -405,7 +405,7 @@ go_on(struct loader *l)
 		log_set_level(l->snapshot->conf->log.level);
 		loader_open_logs(l);
 		compare_with_start(l);
-		log_error("the config on the disk is refused: generation %llu, which the worker before had in service, goes on",
+		log_error("the config on the disk is refused: config generation %llu, which the worker before had in service, goes on",
 		    (unsigned long long)l->generation);
 	} else {
 		load_report_log_problems(&problems);

@@ -5,6 +5,7 @@
 #include "app/cli.h"
 #include "app/demo.h"
 #include "base/nearest.h"
+#include "base/usage.h"
 #include "pki/pki.h"
 
 static int help(int argc, char **argv);
@@ -26,29 +27,34 @@ static const struct cli_command commands[] = {
 	    cli_run},
 	{"check", "[-c FILE] [--accept WORDS]", "Say what is wrong with a config, its certificates and patterns.",
 	    CONFIG_HELP ACCEPT_HELP "\n"
-	    "Each problem is a line FILE:LINE:COLUMN: KEY: what is wrong; what to do. Status 0: a reload would take it.\n"
+	    "Each problem is a line FILE:LINE:COLUMN: KEY: what is wrong; what to do. Status 0: a reload would\n"
+	    "take it.\n"
 	    "Run it as the user who starts the proxy, so that it may read the same files.\n"
 	    "When the proxy runs, certificates are compared with those in service, as a reload does.\n",
 	    cli_check},
 	{"reload", "[-c FILE | --socket PATH] [--accept WORDS] [--json]", "Have the running proxy load its config and certificates anew.",
 	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP "  --json             the reply as JSON\n\n"
-	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 0: all of it is in service;\n"
-	                            "1: refused, nothing has changed; 3: done, but for bundles that were held back.\n",
+	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 0: all of it is in\n"
+	                            "service; 1: refused, nothing has changed; 3: done, but for bundles that were held back.\n",
 	    cli_reload},
 	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
-	{"rotation", "status [NAME] | hold | resume | commit | rollback [--to N] | retire [--compromised] NAME [-c FILE | --socket PATH] [--json]",
+	{"rotation", "status [NAME] | hold NAME | resume NAME | commit NAME | rollback NAME [--to N] | "
+	             "retire NAME [--compromised] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
-	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are served the one before.\n"
-	    "  status     the rotations that go on; with NAME: who refuses the new one, who has neither accepted nor refused it, and whether the one\n"
-	    "             before may go. Status 0: it may; 3: not yet\n"
+	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are\n"
+	    "served the one before.\n"
+	    "  status     the rotations that go on; with NAME: who refuses the new one, who has neither accepted\n"
+	    "             nor refused it, and whether the one before may go. Status 0: it may; 3: not yet\n"
 	    "  hold       let the share of the clients that get the new one not grow\n"
 	    "  resume     let it grow again; after a rollback: begin anew\n"
-	    "  commit     all clients get the new one now; who refuses it is served the one before as long as that is kept\n"
+	    "  commit     all clients get the new one now; who refuses it is served the one before as long as\n"
+	    "             that is kept\n"
 	    "  rollback   back to the generation before, or to number N of those that are kept\n"
-	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be rolled back to\n",
+	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be\n"
+	    "             rolled back to\n",
 	    cli_rotation},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},
@@ -103,8 +109,11 @@ find(const char *name)
 static int
 print_command(const struct cli_command *c)
 {
-	(void)printf("bascule %s%s%s\n\n%s\n%s%s", c->name, c->usage[0] != '\0' ? " " : "", c->usage,
-	    c->summary != NULL ? c->summary : "", c->help[0] != '\0' ? "\n" : "", c->help);
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "bascule %s", c->name);
+	usage_print(stdout, name, c->usage);
+	(void)printf("\n%s\n%s%s", c->summary != NULL ? c->summary : "", c->help[0] != '\0' ? "\n" : "", c->help);
 	return CLI_OK;
 }
 
@@ -143,8 +152,9 @@ main(int argc, char **argv)
 	const struct cli_command *c = find(name);
 	if (c == NULL)
 		return CLI_USAGE;
-	if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
-		return print_command(c);
+	for (int i = 2; i < argc; i++)
+		if ((strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) && (i == 2 || c->run != cli_pki))
+			return print_command(c);
 	argv[1] = (char *)(uintptr_t)c->name;
 	return c->run(argc - 1, argv + 1);
 }

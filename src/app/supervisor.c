@@ -22,6 +22,7 @@
 #include "app/sdnotify.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/outlet.h"
 
 enum {
 	PATIENCE_MS = 2000,   /* for a port that a predecessor is about to let go of */
@@ -451,6 +452,8 @@ prepare(struct supervisor *s)
 	const struct conf *conf = conf_of(s);
 	struct err err = {""};
 
+	outlet_detach(STDOUT_FILENO); /* from here on nothing but the logs goes there */
+	outlet_detach(STDERR_FILENO);
 	/* First: who reads the pid file may signal at once, and SIGHUP ends who does not watch for it. */
 	if ((s->signals = watch_signals()) < 0) {
 		log_error("can not watch for signals: %s", strerror(errno));

@@ -165,7 +165,7 @@ serve(struct worker *w)
 		return 1;
 	}
 	watcher_start(&w->watcher, l);
-	log_notice("in service: generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
+	log_notice("in service: config generation %llu, %u threads", (unsigned long long)l->generation, l->threads.n);
 	log_echo(false);
 	control_ready(l->control);
 	net_loop_run(loop);

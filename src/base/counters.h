@@ -35,7 +35,9 @@
 	X(origin_retries, counter, "Requests that went to another server because nothing had reached the first.")    \
 	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \
 	X(bytes_to_clients, counter, "Bytes of response bodies sent.")                                               \
-	X(tunnels_open, gauge, "Upgraded connections (WebSocket) open now.")
+	X(tunnels_open, gauge, "Upgraded connections (WebSocket) open now.")                                          \
+	X(access_lines_lost, counter,                                                                                \
+	    "Lines of the access log that were lost: its disk is full, or nobody reads the pipe that it is. Requests never wait for it.")
 
 /* Written by one thread only, with counter_add; read by any with counter_read. */
 struct counters {

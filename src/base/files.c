@@ -38,6 +38,7 @@ stamp_of(const struct stat *st)
 		.size = st->st_size,
 		.mtime_ns = nanoseconds(&st->st_mtim),
 		.ctime_ns = nanoseconds(&st->st_ctim),
+		.mode = st->st_mode & 07777,
 		.links = st->st_nlink,
 	};
 }

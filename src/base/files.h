@@ -21,6 +21,7 @@ struct file_stamp {
 	int64_t size;     /* bytes */
 	int64_t mtime_ns; /* of the epoch */
 	int64_t ctime_ns;
+	uint64_t mode;    /* permissions */
 	uint64_t links;   /* how many names it has: a change by another one makes no event in its directory */
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/outlet.h"
 
 enum { LINE_MAX_BYTES = 2048 };
 
@@ -20,10 +21,11 @@ static const char *const level_texts[] = {
 static struct {
 	const char *program;
 	int level; /* enum log_level; read without a lock */
-	int fd;
+	struct outlet to;
+	uint64_t lost;        /* lines since the start; read without a lock */
 	bool echo, elsewhere; /* wanted; the log is another file than standard error */
-	pthread_mutex_t lock; /* guards fd against being closed under a writer */
-} logger = {.program = "bascule", .level = LOG_NOTICE, .fd = STDERR_FILENO, .lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_mutex_t lock; /* guards the descriptor against being closed under a writer */
+} logger = {.program = "bascule", .level = LOG_NOTICE, .to = OUTLET(STDERR_FILENO), .lock = PTHREAD_MUTEX_INITIALIZER};
 
 const char *
 log_level_text(enum log_level level)
@@ -56,8 +58,8 @@ void
 log_set_fd(int fd)
 {
 	pthread_mutex_lock(&logger.lock);
-	int old = logger.fd;
-	logger.fd = fd;
+	int old = logger.to.fd;
+	outlet_set(&logger.to, fd);
 	logger.elsewhere = is_elsewhere(fd);
 	pthread_mutex_unlock(&logger.lock);
 	if (old != STDERR_FILENO && old != fd)
@@ -67,7 +69,13 @@ log_set_fd(int fd)
 int
 log_fd(void)
 {
-	return logger.fd;
+	return logger.to.fd;
+}
+
+uint64_t
+log_lost(void)
+{
+	return __atomic_load_n(&logger.lost, __ATOMIC_RELAXED);
 }
 
 void
@@ -117,10 +125,38 @@ escape(const char *text, char *out, size_t size)
 	return n;
 }
 
+/* TIME LEVEL program[PID]: text */
+static struct sv
+make_line(char line[LINE_MAX_BYTES], enum log_level level, const char *text)
+{
+	char when[CLOCK_TEXT_SIZE];
+
+	clock_text(clock_wall_us(), when);
+	int n = snprintf(line, LINE_MAX_BYTES, "%s %s %s[%d]: ", when, level_texts[level], logger.program, (int)getpid());
+	size_t len = (size_t)n + escape(text, line + n, LINE_MAX_BYTES - (size_t)n - 1);
+	line[len++] = '\n';
+	return sv_of(line, len);
+}
+
+/* With the first line that gets through again. Under the lock. */
+static void
+tell_lost(void)
+{
+	char text[128], line[LINE_MAX_BYTES];
+	uint64_t lost = logger.to.lost;
+
+	if (lost == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%llu line%s lost: %s", (unsigned long long)lost, lost == 1 ? " was" : "s were",
+	    outlet_why(&logger.to));
+	outlet_put(&logger.to, make_line(line, LOG_ERROR, text));
+	logger.to.lost = logger.to.lost > lost ? lost : 0;
+}
+
 void
 log_line(enum log_level level, const char *fmt, ...)
 {
-	char text[LINE_MAX_BYTES / 2], line[LINE_MAX_BYTES], when[CLOCK_TEXT_SIZE];
+	char text[LINE_MAX_BYTES / 2], line[LINE_MAX_BYTES];
 	va_list ap;
 
 	if (!log_enabled(level))
@@ -128,14 +164,16 @@ log_line(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	clock_text(clock_wall_us(), when);
-	int n = snprintf(line, sizeof(line), "%s %s %s[%d]: ", when, level_texts[level], logger.program, (int)getpid());
-	size_t len = (size_t)n + escape(text, line + n, sizeof(line) - (size_t)n - 1);
-	line[len++] = '\n';
+	struct sv all = make_line(line, level, text);
 	pthread_mutex_lock(&logger.lock);
-	ssize_t written = write(logger.fd, line, len);
-	if (logger.echo && logger.elsewhere && level <= LOG_WARNING)
-		written = write(STDERR_FILENO, line, len);
+	tell_lost();
+	uint64_t before = logger.to.lost;
+	outlet_put(&logger.to, all);
+	__atomic_store_n(&logger.lost, logger.lost + logger.to.lost - before, __ATOMIC_RELAXED);
+	if (logger.echo && logger.elsewhere && level <= LOG_WARNING) {
+		struct outlet echo;
+		outlet_set(&echo, STDERR_FILENO);
+		outlet_put(&echo, all);
+	}
 	pthread_mutex_unlock(&logger.lock);
-	(void)written; /* a log that can not be written can not be complained of */
 }

@@ -2,7 +2,9 @@
  * log.h: the error log.
  *
  * One line an event: time, level, process, text. Any thread may call; a line
- * is one write(2), so lines of several threads do not mix. Secrets are never
+ * is one write(2), so lines of several threads do not mix. It waits for nobody:
+ * a line that a pipe, a socket or a terminal does not take is lost, and the next
+ * that gets through tells how many were (base/outlet.h). Secrets are never
  * passed here. Bytes that came from a peer are escaped by the logger, so a
  * peer can not forge a line.
  */
@@ -48,6 +50,9 @@ void log_set_fd(int fd);
 
 /* What lines are written to now. Borrowed. */
 int log_fd(void);
+
+/* How many lines were lost since the start. Any thread. */
+uint64_t log_lost(void);
 
 /*
  * While a start has not succeeded yet: errors and warnings go to standard error, too, when the log is another file.

@@ -98,7 +98,8 @@ static const struct key log_keys[] = {
 
 static const struct key_object keys_log = {
 	.name = "log",
-	.intro = "Where the logs go. SIGUSR1 opens the files again after they were moved.",
+	.intro = "Where the logs go. SIGUSR1 opens the files again after they were moved. The proxy never waits for a log: a line "
+	         "that it does not take at once (nobody reads the pipe, the disk is full) is lost, which is counted and told.",
 	.example = "{ \"error\": \"/var/log/bascule/error.log\", \"access\": \"/var/log/bascule/access.log\", "
 		 "\"format\": \"combined\" }",
 	.keys = log_keys,

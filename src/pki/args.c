@@ -78,7 +78,7 @@ store(struct pki *p, const struct option *o, const char *argument, const char *v
 
 	if (o->kind == OPTION_FLAG) {
 		*(bool *)field = true;
-		return true;
+		return value == NULL || fail(p, argument, "it takes no value");
 	}
 	if (value == NULL || value[0] == '\0')
 		return fail(p, argument, value == NULL ? "a value must follow" : "the value is empty");
@@ -100,7 +100,7 @@ find_option(const struct pki *p, const char *argument, const char **value)
 		size_t n = strlen(o->name);
 		if ((o->takes & p->command->takes) == 0 || strncmp(argument, o->name, n) != 0)
 			continue;
-		if (argument[n] != '\0' && (argument[n] != '=' || o->kind == OPTION_FLAG || n < 3))
+		if (argument[n] != '\0' && (argument[n] != '=' || n < 3))
 			continue;
 		*value = argument[n] == '=' ? argument + n + 1 : NULL;
 		return o;

@@ -147,7 +147,8 @@ compare_with_old(struct pki *p, struct installation *in, const struct source *s,
 	if (old == NULL)
 		return;
 	guard_compare(old, new, &rules, &findings);
-	(void)!guard_passes(&findings, old, new->where, s->conf->name, &in->held);
+	if (guard_passes(&findings, old, new->where, s->conf->name, "bascule pki install …", &in->held))
+		in->held.text[0] = '\0';
 	tls_bundle_unref(old);
 }
 
@@ -227,6 +228,13 @@ replace(struct pki *p, struct installation *in, struct writes *w)
 	return true;
 }
 
+/* The proxy's own words, but of what is accepted by a reload the files would be gone: it is told how this command does. */
+static const char *
+refusal(const struct installation *in, const struct err *why)
+{
+	return in->held.text[0] != '\0' && strstr(why->text, " --accept ") != NULL ? in->held.text : why->text;
+}
+
 static int
 tell(struct pki *p, struct installation *in, struct writes *w)
 {
@@ -244,8 +252,7 @@ tell(struct pki *p, struct installation *in, struct writes *w)
 		break;
 	}
 	if (writes_undo(w, &p->err))
-		err_set(&p->err, "the proxy refuses it, so the files are what they were before%s: %s",
-		    in->held.text[0] != '\0' ? "; --accept of this command takes what is meant" : "", why.text);
+		err_set(&p->err, "the proxy refuses it, so the files are what they were before: %s", refusal(in, &why));
 	else
 		err_prefix(&p->err, "the proxy refuses it (%.200s), and the files could not be put back", why.text);
 	return PKI_FAILED;
@@ -285,8 +292,7 @@ static int
 dry_run(struct pki *p, const struct installation *in)
 {
 	if (in->held.text[0] != '\0') {
-		err_set(&p->err, "nothing was changed (--dry-run), and the proxy would refuse it; --accept of this command takes "
-		                 "what is meant: %s", in->held.text);
+		err_set(&p->err, "nothing was changed (--dry-run), and the proxy would refuse it: %s", in->held.text);
 		return PKI_FAILED;
 	}
 	(void)puts("the proxy would take it; nothing was changed (--dry-run)");

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "base/usage.h"
 #include "pki/command.h"
 #include "pki/show.h"
 
@@ -86,13 +87,13 @@ static const struct pki_command commands[] = {
 	    "  --warn DAYS           (30)\n  --json                as JSON\n" CONFIG_HELP,
 	    TAKES_CONFIG | TAKES_WARN | TAKES_JSON, 0, 0, cmd_list},
 	{"install", "NAME CERT [CHAIN] [--key FILE] [--dry-run] [-c CONFIG]",
-	    "Puts a certificate in the place of the one of bundle NAME, in whatever form the config has it: checks\n"
-	    "it as the proxy would, shows what changes, keeps the old files beside as .FILE.previous, and has the proxy reload.\n"
-	    "Status 3: the files are in place, but no proxy could be told.\n\n"
+	    "Puts a certificate in the place of the one of bundle NAME, in whatever form the config has it:\n"
+	    "checks it as the proxy would, shows what changes, keeps the old files beside as .FILE.previous, and\n"
+	    "has the proxy reload. Status 3: the files are in place, but no proxy could be told.\n\n"
 	    "  --key FILE            its key; without it the key in CERT, that beside CERT, NAME.key here or in\n"
 	    "                        --dir, or the one in place, whichever is the certificate's\n"
 	    "  --dir DIR             where NAME.key is looked for (here)\n"
-	    "  --accept WORD,WORD    losses that are meant, as `bascule reload` has them: lost-names, earlier-expiry, …\n"
+	    "  --accept WORD,WORD    losses that are meant, as `bascule reload` has them: lost-names, …\n"
 	    "  --dry-run             check and show, change nothing\n"
 	    "  --new                 NAME is a new bundle of the config's one directory\n"
 	    "  --no-reload           do not tell the proxy\n"
@@ -145,7 +146,10 @@ help(const char *name)
 	const struct pki_command *c = find(name);
 	if (c == NULL)
 		return PKI_USAGE;
-	(void)printf("bascule pki %s %s\n\n%s", c->name, c->usage, c->help);
+	char command[64];
+	(void)snprintf(command, sizeof(command), "bascule pki %s", c->name);
+	usage_print(stdout, command, c->usage);
+	(void)printf("\n%s", c->help);
 	return PKI_OK;
 }
 

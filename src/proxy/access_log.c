@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
 #include "proxy/client.h"
 
 /*
@@ -14,22 +16,39 @@
  */
 enum { VALUE_MAX = 2048, LINE_MAX_BYTES = 5 * 6 * VALUE_MAX + 16 * 1024, LINES_MAX = 64 * 1024 };
 
+enum { TELL_EVERY_MS = 60 * 1000 };
+
 void
-access_log_init(struct access_log *l)
+access_log_init(struct access_log *l, uint64_t *lost)
 {
-	*l = (struct access_log){.fd = -1};
+	*l = (struct access_log){.to = OUTLET(-1), .lost = lost};
 	buf_init(&l->lines, LINES_MAX + LINE_MAX_BYTES);
+}
+
+/* In the error log, at once and then from time to time. */
+static void
+tell_lost(struct access_log *l)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (l->to.lost == 0 || now < l->silent_until_ms)
+		return;
+	log_error("access log: %llu line%s lost: %s", (unsigned long long)l->to.lost, l->to.lost == 1 ? " was" : "s were",
+	    outlet_why(&l->to));
+	l->to.lost = 0;
+	l->silent_until_ms = now + TELL_EVERY_MS;
 }
 
 void
 access_log_flush(struct access_log *l)
 {
-	struct sv all = buf_view(&l->lines);
+	uint64_t before = l->to.lost;
 
-	if (all.n == 0)
+	if (buf_len(&l->lines) == 0)
 		return;
-	ssize_t n = write(l->fd, all.p, all.n);
-	(void)n; /* a full disk must not stop the proxy */
+	outlet_put(&l->to, buf_view(&l->lines));
+	counter_add(l->lost, l->to.lost - before);
+	tell_lost(l);
 	buf_reset(&l->lines); /* keeps its memory: it is needed again at once */
 }
 
@@ -37,7 +56,7 @@ void
 access_log_set(struct access_log *l, int fd, enum conf_access_format format)
 {
 	access_log_flush(l);
-	l->fd = fd;
+	outlet_set(&l->to, fd);
 	l->format = format;
 	if (fd < 0)
 		buf_clear(&l->lines);
@@ -185,7 +204,7 @@ put_combined(struct buf *b, const struct exchange *x)
 void
 access_log_write(struct access_log *l, const struct exchange *x)
 {
-	if (l->fd < 0)
+	if (l->to.fd < 0)
 		return;
 	if (buf_len(&l->lines) > LINES_MAX)
 		access_log_flush(l);

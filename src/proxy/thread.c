@@ -246,7 +246,7 @@ px_thread_log(struct px_thread *t, int fd, enum conf_access_format format)
 void
 px_thread_log_request(struct px_thread *t, const struct exchange *x)
 {
-	if (t->log.fd < 0)
+	if (t->log.to.fd < 0)
 		return;
 	access_log_write(&t->log, x);
 	if (!net_timer_pending(&t->log_timer))
@@ -310,7 +310,7 @@ px_thread_new(unsigned number, unsigned slot, struct px_shared *shared, struct e
 	LIST_INIT(&t->listeners);
 	LIST_INIT(&t->next_listeners);
 	LIST_INIT(&t->clients);
-	access_log_init(&t->log);
+	access_log_init(&t->log, &t->counters.access_lines_lost);
 	bool ok = outbox_init(&t->to_client, OUTBOX_TEXT) && outbox_init(&t->to_origin, OUTBOX_TEXT) &&
 	          (t->routes = route_scratch_new()) != NULL && random_bytes(&t->random, sizeof(t->random));
 	if (!ok)

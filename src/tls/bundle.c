@@ -73,6 +73,7 @@ put_facts(struct block *b, const struct texts *t, const struct cert_view *leaf, 
 		.serial = put(at, sv_cstr(t->serial)),
 		.names = b->names,
 		.n_names = n,
+		.has_alt_names = leaf->alt_names.n > 0,
 	};
 }
 
@@ -120,6 +121,7 @@ tls_bundle_unref(struct tls_bundle *b)
 	for (unsigned i = 0; p->slots != NULL && i < TLS_THREADS_MAX; i++)
 		materials_free(p->slots[i]);
 	free(p->slots);
+	free(b->exposed);
 	secret_wipe(p->key, p->key_size);
 	for (unsigned i = 0; i < b->n_chain; i++)
 		tls_der_unref(b->chain[i]);

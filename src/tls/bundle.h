@@ -35,6 +35,7 @@ struct tls_facts {
 	const char *serial;            /* hex */
 	const char **names;            /* subjectAltName dNSName (else the CN), lower case */
 	size_t n_names;
+	bool has_alt_names;            /* there is a subjectAltName, of whatever kind */
 };
 
 struct tls_bundle {
@@ -48,6 +49,8 @@ struct tls_bundle {
 	uint64_t generation;           /* from 1, per bundle name, grows with each new content */
 	bool reordered;                /* its files have the certificates in another order; background thread only */
 	bool lacks_issuer;             /* its files have the leaf alone, and something tells that this is not all; likewise */
+	char *exposed;                 /* the file of the key, or its password, that everybody may read or write; NULL: none; likewise */
+	unsigned exposed_mode;
 	struct tls_bundle_private *private; /* key DER, per-thread objects, file stamps */
 	struct rotation *rotation; /* of a layer above: who is shown which generation; atomic, set once; NULL: not tracked */
 };

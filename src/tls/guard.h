@@ -58,9 +58,10 @@ void guard_compare(const struct tls_bundle *old, const struct tls_bundle *new, c
 
 /*
  * When there are refused losses: "PATH: not taken in place of generation 3: …; accept it by …" in `err`, and false.
- * `path` is the new certificate's file, `bundle` its name in the config.
+ * `path` is the new certificate's file, `bundle` its name in the config, `command`
+ * the one that takes --accept: "bascule reload".
  */
 MUST_CHECK bool guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const char *path,
-    const char *bundle, struct err *err);
+    const char *bundle, const char *command, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "tls/load.h"
 
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 #include "tls/materials.h"
 
@@ -73,7 +74,7 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
 	if (previous == NULL || __atomic_load_n(&previous->private->unusable, __ATOMIC_RELAXED))
 		return true;
 	guard_compare(previous, new, &rules, &l->findings);
-	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, err);
+	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, "bascule reload", err);
 }
 
 /*
@@ -93,6 +94,39 @@ lacks_issuer(const struct pieces *p, const struct chain *c, bool had_one)
 	return true;
 }
 
+enum { FOR_OTHERS = 06 };
+
+/* A file that is to be secret and is not: with the key in the clear, or the password of one that is encrypted. */
+static const struct source_file *
+exposed_file(const struct source *s)
+{
+	bool has_password = source_path(s, SOURCE_PASSWORD) != NULL;
+
+	for (unsigned i = 0; i < s->n_files; i++) {
+		const struct source_file *f = &s->files[i];
+		bool secret = f->role == SOURCE_KEY || f->role == SOURCE_COMBINED || f->role == SOURCE_PASSWORD ||
+		    (f->role == SOURCE_PKCS12 && !has_password);
+		if (secret && (f->stamp.mode & FOR_OTHERS) != 0)
+			return f;
+	}
+	return NULL;
+}
+
+/* False: no memory, and what was noted stays. */
+static bool
+note_exposed(struct tls_bundle *b, const struct source *s)
+{
+	const struct source_file *f = exposed_file(s);
+	char *path = NULL;
+
+	if (f != NULL && (path = strdup(f->path)) == NULL)
+		return false;
+	free(b->exposed);
+	b->exposed = path;
+	b->exposed_mode = f != NULL ? (unsigned)f->stamp.mode : 0;
+	return true;
+}
+
 /* All is well with it: the bundle in service when it has the same content, else a new one. */
 static struct tls_bundle *
 accept(struct loader *l, const struct source *s, struct pieces *p, const struct chain *c, struct tls_bundle *previous,
@@ -108,10 +142,14 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 		previous->reordered = c->reordered;
 		previous->lacks_issuer = lacks_issuer(p, c, previous->lacks_issuer);
 		memcpy(previous->private->files, files, sizeof(files));
-		return tls_bundle_ref(previous);
+		if (note_exposed(previous, s))
+			return tls_bundle_ref(previous);
+		err_no_memory(err);
+		return NULL;
 	}
 	struct tls_bundle *b = bundle_new(s, c, p, &l->shared);
-	if (b == NULL) {
+	if (b == NULL || !note_exposed(b, s)) {
+		tls_bundle_unref(b);
 		err_no_memory(err);
 		return NULL;
 	}

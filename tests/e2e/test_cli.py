@@ -37,6 +37,17 @@ def test_help():
     assert run(BINARY, "--help").stdout == done.stdout
 
 
+@pytest.mark.parametrize("group", [[], ["pki"]], ids=" ".join)
+def test_every_page_fits_a_terminal(group):
+    overview = run(BINARY, *group, "help").stdout
+    commands = [word for word in re.findall(r"^  ([a-z0-9]+) ", overview, re.M) if word != "bascule"]
+    assert len(commands) >= 10
+    pages = [overview] + [run(BINARY, *group, "help", command).stdout for command in commands]
+    assert not [line for page in pages for line in page.splitlines() if len(line) > 100]
+    assert all(page.startswith(" ".join(["bascule", *group, command])) for page, command in zip(pages[1:], commands))
+    assert run(BINARY, *group, commands[0], "--help").stdout == run(BINARY, *group, commands[0], "-c", "x", "-h").stdout == pages[1]
+
+
 def test_version():
     done = run(BINARY, "--version")
     assert done.returncode == 0 and re.search(r"bascule \d+\.\d+", done.stdout)
@@ -44,12 +55,32 @@ def test_version():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["check", "--nonsense"], ["run", "-c"], ["status", "--socket="], ["rotation", "rollback", "main", "--to", "5x"]],
+    [
+        [], ["nonsense"], ["check", "--nonsense"], ["run", "-c"], ["status", "--socket="], ["rotation", "hold", "main", "more"],
+        ["rotation", "rollback", "main", "--to", "5x"], ["rotation", "rollback", "main", "--to=5x"], ["rotation", "rollback", "main", "--to"],
+    ],
 )  # fmt: skip
 def test_what_is_not_understood(arguments):
     done = run(BINARY, *arguments)
     assert done.returncode == 2
     assert done.stderr and "help" in done.stderr
+
+
+@pytest.mark.parametrize("config", [["-c", "FILE"], ["--config", "FILE"], ["--config=FILE"]], ids=" ".join)
+@pytest.mark.parametrize("to", [["--to", "3"], ["--to=3"]], ids=" ".join)
+def test_a_value_follows_or_stands_behind_the_sign(directory, config, to):
+    """All words are understood: what fails is that no proxy answers."""
+    path = directory / "bascule.json"
+    path.write_text(json.dumps({"admin": {"socket": str(directory / "none.sock")}}))
+    done = run(BINARY, "rotation", *to, "rollback", *(word.replace("FILE", str(path)) for word in config), "main")
+    assert done.returncode == 1 and "none.sock" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status", "--json=yes"], ["rotation", "retire", "main", "--compromised=1"], ["pki", "list", "--json=yes"]])
+def test_an_option_without_a_value_takes_none(arguments):
+    done = run(BINARY, *arguments)
+    assert done.returncode == 2
+    assert re.search(r"--\w+=\w+: it takes no value; ", done.stderr), done.stderr
 
 
 def test_a_command_misspelt_gets_the_nearest():

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 
 import pytest
 
@@ -329,6 +330,10 @@ def test_check_without_a_running_proxy(guarded, lossy, directory):
     assert p.stop() == 0
     done = p.command("check")
     assert done.returncode == 0, flat(done)
+    assert re.match(r"\S+: fine: ", done.stdout), "before the first start nobody expects one: " + done.stdout
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(p.admin_socket))
+    done = p.command("check")
     assert re.search(r"not compared with those in service: .*admin\.sock: no proxy answers there", done.stdout), done.stdout
     contents = dict(p.contents)
     del contents["admin"]

@@ -204,6 +204,64 @@ def test_logs_are_opened_again_with_the_last_descriptor(simple):
         assert open_descriptors(p.worker) == most - 1, "the old one is closed"
 
 
+@pytest.fixture
+def unread(directory):
+    """A pipe that is full, and what makes a program's standard error of it: a pair of descriptor and prefix."""
+    path = directory / "unread"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4095 + b"\n")
+    yield pipe, ["sh", "-c", 'exec "$@" 2>>"$0"', str(path)]
+    os.close(pipe)
+
+
+def lines_of(pipe):
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found += os.read(pipe, 65536)
+    return [line for line in found.decode().splitlines() if not line.startswith("xxx")]
+
+
+@pytest.mark.threads
+def test_a_log_that_nobody_reads_stops_nothing(simple, unread):
+    pipe, prefix = unread
+    p = simple(prefix=prefix)
+    for _ in range(2):
+        for _ in range(20):
+            with p.client(tls=False) as c:
+                c.send("no handshake\r\n\r\n")
+                c.rest()
+            assert p.get().status == 200
+        p.reload()
+    assert p.counter("error_lines_lost") > 0
+    assert lines_of(pipe) == []
+    p.reload()
+    lines = lines_of(pipe)
+    lost = p.counter("error_lines_lost")
+    workers = [line.split(": ", 1)[1] for line in lines if "[%d]" % p.worker in line]
+    assert workers[0] == "%d lines were lost: nobody read the log" % lost
+    assert any("config generation %d is in service" % p.generation in line for line in workers[1:])
+    assert any("lines were lost" in line for line in lines if "[%d]" % p.process.pid in line), "the supervisor's own"
+    assert sum("lost" in line for line in lines) == 2
+
+
+def test_an_access_log_that_nobody_reads_stops_nothing(simple, unread, directory):
+    pipe, prefix = unread
+    error = directory / "error.log"
+    p = simple(prefix=prefix, log={"access": "/dev/stderr", "error": str(error)})
+    for _ in range(20):
+        assert p.get("/unread").status == 200
+    wait.until(lambda: p.counter("access_lines_lost") == 20, "the lines to be lost")
+    assert "lost: nobody read the log" in error.read_text()
+    assert lines_of(pipe) == []
+    p.get("/read")
+    wait.until(lambda: any("/read" in line for line in lines_of(pipe)), "a line to get through")
+    assert p.counter("access_lines_lost") == 20
+
+
 def test_a_reload_is_not_lost_to_a_worker_that_stands_still(simple):
     p = simple()
     before, said = p.generation, p.log.count("SIGUSR1: logs reopened")

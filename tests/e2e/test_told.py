@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -268,6 +269,24 @@ def test_check_refuses_what_a_start_refuses(place, directory, over, expected):
     assert started.returncode == 1, "a start refuses it as well"
 
 
+UNIT_MAKES = [
+    ({"admin": {"socket": "/run/bascule/admin.sock"}}, "admin.socket: /run/bascule/admin.sock: its directory does not exist"),
+    ({"log": {"access": "/var/log/bascule/access.log"}}, "log.access: /var/log/bascule/access.log: its directory does not exist"),
+    ({"state_dir": "/var/lib/bascule"}, "state_dir: /var/lib/bascule: does not exist"),
+]
+
+
+@pytest.mark.skipif(any(os.path.exists(d) for d in ("/run/bascule", "/var/log/bascule", "/var/lib/bascule")), reason="bascule is installed")
+@pytest.mark.parametrize("over, expected", UNIT_MAKES)
+def test_a_directory_that_the_unit_makes_is_no_error(place, over, expected):
+    """The examples name them, and who checks before the first start should not have to make them."""
+    done = place.check(**over)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"warning: %s; make it, unless systemd starts the proxy" % expected, done.stderr), done.stderr
+    below = json.loads(json.dumps(over).replace("/bascule", "/bascule/none"))
+    assert place.check(**below).returncode == 1
+
+
 def test_check_makes_nothing(place, directory):
     over = {
         "pid_file": "pid", "secret_file": "secret", "admin": {"socket": "admin.sock"},
@@ -298,6 +317,54 @@ def test_check_warns_of_a_secret_for_all(place, directory):
     done = place.check(secret_file="secret")
     assert done.returncode == 0
     assert re.search(r"json:\d+:\d+: warning: secret_file: .*secret: others than its owner", done.stderr)
+
+
+EXPOSED = r"(key|combined|pkcs12|password_file|bundle bundle): \S+/(\S+): everybody on this machine can (read|change) this secret \(mode (\d+)\); `chmod 600 \S+\2`"
+
+
+@pytest.mark.parametrize("mode, word", [(0o600, None), (0o640, None), (0o604, "read"), (0o644, "read"), (0o666, "change")])
+@pytest.mark.parametrize("form", ["files", "combined", "pkcs12", "directory"])
+def test_a_key_for_all_is_warned_about(place, directory, identity, form, mode, word):
+    """Not one that a group may read: Debian has ssl-cert for that."""
+    if form == "directory":
+        identity.files(directory / "all")
+        name, bundle, secret = "bundle", {"directory": "all"}, directory / "all" / "bundle.key"
+    else:
+        name, bundle = "own", getattr(identity, form)(directory, "own")
+        secret = pathlib.Path(bundle.get("password_file") or bundle.get("key") or bundle.get("combined"))
+    secret.chmod(mode)
+    done = place.check(bundles={"main": None, "own": bundle}, sites=[proxy.site("site.test", bundle=name)])
+    assert done.returncode == 0, done.stderr
+    found = re.findall("warning: .*" + EXPOSED, done.stderr)
+    key = next((k for k, v in bundle.items() if v == str(secret)), "bundle bundle")
+    assert found == ([(key, secret.name, word, "%04o" % mode)] if word else []), done.stderr
+
+
+def test_a_key_for_all_is_warned_about_until_it_is_not(simple, directory):
+    p = simple()
+    key = directory / "bundle.key"
+    key.chmod(0o644)
+    assert re.search(EXPOSED, p.command("reload").stdout)
+    assert re.search(EXPOSED, p.command("reload").stdout), "though nothing has changed"
+    p.wait_log(r"warning bascule\[\d+\]: .*" + EXPOSED)
+    key.chmod(0o600)
+    assert not re.search(EXPOSED, p.command("reload").stdout)
+
+
+def test_a_certificate_without_alternative_names_is_warned_about(simple, directory, ca):
+    old = ca.leaf("site.test", client=True)
+    p = simple()
+    pki.write(directory / "old.crt", old.chain_pem)
+    pki.write(directory / "old.key", old.key_pem)
+    p.change(bundles={"old": {"certificate": "old.crt", "key": "old.key"}})
+    done = p.command("check")
+    expected = r"bundles\.old\.certificate: \S+old\.crt: the certificate has no subjectAltName"
+    assert len(re.findall("warning: " + expected, done.stderr)) == 1, done.stderr
+    assert re.search(expected, p.command("reload").stdout)
+    p.change(upstreams={"origin": {"tls": {"verify": False, "bundle": "old"}}})
+    assert "subjectAltName" not in p.command("check").stderr, "origins do not ask for it"
+    p.change(sites=[proxy.site("site.test", bundle=["main", "old"])])
+    assert re.search(expected, p.command("check").stderr), "but clients do"
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -1,5 +1,6 @@
 /* Lines go to a pipe, so nothing is left on the disk. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -103,6 +104,25 @@ Test(log, levels_are_filtered, .init = to_pipe)
 	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "info"), SV("yes")));
 	cr_expect_eq(all.n, 0);
 	cr_expect_str_eq(log_level_text(LOG_NOTICE), "notice");
+}
+
+/* A test that waits has failed: Criterion ends it. */
+Test(log, a_log_that_nobody_reads, .init = to_pipe, .timeout = 10)
+{
+	char first[65536];
+
+	cr_assert_gt(fcntl(pipe_fds[1], F_SETPIPE_SZ, 16384), 0);
+	while (log_lost() < 3)
+		log_error("a line");
+	cr_assert_gt(read(pipe_fds[0], first, sizeof(first)), 0);
+	log_error("behind");
+	cr_expect_eq(log_lost(), 3);
+	log_error("and no word of it again");
+	struct sv all = logged();
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("3 lines were lost: nobody read the log")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("behind")));
+	cr_expect(sv_eq(message(sv_cut(&all, '\n'), "error"), SV("and no word of it again")));
+	cr_expect_eq(all.n, 0);
 }
 
 /* What a start says is seen by whoever started it, and once. */

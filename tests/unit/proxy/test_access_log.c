@@ -15,6 +15,7 @@ static struct client client;
 static struct exchange x = {.view = &view, .client = &client, .thread = &thread, .server = -1};
 static struct access_log lines;
 static struct buf written;
+static uint64_t lost;
 static int fd;
 
 static void
@@ -22,7 +23,8 @@ begin(void)
 {
 	fd = memfd_create("log", 0);
 	cr_assert_geq(fd, 0);
-	access_log_init(&lines);
+	lost = 0;
+	access_log_init(&lines, &lost);
 	client.address = SV("192.0.2.7");
 	x.started_us = clock_wall_us();
 	x.status = 200;
@@ -325,6 +327,7 @@ Test(access_log, a_full_disk_stops_nobody)
 		access_log_write(&lines, &x);
 	set(CONF_ACCESS_JSON);
 	close(full);
+	cr_expect_eq(lost, 1000, "%llu", (unsigned long long)lost);
 	access_log_write(&lines, &x);
 	json_decref(parse_lines(1));
 }

@@ -127,6 +127,64 @@ Test(bundles, ed25519_has_no_public_part_to_compare)
 	pki_free(&other);
 }
 
+static void
+write_leaf(const struct test_cert *leaf, const struct test_cert *issuer)
+{
+	pki_write_certs(IN_DIR("cert.pem"), (const struct test_cert *const[]){leaf, issuer}, issuer != NULL ? 2 : 1);
+	pki_write_key(IN_DIR("key.pem"), leaf->key);
+}
+
+/* --- secrets that are none --- */
+
+static void
+expect_exposed(const char *path)
+{
+	fixture_load();
+	const char *is = site()->exposed;
+	cr_expect(path == NULL ? is == NULL : is != NULL && strcmp(is, path) == 0, "%s", is != NULL ? is : "none");
+}
+
+Test(bundles, a_key_that_everybody_may_read_is_remarked)
+{
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+
+	configure_pair();
+	write_leaf(&leaf, NULL);
+	const struct {
+		mode_t mode;
+		const char *path;
+	} steps[] = {{0600, NULL}, {0604, IN_DIR("key.pem")}, {0640, NULL}, {0622, IN_DIR("key.pem")}};
+	for (size_t i = 0; i < COUNTOF(steps); i++) {
+		cr_assert_eq(chmod(IN_DIR("cert.pem"), 0666), 0);
+		cr_assert_eq(chmod(IN_DIR("key.pem"), steps[i].mode), 0);
+		expect_exposed(steps[i].path);
+		cr_expect_eq(site()->generation, 1, "it is the same");
+		cr_expect_eq(site()->exposed_mode, steps[i].path != NULL ? steps[i].mode : 0);
+	}
+	pki_free(&leaf);
+}
+
+Test(bundles, of_pkcs12_the_password_is_the_secret)
+{
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+	struct conf_bundle *b = fixture_bundle("site");
+
+	b->pkcs12 = IN_DIR("site.p12");
+	b->password_file = IN_DIR("site.pass");
+	pki_write_pkcs12(b->pkcs12, PKI_CERTS(&leaf, &fix.intermediate), "geheim", false);
+	pki_write_text(b->password_file, "geheim");
+	cr_assert_eq(chmod(b->pkcs12, 0644), 0);
+	cr_assert_eq(chmod(b->password_file, 0600), 0);
+	expect_exposed(NULL);
+	cr_assert_eq(chmod(b->password_file, 0644), 0);
+	expect_exposed(b->password_file);
+	b->password_file = NULL;
+	pki_write_pkcs12(b->pkcs12, PKI_CERTS(&leaf, &fix.intermediate), "", false);
+	cr_assert_eq(chmod(b->pkcs12, 0644), 0);
+	expect_exposed(b->pkcs12);
+	pki_free(&leaf);
+}
+
 /* --- the chain --- */
 
 static bool
@@ -134,13 +192,6 @@ lacks_issuer(void)
 {
 	fixture_load();
 	return site()->lacks_issuer;
-}
-
-static void
-write_leaf(const struct test_cert *leaf, const struct test_cert *issuer)
-{
-	pki_write_certs(IN_DIR("cert.pem"), (const struct test_cert *const[]){leaf, issuer}, issuer != NULL ? 2 : 1);
-	pki_write_key(IN_DIR("key.pem"), leaf->key);
 }
 
 /* A private root issues leaves itself, and then nothing is missing. */

@@ -397,16 +397,16 @@ Test(guard, several_at_once_and_accepted_one_by_one)
 	rules.accept = LOSS(CONF_TOO_FRESH) | LOSS(CONF_WEAKER_KEY);
 	again();
 	cr_expect_eq(found.refused, LOSS(CONF_EARLIER_EXPIRY));
-	cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", &err));
+	cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", "bascule reload", &err));
 	cr_expect_not_null(strstr(err.text, "/new.pem: not taken in place of generation 1: it ends on "), "%s", err.text);
 	cr_expect_not_null(strstr(err.text, "--accept earlier-expiry`"), "%s", err.text);
 	rules.accept = all;
 	again();
-	cr_expect(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", &err));
+	cr_expect(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", "bascule reload", &err));
 	/* All at once: the text tells how to accept them, whatever else has no room. */
 	rules.accept = fix.bundles[0].rotation.accept = 0;
 	again();
-	cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", &err));
+	cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), "/new.pem", "site", "bascule reload", &err));
 	cr_expect_not_null(strstr(err.text, "--accept lost-names,earlier-expiry,another-root,weaker-key,too-fresh`"), "%s", err.text);
 	cr_expect_not_null(strstr(err.text, "bundle \"site\""), "%s", err.text);
 	pki_free(&old), pki_free(&new);
@@ -431,7 +431,7 @@ Test(guard, long_texts)
 	for (size_t n = 1; n < 400; n++) {
 		memset(path, 'p', n);
 		path[n] = '\0';
-		cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), path, "site", &err));
+		cr_expect_not(guard_passes(&found, tls_store_bundle(fix.store, "site"), path, "site", "bascule reload", &err));
 		cr_expect(sv_ends(sv_cstr(err.text), SV(" --accept lost-names,earlier-expiry,another-root,weaker-key,too-fresh`, or the "
 		    "same words as \"accept\" in \"rotation\" of bundle \"site\"")), "%s", err.text);
 		cr_expect_not_null(strstr(err.text, "...; if that is meant: "), "%s", err.text);
