@@ -8,7 +8,8 @@
  *   GET  /metrics     the counters, as Prometheus text
  *   GET  /v1/rotations            those that go on
  *   GET  /v1/rotations/NAME       of one bundle: numbers, lists, verdict
- *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised
+ *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised=1. All but hold with force=1, too:
+ *                                 though clients that need the previous generation lose it, for which it is refused (409) else
  *
  * A service of a listener of the background thread: it answers exchanges
  * without an origin. Background thread only; other threads' counters are

@@ -10,15 +10,16 @@ struct order {
 	const char *word; /* of the command line and of the admin API */
 	const char *method;
 	bool changes;     /* it is told something, rather than asked */
+	bool forced;      /* takes --force */
 };
 
 static const struct order orders[] = {
-	{"status", "GET", false},
-	{"hold", "POST", true},
-	{"resume", "POST", true},
-	{"commit", "POST", true},
-	{"rollback", "POST", true},
-	{"retire", "POST", true},
+	{"status", "GET", false, false},
+	{"hold", "POST", true, false},
+	{"resume", "POST", true, true},
+	{"commit", "POST", true, true},
+	{"rollback", "POST", true, true},
+	{"retire", "POST", true, true},
 };
 
 enum { PATH_SIZE = 4096 };
@@ -45,7 +46,7 @@ struct asked {
 	const char *words[2];
 	unsigned n_words;
 	const char *to;
-	bool compromised;
+	bool compromised, force;
 };
 
 static void
@@ -56,6 +57,8 @@ take_own(struct asked *a, int *argc, char **argv)
 	for (int i = 1; i < *argc; i++) {
 		if (strcmp(argv[i], "--compromised") == 0) {
 			a->compromised = true;
+		} else if (strcmp(argv[i], "--force") == 0) {
+			a->force = true;
 		} else if (strcmp(argv[i], "--to") == 0 && i + 1 < *argc) {
 			a->to = argv[++i];
 		} else if (argv[i][0] != '-' && a->n_words < COUNTOF(a->words)) {
@@ -87,6 +90,25 @@ find_order(const char *word)
 	return NULL;
 }
 
+/* Why these options do not go with this order; NULL: they do. */
+static const char *
+misfit(const struct order *o, const struct asked *a)
+{
+	uint64_t generation;
+
+	if (o->changes && a->words[1] == NULL)
+		return "name the bundle";
+	if ((a->to != NULL && strcmp(o->word, "rollback") != 0) || (a->compromised && strcmp(o->word, "retire") != 0))
+		return "--to goes with rollback, --compromised with retire";
+	if (a->force && !o->forced)
+		return "--force goes with resume, commit, rollback and retire";
+	if (a->force && a->compromised)
+		return "--compromised asks nobody: leave --force out";
+	if (a->to != NULL && !sv_u64(sv_cstr(a->to), &generation))
+		return "--to takes the number of a generation";
+	return NULL;
+}
+
 static bool
 make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
 {
@@ -102,7 +124,19 @@ make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%s", a->to);
 	else if (a->compromised)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?compromised=1");
+	if (a->force)
+		n += (size_t)snprintf(path + n, PATH_SIZE - n, "%cforce=1", a->to != NULL ? '&' : '?');
 	return n < PATH_SIZE;
+}
+
+/* It is the answer to what was asked, and may be some lines long: who would be locked out. */
+static int
+refused(const struct admin_reply *reply)
+{
+	struct sv text = sv_trim(buf_view(&reply->body));
+
+	(void)fprintf(stderr, "bascule rotation: %.*s\n", SV_FMT(text));
+	return CLI_FAILED;
 }
 
 static int
@@ -110,6 +144,8 @@ print(const struct order *o, const struct asked *a, const struct admin_reply *re
 {
 	bool safe = false;
 
+	if (reply->status == 409)
+		return refused(reply);
 	if (reply->status != 200)
 		return admin_unexpected(reply, err) ? CLI_OK : CLI_FAILED;
 	bool ok = json ? admin_print_body(reply, stdout, err)
@@ -127,7 +163,6 @@ int
 cli_rotation(int argc, char **argv)
 {
 	struct asked a = {.n_words = 0};
-	uint64_t generation;
 	struct cli_options o;
 	struct admin_reply reply;
 	struct err err = {""};
@@ -140,12 +175,9 @@ cli_rotation(int argc, char **argv)
 	if (order == NULL)
 		return usage(a.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire"
 		                                : "it knows status, hold, resume, commit, rollback and retire");
-	if (order->changes && a.words[1] == NULL)
-		return usage("name the bundle");
-	if ((a.to != NULL && strcmp(order->word, "rollback") != 0) || (a.compromised && strcmp(order->word, "retire") != 0))
-		return usage("--to goes with rollback, --compromised with retire");
-	if (a.to != NULL && !sv_u64(sv_cstr(a.to), &generation))
-		return usage("--to takes the number of a generation");
+	const char *wrong = misfit(order, &a);
+	if (wrong != NULL)
+		return usage(wrong);
 	if (!make_path(path, order, &a))
 		return usage("the name is too long");
 	if (!cli_ask("rotation", &o, order->method, path, &reply, &err)) {

@@ -37,7 +37,7 @@ static const struct cli_command commands[] = {
 	    cli_reload},
 	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
-	{"rotation", "status [NAME] | hold | resume | commit | rollback [--to N] | retire [--compromised] NAME [-c FILE | --socket PATH] [--json]",
+	{"rotation", "status [NAME] | hold | resume | commit | rollback [--to N] | retire [--compromised] NAME [--force] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
@@ -48,7 +48,8 @@ static const struct cli_command commands[] = {
 	    "  resume     let it grow again; after a rollback: begin anew\n"
 	    "  commit     all clients get the new one now; who refuses it is served the one before as long as that is kept\n"
 	    "  rollback   back to the generation before, or to number N of those that are kept\n"
-	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be rolled back to\n",
+	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be rolled back to\n"
+	    "What would take the one before from clients that need it, or may, is refused and tells who they are; --force does it all the same.\n",
 	    cli_rotation},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},

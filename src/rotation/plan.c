@@ -146,19 +146,28 @@ keep(struct rotation *r, struct tls_bundle *b)
 	r->n_kept++;
 }
 
-/* The kept one of this number, out of the list and with its reference; NULL: there is none. */
+/* Borrowed; NULL: there is none. */
+static const struct tls_bundle *
+find_kept(const struct rotation *r, uint64_t generation)
+{
+	for (unsigned i = 0; i < r->n_kept; i++)
+		if (r->kept[i]->generation == generation)
+			return r->kept[i];
+	return NULL;
+}
+
+/* One that is kept, out of the list and with its reference. */
 static struct tls_bundle *
 take_kept(struct rotation *r, uint64_t generation)
 {
-	for (unsigned i = 0; i < r->n_kept; i++) {
-		struct tls_bundle *b = r->kept[i];
-		if (b->generation != generation)
-			continue;
-		r->n_kept--;
-		memmove(r->kept + i, r->kept + i + 1, (r->n_kept - i) * sizeof(struct tls_bundle *));
-		return b;
-	}
-	return NULL;
+	unsigned i = 0;
+
+	while (r->kept[i]->generation != generation)
+		i++;
+	struct tls_bundle *b = r->kept[i];
+	r->n_kept--;
+	memmove(r->kept + i, r->kept + i + 1, (r->n_kept - i) * sizeof(struct tls_bundle *));
+	return b;
 }
 
 unsigned
@@ -372,8 +381,19 @@ rotation_hold(struct rotation *r, struct moment now, struct err *err)
 	return ok;
 }
 
+/* All clients get the current one. Where the previous one is not kept after that, those who need it lose it. */
+static bool
+complete_safely(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
+{
+	if (will == ROTATION_SAFELY && r->settings.keep_previous_ms == 0 &&
+	    !rotation_may_give_up_locked(r, false, "not done, because \"keep_previous\" is 0 and clients need the previous generation", now, err))
+		return false;
+	complete(r, now);
+	return true;
+}
+
 bool
-rotation_resume(struct rotation *r, struct moment now, struct err *err)
+rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
 	bool ok = true;
 
@@ -381,10 +401,10 @@ rotation_resume(struct rotation *r, struct moment now, struct err *err)
 	if (r->phase == ROTATION_HELD) {
 		r->phase = ROTATION_STAGED;
 		r->stage_ends_ms = now.ms + r->stage_left_ms;
-	} else if (r->phase == ROTATION_BACK && r->settings.n_stages > 0) {
+	} else if (r->phase == ROTATION_BACK && r->settings.n_stages > 1) {
 		enter_stage(r, 0, now);
 	} else if (r->phase == ROTATION_BACK) {
-		complete(r, now);
+		ok = complete_safely(r, will, now, err);
 	} else if (r->phase == ROTATION_SETTLED) {
 		ok = none_goes_on(r, err);
 	} else {
@@ -395,12 +415,12 @@ rotation_resume(struct rotation *r, struct moment now, struct err *err)
 }
 
 bool
-rotation_commit(struct rotation *r, struct moment now, struct err *err)
+rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);
 	bool ok = r->phase != ROTATION_SETTLED || none_goes_on(r, err);
 	if (ok && r->phase != ROTATION_COMPLETE)
-		complete(r, now);
+		ok = complete_safely(r, will, now, err);
 	pthread_mutex_unlock(&r->lock);
 	return ok;
 }
@@ -425,16 +445,18 @@ is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
 }
 
 static bool
-roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
+roll_back_to(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
 {
-	struct tls_bundle *to = take_kept(r, generation);
+	const struct tls_bundle *found = find_kept(r, generation);
 
-	if (to == NULL)
+	if (found == NULL)
 		return is_not_kept(r, generation, err);
-	if (now.wall >= to->facts.not_after) {
-		keep(r, to);
+	if (now.wall >= found->facts.not_after)
 		return err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
-	}
+	if (will == ROTATION_SAFELY && rotation_previous_is_usable(r, now) &&
+	    !rotation_may_give_up_locked(r, false, "not rolled back to an earlier one, because clients need the previous generation", now, err))
+		return false;
+	struct tls_bundle *to = take_kept(r, generation);
 	/* What clients did with the present previous one says nothing of this one. */
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
 		c->by[SLOT_PREVIOUS] = (struct evidence){.at = 0};
@@ -451,7 +473,7 @@ roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct 
 }
 
 bool
-rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
+rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
 {
 	const struct tls_bundle *previous;
 	bool ok = true;
@@ -459,7 +481,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, st
 	pthread_mutex_lock(&r->lock);
 	previous = r->bundles[SLOT_PREVIOUS];
 	if (generation != 0 && (previous == NULL || previous->generation != generation))
-		ok = roll_back_to(r, generation, now, err);
+		ok = roll_back_to(r, generation, will, now, err);
 	else if (previous == NULL)
 		ok = none_goes_on(r, err);
 	else if (r->compromised)
@@ -487,17 +509,18 @@ settle(struct rotation *r)
 }
 
 bool
-rotation_retire(struct rotation *r, bool compromised, struct moment now, struct err *err)
+rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
-	bool ok = true;
+	bool ok = true, compromised = will == ROTATION_COMPROMISED;
 
-	(void)now;
 	pthread_mutex_lock(&r->lock);
 	if (r->phase == ROTATION_SETTLED)
 		ok = none_goes_on(r, err);
 	else if (r->phase != ROTATION_COMPLETE && !compromised)
 		ok = err_set(err, "bundle \"%s\": the rotation is %s: the previous generation serves clients by plan; commit first", r->name,
 		    rotation_phase_word(r->phase));
+	else if (will == ROTATION_SAFELY && rotation_previous_is_usable(r, now))
+		ok = rotation_may_give_up_locked(r, true, "the previous generation is not given up yet", now, err);
 	if (ok) {
 		r->compromised = compromised;
 		settle(r);

@@ -406,7 +406,7 @@ def test_bundles_of_a_directory(rotate, authorities, directory):
     assert r.visit((0,), name="b.test") == 1
     assert list(r.orphans("a.test")) == ["127.0.0.1"]
     assert r.status("b.test")["phase"] == "settled"
-    assert r.proxy.rotation("retire", "a.test")[0] == 0
+    assert r.proxy.rotation("retire", "a.test", "--force")[0] == 0
     assert r.visit((0,), name="a.test") is None
 
 
@@ -477,6 +477,9 @@ def test_what_makes_no_sense_is_refused(rotate):
     assert r.tell("status", "other")[0] == 1
     assert r.tell("status", "main", "--compromised")[0] == 2
     assert r.tell("dance", "main")[0] == r.tell("hold")[0] == r.tell()[0] == 2
+    assert r.tell("hold", "main", "--force")[0] == r.tell("retire", "main", "--force", "--compromised")[0] == 2
+    for query in ("hold?force=1", "commit?force", "retire?to=1", "rollback?to=1&to=2", "retire?force=1&", "resume?"):
+        assert r.proxy.admin("POST", "/v1/rotations/main/" + query).status == 409, query
 
 
 def test_rolled_back_and_on_again(rotate):
@@ -499,12 +502,38 @@ def test_back_to_one_before_the_last(rotate):
     assert r.visit((0,), "127.0.0.2") == 0
     r.swap(1)
     assert r.visit((0, 1), "127.0.0.3") == 1
-    assert r.tell("retire", "main")[0] == 0
+    assert r.tell("retire", "main", "--force")[0] == 0
     r.swap(2)
     assert r.visit((2,), "127.0.0.4") == 2
-    assert r.tell("rollback", "main", "--to", "1")[0] == 0
+    status, _, err = r.tell("rollback", "main", "--to", "1")
+    assert status == 1 and "clients need the previous generation" in err and "perhaps: 127.0.0.3" in err
+    assert r.status()["phase"] == "complete"
+    assert r.tell("rollback", "main", "--to", "1", "--force")[0] == 0
     assert r.visit((0,), "127.0.0.2") == 0
     assert r.status()["previous"]["generation"] == 1
+
+
+def test_retire_is_refused_while_somebody_needs_the_old_one(rotate):
+    """They were rescued, and nobody had noticed that they would not be any more."""
+    r = rotate()
+    assert r.visit((0,), "127.0.0.2") == r.visit((0, 1), "127.0.0.3") == r.visit((0, 1), "127.0.0.4") == 0
+    r.swap()
+    assert r.visit((0,), "127.0.0.2") is None and r.visit((0, 1), "127.0.0.3") == 1
+    status, out, err = r.tell("retire", "main")
+    assert status == 1 and out == ""
+    assert err.splitlines() == [
+        'bascule rotation: bundle "main": the previous generation is not given up yet:',
+        "  1 client refuses the current generation",
+        "  1 client known from before has neither accepted nor refused the current generation",
+        "  locked out for certain: 127.0.0.2",
+        "  perhaps: 127.0.0.4",
+        "`bascule rotation status` with its name lists all; --force does it all the same",
+    ]
+    answer = r.proxy.admin("POST", "/v1/rotations/main/retire")
+    assert answer.status == 409 and "locked out for certain: 127.0.0.2" in answer.text
+    assert r.visit((0,), "127.0.0.2") == 0, "it is served as before"
+    assert r.tell("retire", "main", "--force")[0] == 0
+    assert [r.visit((0,), "127.0.0.2") for _ in range(2)] == [None] * 2
 
 
 def test_what_was_compromised_is_never_served_again(rotate):
