@@ -381,6 +381,14 @@ rotation_hold(struct rotation *r, struct moment now, struct err *err)
 	return ok;
 }
 
+/* It goes on, or anew, in spite of those who are known to refuse it: only when it gets twice as bad is it rolled back once more. */
+static void
+put_up_with_known(struct rotation *r)
+{
+	r->before_tested = r->known_tested;
+	r->before_refusing = r->known_refusing;
+}
+
 /* All clients get the current one. Where the previous one is not kept after that, those who need it lose it. */
 static bool
 complete_safely(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
@@ -388,7 +396,20 @@ complete_safely(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (will == ROTATION_SAFELY && r->settings.keep_previous_ms == 0 &&
 	    !rotation_may_give_up_locked(r, false, "not done, because \"keep_previous\" is 0 and clients need the previous generation", now, err))
 		return false;
+	if (r->phase == ROTATION_BACK)
+		put_up_with_known(r);
 	complete(r, now);
+	return true;
+}
+
+/* What was rolled back. */
+static bool
+begin_anew(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
+{
+	if (r->settings.n_stages <= 1)
+		return complete_safely(r, will, now, err);
+	put_up_with_known(r);
+	enter_stage(r, 0, now);
 	return true;
 }
 
@@ -401,10 +422,8 @@ rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (r->phase == ROTATION_HELD) {
 		r->phase = ROTATION_STAGED;
 		r->stage_ends_ms = now.ms + r->stage_left_ms;
-	} else if (r->phase == ROTATION_BACK && r->settings.n_stages > 1) {
-		enter_stage(r, 0, now);
 	} else if (r->phase == ROTATION_BACK) {
-		ok = complete_safely(r, will, now, err);
+		ok = begin_anew(r, will, now, err);
 	} else if (r->phase == ROTATION_SETTLED) {
 		ok = none_goes_on(r, err);
 	} else {

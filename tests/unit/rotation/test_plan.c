@@ -254,3 +254,34 @@ Test(plan, a_small_share_never_rolls_it_back)
 	visitors(0, 20, OLD);
 	cr_expect_not(rotation_tick(r, now, &news));
 }
+
+/* Else the first handshake after it would roll it back once more: those who refuse are still there, and were when it was begun anew. */
+Test(plan, what_is_begun_anew_is_not_rolled_back_for_what_was_known_then)
+{
+	struct rotation_news news;
+	struct visitor v[60];
+	char text[60][32];
+
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "10.%u.0.%u", i % 5, i + 1);
+		v[i] = (struct visitor){text[i], 1, i < 40 ? BOTH : OLD, ALOUD};
+		cr_expect(gets_in(&v[i]));
+	}
+	swap_to(2);
+	for (unsigned i = 0; i < 50; i++)
+		(void)visit(&v[i]);
+	cr_assert(rotation_tick(r, now, &news) && news.rolled_back);
+	cr_assert(rotation_resume(r, ROTATION_SAFELY, now, &err), "%s", err.text);
+	cr_expect_eq(visit(&v[0]), 2);
+	cr_expect_not(rotation_tick(r, now, &news));
+	for (unsigned i = 40; i < 50; i++)
+		cr_expect(gets_in(&v[i]), "its refusal is still known");
+	for (unsigned i = 50; i < 55; i++)
+		cr_expect_not(gets_in(&v[i]));
+	cr_expect_not(rotation_tick(r, now, &news), "15 of 55, and it was 10 of 50");
+	for (unsigned i = 0; i < 40; i++)
+		v[i].trusts = OLD;
+	for (unsigned i = 0; i < 10; i++)
+		(void)visit(&v[i]);
+	cr_expect(rotation_tick(r, now, &news) && news.rolled_back, "but when it is twice as bad");
+}
