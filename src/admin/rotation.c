@@ -182,9 +182,11 @@ admin_rotations_json(const struct admin *a)
 struct asked {
 	uint64_t to; /* 0: not said */
 	enum rotation_will will;
+	unsigned accept;
+	struct admin *admin;
 };
 
-enum { TAKES_FORCE = 1, TAKES_TO = 2, TAKES_COMPROMISED = 4 };
+enum { TAKES_FORCE = 1, TAKES_TO = 2, TAKES_COMPROMISED = 4, TAKES_ACCEPT = 8 };
 
 static bool
 take_one(struct sv one, unsigned takes, struct asked *a)
@@ -198,6 +200,8 @@ take_one(struct sv one, unsigned takes, struct asked *a)
 		return true;
 	}
 	struct sv key = sv_cut(&one, '=');
+	if ((takes & TAKES_ACCEPT) != 0 && sv_eq(key, SV("accept")))
+		return a->accept == 0 && conf_losses(one, &a->accept, NULL);
 	return (takes & TAKES_TO) != 0 && a->to == 0 && sv_eq(key, SV("to")) && sv_u64(one, &a->to) && a->to > 0;
 }
 
@@ -208,12 +212,19 @@ take(struct sv query, unsigned takes, struct asked *a, struct err *err)
 	const struct sv all = query;
 	bool ok = true;
 
-	*a = (struct asked){.will = ROTATION_SAFELY};
+	a->will = ROTATION_SAFELY;
 	while (ok && query.p != NULL)
 		ok = take_one(sv_cut(&query, '&'), takes, a);
-	return ok || err_set(err, "\"%.*s\": this takes%s%s%s%s", SV_FMT(all), takes == 0 ? " no query" : " no other query than",
+	return ok || err_set(err, "\"%.*s\": this takes%s%s%s%s%s", SV_FMT(all), takes == 0 ? " no query" : " no other query than",
+	    (takes & TAKES_ACCEPT) != 0 ? " accept=WORD,WORD" : "",
 	    (takes & TAKES_TO) != 0 ? " to=GENERATION" : "", (takes & TAKES_COMPROMISED) != 0 ? " compromised=1" : "",
 	    (takes & TAKES_FORCE) != 0 ? " force=1" : "");
+}
+
+static bool
+start(struct rotation *r, const struct asked *a, struct err *err)
+{
+	return a->admin->start(a->admin, r, a->accept, a->will, err);
 }
 
 static bool
@@ -252,6 +263,7 @@ static const struct {
 	unsigned takes;
 	bool (*fn)(struct rotation *r, const struct asked *a, struct err *err);
 } commands[] = {
+	{"start", TAKES_FORCE | TAKES_ACCEPT, start},
 	{"hold", 0, hold},
 	{"resume", TAKES_FORCE, resume},
 	{"commit", TAKES_FORCE, commit},
@@ -260,9 +272,9 @@ static const struct {
 };
 
 bool
-admin_rotation_command(struct rotation *r, struct sv word, struct sv query, struct err *err)
+admin_rotation_command(struct admin *admin, struct rotation *r, struct sv word, struct sv query, struct err *err)
 {
-	struct asked a;
+	struct asked a = {.admin = admin};
 
 	for (size_t i = 0; i < COUNTOF(commands); i++)
 		if (sv_eq(word, sv_cstr(commands[i].word)))

@@ -15,6 +15,7 @@ struct order {
 
 static const struct order orders[] = {
 	{"status", "GET", false, false},
+	{"start", "POST", true, true},
 	{"hold", "POST", true, false},
 	{"resume", "POST", true, true},
 	{"commit", "POST", true, true},
@@ -65,7 +66,8 @@ take_own(struct asked *a, int *argc, char **argv)
 			a->words[a->n_words++] = argv[i];
 		} else {
 			/* An option of all commands, with its value. */
-			bool valued = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--socket") == 0;
+			bool valued = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--socket") == 0 ||
+			    strcmp(argv[i], "--accept") == 0;
 			argv[kept++] = argv[i];
 			if (valued && i + 1 < *argc)
 				argv[kept++] = argv[++i];
@@ -92,7 +94,7 @@ find_order(const char *word)
 
 /* Why these options do not go with this order; NULL: they do. */
 static const char *
-misfit(const struct order *o, const struct asked *a)
+misfit(const struct order *o, const struct asked *a, unsigned accept)
 {
 	uint64_t generation;
 
@@ -101,7 +103,9 @@ misfit(const struct order *o, const struct asked *a)
 	if ((a->to != NULL && strcmp(o->word, "rollback") != 0) || (a->compromised && strcmp(o->word, "retire") != 0))
 		return "--to goes with rollback, --compromised with retire";
 	if (a->force && !o->forced)
-		return "--force goes with resume, commit, rollback and retire";
+		return "--force goes with start, resume, commit, rollback and retire";
+	if (accept != 0 && strcmp(o->word, "start") != 0)
+		return "--accept goes with start";
 	if (a->force && a->compromised)
 		return "--compromised asks nobody: leave --force out";
 	if (a->to != NULL && !sv_u64(sv_cstr(a->to), &generation))
@@ -110,12 +114,14 @@ misfit(const struct order *o, const struct asked *a)
 }
 
 static bool
-make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
+make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a, unsigned accept)
 {
+	char accepted[CLI_PATH_SIZE];
+
 	if (a->words[1] == NULL)
 		return snprintf(path, PATH_SIZE, "/v1/rotations") > 0;
 	(void)snprintf(path, PATH_SIZE, "/v1/rotations/");
-	if (!put_segment(path, PATH_SIZE - 64, a->words[1]))
+	if (!put_segment(path, PATH_SIZE - CLI_PATH_SIZE, a->words[1]))
 		return false;
 	size_t n = strlen(path);
 	if (o->changes)
@@ -124,8 +130,10 @@ make_path(char path[PATH_SIZE], const struct order *o, const struct asked *a)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?to=%s", a->to);
 	else if (a->compromised)
 		n += (size_t)snprintf(path + n, PATH_SIZE - n, "?compromised=1");
+	cli_accept_path("", accept, accepted);
+	n += (size_t)snprintf(path + n, PATH_SIZE - n, "%s", accepted);
 	if (a->force)
-		n += (size_t)snprintf(path + n, PATH_SIZE - n, "%cforce=1", a->to != NULL ? '&' : '?');
+		n += (size_t)snprintf(path + n, PATH_SIZE - n, "%cforce=1", a->to != NULL || accept != 0 ? '&' : '?');
 	return n < PATH_SIZE;
 }
 
@@ -169,16 +177,16 @@ cli_rotation(int argc, char **argv)
 	char path[PATH_SIZE];
 
 	take_own(&a, &argc, argv);
-	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON, argc, argv))
+	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_ACCEPT, argc, argv))
 		return CLI_USAGE;
 	const struct order *order = find_order(a.words[0]);
 	if (order == NULL)
-		return usage(a.words[0] == NULL ? "say what: status, hold, resume, commit, rollback or retire"
-		                                : "it knows status, hold, resume, commit, rollback and retire");
-	const char *wrong = misfit(order, &a);
+		return usage(a.words[0] == NULL ? "say what: status, start, hold, resume, commit, rollback or retire"
+		                                : "it knows status, start, hold, resume, commit, rollback and retire");
+	const char *wrong = misfit(order, &a, o.accept);
 	if (wrong != NULL)
 		return usage(wrong);
-	if (!make_path(path, order, &a))
+	if (!make_path(path, order, &a, o.accept))
 		return usage("the name is too long");
 	if (!cli_ask("rotation", &o, order->method, path, &reply, &err)) {
 		(void)fprintf(stderr, "bascule rotation: %s\n", err.text);

@@ -37,13 +37,14 @@ static const struct cli_command commands[] = {
 	    cli_reload},
 	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
-	{"rotation", "status [NAME] | hold | resume | commit | rollback [--to N] | retire [--compromised] NAME [--force] [-c FILE | --socket PATH] [--json]",
+	{"rotation", "status [NAME] | start [--accept WORDS] | hold | resume | commit | rollback [--to N] | retire [--compromised] NAME [--force] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
-	    CONFIG_HELP SOCKET_HELP
+	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP
 	    "  --json             the reply as JSON\n\n"
 	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are served the one before.\n"
 	    "  status     the rotations that go on; with NAME: who refuses the new one, who has neither accepted nor refused it, and whether the one\n"
 	    "             before may go. Status 0: it may; 3: not yet\n"
+	    "  start      begin with what its files are now, though it was rolled back, or held back for a loss that --accept names\n"
 	    "  hold       let the share of the clients that get the new one not grow\n"
 	    "  resume     let it grow again; after a rollback: begin anew\n"
 	    "  commit     all clients get the new one now; who refuses it is served the one before as long as that is kept\n"

@@ -82,6 +82,24 @@ rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, 
 }
 
 bool
+rotation_start(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
+{
+	bool ok = false;
+
+	pthread_mutex_lock(&r->lock);
+	unsigned long long generation = r->bundles[SLOT_CURRENT]->generation;
+	if (r->phase == ROTATION_BACK)
+		ok = begin_anew(r, will, now, err);
+	else if (r->phase == ROTATION_SETTLED)
+		ok = err_set(err, "bundle \"%s\": nothing has changed: generation %llu is served to all", r->name, generation);
+	else
+		ok = err_set(err, "bundle \"%s\": nothing has changed: the rotation to generation %llu goes on, and is %s", r->name, generation,
+		    rotation_phase_word(r->phase));
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+bool
 rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);

@@ -133,6 +133,8 @@ enum rotation_will {
 
 /* Each false with err set when it makes no sense in the present phase, or would do harm that is not meant. */
 MUST_CHECK bool rotation_hold(struct rotation *r, struct moment now, struct err *err);
+/* What lies on the disk is the current generation: begin anew with it, when it was rolled back. */
+MUST_CHECK bool rotation_start(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 MUST_CHECK bool rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 /* All clients at once; those who refuse it go on being rescued. */
 MUST_CHECK bool rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);

@@ -13,7 +13,7 @@ enum {
 	DATE_TEXT = 32,
 	LOSSES_LEAST = 120,
 	WORDS_TEXT = 80,
-	REFUSAL_TEXT = 240, /* of a refusal, but for path, bundle and losses */
+	REFUSAL_TEXT = 240, /* of a refusal, but for path, names and losses */
 	EXPIRY_SLACK = 3600, /* seconds; certificates of one batch do not end at the same moment */
 };
 
@@ -458,14 +458,14 @@ guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const
     struct err *err)
 {
 	char losses[sizeof(err->text)], accept[WORDS_TEXT];
-	size_t others = strlen(path) + strlen(bundle) + REFUSAL_TEXT;
+	size_t others = strlen(path) + strlen(bundle) + strlen(old->name) + REFUSAL_TEXT;
 
 	if (f->refused == 0)
 		return true;
 	losses_text(f, losses, others + LOSSES_LEAST < sizeof(losses) ? sizeof(losses) - others : LOSSES_LEAST);
 	words_text(f->refused, accept);
 	return err_set(err,
-	    "%s: not taken in place of generation %" PRIu64 ": %s; if that is meant: `bascule reload --accept %s`, or the "
-	    "same words as \"accept\" in \"rotation\" of bundle \"%s\"",
-	    path, old->generation, losses, accept, bundle);
+	    "%s: not taken in place of generation %" PRIu64 ": %s; if that is meant: `bascule rotation start %s --accept %s`, or "
+	    "the same words as \"accept\" in \"rotation\" of bundle \"%s\"",
+	    path, old->generation, losses, old->name, accept, bundle);
 }

@@ -137,7 +137,7 @@ def test_dry_run_tells_what_the_proxy_would_refuse(running, leaves, tool, direct
     everything = Tool(directory)
     before = everything.files()
     shown = r.install("main", cert, "--dry-run", accept=None, status=1)
-    assert "the proxy would refuse it; --accept" in shown.stderr and "`bascule reload --accept earlier-expiry`" in shown.stderr
+    assert "the proxy would refuse it; --accept" in shown.stderr and "`bascule rotation start main --accept earlier-expiry`" in shown.stderr
     assert "the proxy would take it" not in shown.stdout
     assert everything.files() == before and r.served() == leaves[0].serial
     refused = r.install("main", cert, accept=None, status=1)

@@ -688,3 +688,71 @@ def test_the_rotation_outlives_the_worker(rotate):
     wait.until(lambda: r.proxy.workers() not in ([], [worker]) and r.proxy.is_ready(), "the next worker")
     assert r.visit((0,)) == 0
     assert list(r.orphans()) == ["127.0.0.1"]
+
+
+# --- started by name ---
+
+
+def test_start_when_there_is_nothing_to_start(rotate):
+    r = rotate(stages=[{"share": 50, "for": "1d"}])
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and 'bundle "main": nothing has changed: generation 1 is served to all' in err
+    r.swap()
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "nothing has changed: the rotation to generation 2 goes on, and is staged" in err
+    assert r.tell("start", "main", "--accept", "no-such-loss")[0] == r.tell("hold", "main", "--accept", "lost-names")[0] == 2
+    assert r.tell("start", "other")[0] == 1
+
+
+def test_start_begins_anew_what_was_rolled_back(rotate):
+    """A reload does not, nor does the watch: the files are those of the generation that was rolled back."""
+    r = rotate(stages=[{"share": 50, "for": "1d"}])
+    assert r.visit((0, 1)) == 0
+    r.swap()
+    assert r.tell("rollback", "main")[0] == 0
+    r.proxy.reload()
+    assert r.status()["phase"] == "rolled back"
+    status, out, err = r.tell("start", "main")
+    assert status == 0 and "staged" in out, err
+    report = r.status()
+    assert (report["phase"], report["stage"], report["current"]["generation"]) == ("staged", 1, 2)
+
+
+def test_start_takes_what_the_guard_held_back_and_nothing_else(rotate, authorities, directory):
+    other = [a.leaf("b.test") for a in authorities[:2]]
+    place = directory / "many"
+    place.mkdir()
+    other[0].combined(place, "b.test")
+    r = rotate(accept=[], bundles={"all": {"directory": str(place)}}, site={"names": [NAME, "b.test"], "bundle": "main"})
+    r.proxy.reconfigure(reload={"watch": False})
+    r.leaves[1].files(directory)
+    other[1].combined(place, "b.test")
+    assert r.proxy.command("reload").returncode == 3
+    assert r.visit((0,)) == 0
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "not taken in place of generation 1" in err
+    assert "if that is meant: `bascule rotation start main --accept another-root`" in err
+    status, out, err = r.tell("start", "main", "--accept", "another-root,earlier-expiry")
+    assert status == 0 and "generation 2" in out, err
+    assert r.visit((1,)) == 1
+    assert r.status("b.test")["current"]["generation"] == 1, "only what was named"
+    held = [o for o in r.proxy.status()["last_reload"]["outcomes"] if o["outcome"] == "held"]
+    assert [o["bundle"] for o in held] == ["b.test"], "and that is still to be seen"
+    status, _, err = r.tell("start", "b.test", "--accept", "another-root,earlier-expiry")
+    assert status == 0, err
+    assert r.status("b.test")["current"]["generation"] == 2
+
+
+def test_start_looks_at_the_disk(rotate, directory):
+    """Where nobody watches, and no reload was asked for; and what is half-written is refused, and changes nothing."""
+    r = rotate()
+    r.proxy.reconfigure(reload={"watch": False})
+    r.leaves[1].files(directory)
+    assert r.visit((0,)) == 0
+    assert r.tell("start", "main")[0] == 0
+    assert r.visit((1,)) == 1
+    files = r.leaves[2].files(directory)
+    pki.write(files["key"], r.leaves[0].key_pem)
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "certificate and key do not match" in err
+    assert r.visit((1,)) == 1
