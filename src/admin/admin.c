@@ -147,7 +147,7 @@ rotation(struct exchange *x, struct admin *a, struct sv rest)
 		answer_json(x, 200, admin_rotation_json(r));
 	} else if (word.p == NULL || !sv_eq(x->request.method, SV("POST"))) {
 		exchange_refuse(x, 405, "the admin API has this path with another method");
-	} else if (admin_rotation_command(r, word, query, &err)) {
+	} else if (admin_rotation_command(a, r, word, query, &err)) {
 		log_notice("bundle \"%s\": told to %.*s", bundle, SV_FMT(word));
 		answer_json(x, 200, admin_rotation_json(r));
 	} else {

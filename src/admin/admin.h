@@ -8,7 +8,9 @@
  *   GET  /metrics     the counters, as Prometheus text
  *   GET  /v1/rotations            those that go on
  *   GET  /v1/rotations/NAME       of one bundle: numbers, lists, verdict
- *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised
+ *   POST /v1/rotations/NAME/start   begin with what its files are now; with ?accept= as at a reload
+ *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised=1. All but hold with force=1, too:
+ *                                 though clients that need the previous generation lose it, for which it is refused (409) else
  *
  * A service of a listener of the background thread: it answers exchanges
  * without an origin. Background thread only; other threads' counters are
@@ -46,6 +48,8 @@ struct admin {
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
 	/* Fills `load`; true: in service. `accept`: losses of certificates, see tls_store_load(). */
 	bool (*reload)(struct admin *a, unsigned accept);
+	/* The rotation to what the files of this bundle are now. False: err says why not. */
+	bool (*start)(struct admin *a, struct rotation *r, unsigned accept, enum rotation_will will, struct err *err);
 };
 
 /* A px_service_fn; arg is the struct admin. */
@@ -60,7 +64,7 @@ char *admin_chains_json(const struct admin *a);
 char *admin_rotations_json(const struct admin *a);
 char *admin_rotation_json(struct rotation *r);
 /* False with err set: it makes no sense now, or there is no such word. */
-MUST_CHECK bool admin_rotation_command(struct rotation *r, struct sv word, struct sv query, struct err *err);
+MUST_CHECK bool admin_rotation_command(struct admin *a, struct rotation *r, struct sv word, struct sv query, struct err *err);
 
 /* admin/metrics.c: append the Prometheus text; false when it does not fit. */
 MUST_CHECK bool admin_metrics(const struct admin *a, struct buf *out);

@@ -178,70 +178,106 @@ admin_rotations_json(const struct admin *a)
 
 /* --- what an administrator says ------------------------------------------------------------------------------ */
 
+/* What stands behind the question mark. */
+struct asked {
+	uint64_t to; /* 0: not said */
+	enum rotation_will will;
+	unsigned accept;
+	struct admin *admin;
+};
+
+enum { TAKES_FORCE = 1, TAKES_TO = 2, TAKES_COMPROMISED = 4, TAKES_ACCEPT = 8 };
+
+static bool
+take_one(struct sv one, unsigned takes, struct asked *a)
+{
+	if ((takes & TAKES_FORCE) != 0 && sv_eq(one, SV("force=1"))) {
+		a->will = ROTATION_FORCED;
+		return true;
+	}
+	if ((takes & TAKES_COMPROMISED) != 0 && sv_eq(one, SV("compromised=1"))) {
+		a->will = ROTATION_COMPROMISED;
+		return true;
+	}
+	struct sv key = sv_cut(&one, '=');
+	if ((takes & TAKES_ACCEPT) != 0 && sv_eq(key, SV("accept")))
+		return a->accept == 0 && conf_losses(one, &a->accept, NULL);
+	return (takes & TAKES_TO) != 0 && a->to == 0 && sv_eq(key, SV("to")) && sv_u64(one, &a->to) && a->to > 0;
+}
+
 /* Nothing that is not understood is passed over: a retired key might go on being kept by a slip of the pen. */
 static bool
-takes_nothing(struct sv query, struct err *err)
+take(struct sv query, unsigned takes, struct asked *a, struct err *err)
 {
-	return query.p == NULL || err_set(err, "\"%.*s\": this takes no query", SV_FMT(query));
+	const struct sv all = query;
+	bool ok = true;
+
+	a->will = ROTATION_SAFELY;
+	while (ok && query.p != NULL)
+		ok = take_one(sv_cut(&query, '&'), takes, a);
+	return ok || err_set(err, "\"%.*s\": this takes%s%s%s%s%s", SV_FMT(all), takes == 0 ? " no query" : " no other query than",
+	    (takes & TAKES_ACCEPT) != 0 ? " accept=WORD,WORD" : "",
+	    (takes & TAKES_TO) != 0 ? " to=GENERATION" : "", (takes & TAKES_COMPROMISED) != 0 ? " compromised=1" : "",
+	    (takes & TAKES_FORCE) != 0 ? " force=1" : "");
 }
 
 static bool
-hold(struct rotation *r, struct sv query, struct err *err)
+start(struct rotation *r, const struct asked *a, struct err *err)
 {
-	return takes_nothing(query, err) && rotation_hold(r, moment_now(), err);
+	return a->admin->start(a->admin, r, a->accept, a->will, err);
 }
 
 static bool
-resume(struct rotation *r, struct sv query, struct err *err)
+hold(struct rotation *r, const struct asked *a, struct err *err)
 {
-	return takes_nothing(query, err) && rotation_resume(r, moment_now(), err);
+	(void)a;
+	return rotation_hold(r, moment_now(), err);
 }
 
 static bool
-commit(struct rotation *r, struct sv query, struct err *err)
+resume(struct rotation *r, const struct asked *a, struct err *err)
 {
-	return takes_nothing(query, err) && rotation_commit(r, moment_now(), err);
+	return rotation_resume(r, a->will, moment_now(), err);
 }
 
 static bool
-rollback(struct rotation *r, struct sv query, struct err *err)
+commit(struct rotation *r, const struct asked *a, struct err *err)
 {
-	uint64_t generation = 0;
-
-	if (query.p != NULL) {
-		struct sv to = query, key = sv_cut(&to, '=');
-		if (!sv_eq(key, SV("to")) || !sv_u64(to, &generation) || generation == 0)
-			return err_set(err, "\"%.*s\": a rollback takes ?to=GENERATION and nothing else", SV_FMT(query));
-	}
-	return rotation_rollback(r, generation, moment_now(), err);
+	return rotation_commit(r, a->will, moment_now(), err);
 }
 
 static bool
-retire(struct rotation *r, struct sv query, struct err *err)
+rollback(struct rotation *r, const struct asked *a, struct err *err)
 {
-	bool compromised = sv_eq(query, SV("compromised=1"));
+	return rotation_rollback(r, a->to, a->will, moment_now(), err);
+}
 
-	if (query.p != NULL && !compromised)
-		return err_set(err, "\"%.*s\": to retire takes ?compromised=1 and nothing else", SV_FMT(query));
-	return rotation_retire(r, compromised, moment_now(), err);
+static bool
+retire(struct rotation *r, const struct asked *a, struct err *err)
+{
+	return rotation_retire(r, a->will, moment_now(), err);
 }
 
 static const struct {
 	const char *word;
-	bool (*fn)(struct rotation *r, struct sv query, struct err *err);
+	unsigned takes;
+	bool (*fn)(struct rotation *r, const struct asked *a, struct err *err);
 } commands[] = {
-	{"hold", hold},
-	{"resume", resume},
-	{"commit", commit},
-	{"rollback", rollback},
-	{"retire", retire},
+	{"start", TAKES_FORCE | TAKES_ACCEPT, start},
+	{"hold", 0, hold},
+	{"resume", TAKES_FORCE, resume},
+	{"commit", TAKES_FORCE, commit},
+	{"rollback", TAKES_FORCE | TAKES_TO, rollback},
+	{"retire", TAKES_FORCE | TAKES_COMPROMISED, retire},
 };
 
 bool
-admin_rotation_command(struct rotation *r, struct sv word, struct sv query, struct err *err)
+admin_rotation_command(struct admin *admin, struct rotation *r, struct sv word, struct sv query, struct err *err)
 {
+	struct asked a = {.admin = admin};
+
 	for (size_t i = 0; i < COUNTOF(commands); i++)
 		if (sv_eq(word, sv_cstr(commands[i].word)))
-			return commands[i].fn(r, query, err);
+			return take(query, commands[i].takes, &a, err) && commands[i].fn(r, &a, err);
 	return err_set(err, "\"%.*s\" is nothing that a rotation can be told", SV_FMT(word));
 }

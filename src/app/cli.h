@@ -45,6 +45,7 @@ struct cli_options {
 	unsigned n_words;
 	const char *to;   /* --to NUMBER; NULL: not given */
 	bool compromised; /* --compromised */
+	bool force;       /* --force */
 };
 
 /* False, with the reason on standard error, when something else stands there. */

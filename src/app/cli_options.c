@@ -21,6 +21,7 @@ static const struct option {
 	{"--json", OPTION_FLAG, CLI_TAKES_JSON, AT(json)},
 	{"--to", OPTION_TEXT, CLI_TAKES_ROTATION, AT(to)},
 	{"--compromised", OPTION_FLAG, CLI_TAKES_ROTATION, AT(compromised)},
+	{"--force", OPTION_FLAG, CLI_TAKES_ROTATION, AT(force)},
 #undef AT
 };
 

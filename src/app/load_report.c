@@ -26,8 +26,8 @@ load_report_log_problems(const struct conf_problems *problems)
 		log_line(p.is_warning ? LOG_WARNING : LOG_ERROR, "%.*s%.*s", SV_FMT(p.before), SV_FMT(p.after));
 }
 
-static bool
-is_bad(const struct tls_outcome *o)
+bool
+load_report_stands(const struct tls_outcome *o)
 {
 	return o->kind == TLS_HELD || o->kind == TLS_MISSING;
 }
@@ -52,7 +52,7 @@ load_report_log(const struct admin_load *r)
 	load_report_log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
-		log_line(is_bad(v) ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_line(load_report_stands(v) ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
 		log_findings(v);
 	}
 }
@@ -61,7 +61,7 @@ load_report_log(const struct admin_load *r)
 static size_t
 next_standing(const struct tls_outcomes *o, size_t i, bool taken_over)
 {
-	while (i < o->n && taken_over && !is_bad(&o->v[i]))
+	while (i < o->n && taken_over && !load_report_stands(&o->v[i]))
 		i++;
 	return i;
 }
@@ -73,7 +73,7 @@ load_report_same(const struct tls_outcomes *a, const struct tls_outcomes *b, boo
 
 	for (size_t i = 0; i < a->n; i++, k = next_standing(b, k + 1, taken_over)) {
 		const struct tls_outcome *x = &a->v[i], *y = k < b->n ? &b->v[k] : NULL;
-		bool news = taken_over && !is_bad(x);
+		bool news = taken_over && !load_report_stands(x);
 		if (news || y == NULL || x->kind != y->kind || strcmp(x->of, y->of) != 0 || strcmp(x->name, y->name) != 0 ||
 		    strcmp(x->text, y->text) != 0)
 			return false;

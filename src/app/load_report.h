@@ -17,6 +17,9 @@ void load_report_log(const struct admin_load *r);
 
 void load_report_log_problems(const struct conf_problems *problems);
 
+/* What was refused is so until it is told otherwise; what was taken over is news once. */
+bool load_report_stands(const struct tls_outcome *o);
+
 /*
  * Is `a` what the last look, `b`, already told? Then nobody wants to read it again every few seconds. What was then taken
  * over (`taken_over`) would not come up again, had it not changed once more.

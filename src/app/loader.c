@@ -320,6 +320,66 @@ loader_refresh(struct loader *l)
 	return changed;
 }
 
+/* What else was refused stays to be seen. */
+static void
+keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle)
+{
+	for (size_t i = 0; i < before->n; i++) {
+		const struct tls_outcome *v = &before->v[i];
+		bool about_it = strcmp(v->of, "bundle") == 0 && strcmp(v->name, bundle) == 0;
+		if (load_report_stands(v) && !about_it && !tls_outcomes_copy(o, v))
+			log_error("out of memory: the report of the last load is not whole");
+	}
+}
+
+/* There is something new: `outcomes`, which is taken over. */
+static bool
+start_with(struct loader *l, const struct snapshot_inputs *in, const struct credentials *fresh, const struct record *reads,
+    struct tls_outcomes *outcomes, struct err *err)
+{
+	struct admin_load *r = &l->admin.load;
+	struct tls_outcomes before = r->outcomes;
+
+	r->outcomes = (struct tls_outcomes){.n = 0};
+	load_report_reset(r);
+	r->outcomes = *outcomes;
+	*outcomes = (struct tls_outcomes){.n = 0};
+	bool ok = refresh_with(l, in, fresh, reads);
+	keep_others(&r->outcomes, &before, in->only);
+	tls_outcomes_free(&before);
+	return ok || err_set(err, "bundle \"%s\": it can not be brought into service; the log says why", in->only);
+}
+
+bool
+loader_start(struct loader *l, const char *bundle, unsigned accept, bool *changed, struct err *err)
+{
+	struct record *reads = record_new();
+	struct snapshot_inputs in = inputs(l, reads, NULL);
+	struct conf_problems problems;
+	struct conf_problem first = {.after = SV_NONE};
+	struct tls_outcomes outcomes;
+	struct credentials fresh;
+	bool ok = false;
+
+	in.only = bundle;
+	in.accept = accept;
+	conf_problems_init(&problems);
+	bool loaded = credentials_load(&fresh, l->snapshot->conf, &in, &problems, &outcomes) && reads != NULL;
+	struct sv text = buf_view(&problems.text);
+	*changed = loaded && outcomes.n > 0;
+	if (!loaded)
+		err_set(err, "%.*s", SV_FMT(conf_problems_next(&text, &first) ? first.after : SV("out of memory")));
+	else if (outcomes.failed > 0)
+		err_set(err, "%s", outcomes.v[0].text);
+	else
+		ok = outcomes.n == 0 || start_with(l, &in, &fresh, reads, &outcomes, err);
+	tls_outcomes_free(&outcomes);
+	credentials_free(&fresh);
+	conf_problems_free(&problems);
+	record_free(reads);
+	return ok;
+}
+
 /* What can not be opened stays as it was, and the rest is opened: this comes after the files were moved. */
 void
 loader_open_logs(struct loader *l)

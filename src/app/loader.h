@@ -58,6 +58,12 @@ void loader_refuse(struct loader *l, const char *why);
  */
 bool loader_refresh(struct loader *l);
 
+/*
+ * Look at the files of this bundle only, the config and all else as it is. False: it is refused, and err says why. *changed:
+ * there is something new in service. `accept` as above.
+ */
+bool loader_start(struct loader *l, const char *bundle, unsigned accept, bool *changed, struct err *err);
+
 /* Open the log files of the config in service again, after they were moved. */
 void loader_open_logs(struct loader *l);
 

@@ -39,22 +39,26 @@ static const struct cli_command commands[] = {
 	    cli_reload},
 	{"status", "[-c FILE | --socket PATH] [--json]", "Show what the running proxy serves and how it is.",
 	    CONFIG_HELP SOCKET_HELP "  --json             everything, as JSON\n", cli_status},
-	{"rotation", "status [NAME] | hold NAME | resume NAME | commit NAME | rollback NAME [--to N] | "
-	             "retire NAME [--compromised] [-c FILE | --socket PATH] [--json]",
+	{"rotation", "status [NAME] | start NAME [--accept WORDS] | hold NAME | resume NAME | commit NAME | "
+	             "rollback NAME [--to N] | retire NAME [--compromised] [--force] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
-	    CONFIG_HELP SOCKET_HELP
+	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP
 	    "  --json             the reply as JSON\n\n"
 	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are\n"
 	    "served the one before.\n"
 	    "  status     the rotations that go on; with NAME: who refuses the new one, who has neither accepted\n"
 	    "             nor refused it, and whether the one before may go. Status 0: it may; 3: not yet\n"
+	    "  start      begin with what its files are now, though it was rolled back, or held back for a loss\n"
+	    "             that --accept names\n"
 	    "  hold       let the share of the clients that get the new one not grow\n"
 	    "  resume     let it grow again; after a rollback: begin anew\n"
 	    "  commit     all clients get the new one now; who refuses it is served the one before as long as\n"
 	    "             that is kept\n"
 	    "  rollback   back to the generation before, or to number N of those that are kept\n"
 	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be\n"
-	    "             rolled back to\n",
+	    "             rolled back to\n"
+	    "What would take the one before from clients that need it, or may, is refused and tells who they are;\n"
+	    "--force does it all the same.\n",
 	    cli_rotation},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},

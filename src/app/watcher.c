@@ -215,6 +215,16 @@ watcher_reload(struct watcher *w, unsigned accept)
 	return ok;
 }
 
+bool
+watcher_start_one(struct watcher *w, const char *bundle, unsigned accept, bool *changed, struct err *err)
+{
+	bool ok = loader_start(w->loader, bundle, accept, changed, err);
+
+	if (ok && *changed)
+		watch_anew(w);
+	return ok;
+}
+
 void
 watcher_start(struct watcher *w, struct loader *l)
 {

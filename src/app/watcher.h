@@ -32,6 +32,9 @@ void watcher_start(struct watcher *w, struct loader *l);
  */
 bool watcher_reload(struct watcher *w, unsigned accept);
 
+/* loader_start(), and watch what is in service then. */
+bool watcher_start_one(struct watcher *w, const char *bundle, unsigned accept, bool *changed, struct err *err);
+
 /* The supervisor has seen something change. */
 void watcher_look(struct watcher *w);
 

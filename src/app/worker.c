@@ -128,6 +128,21 @@ reload_by_admin(struct admin *a, unsigned accept)
 	return watcher_reload(&w->watcher, accept);
 }
 
+/* With what is on the disk now, whatever became of it before. */
+static bool
+start_by_admin(struct admin *a, struct rotation *r, unsigned accept, enum rotation_will will, struct err *err)
+{
+	struct loader *l = CONTAINER_OF(a, struct loader, admin);
+	struct worker *w = CONTAINER_OF(l, struct worker, loader);
+	bool changed = false;
+
+	if (w->drain_until != 0)
+		return err_set(err, "the proxy is draining and starts nothing");
+	if (!watcher_start_one(&w->watcher, rotation_name(r), accept, &changed, err))
+		return false;
+	return changed || rotation_start(r, will, moment_now(), err);
+}
+
 /* --- life --------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -159,6 +174,7 @@ serve(struct worker *w)
 	if (!loader_begin(l) || !listen_for_admin(l))
 		return WORKER_EXIT_CONFIG;
 	l->admin.reload = reload_by_admin;
+	l->admin.start = start_by_admin;
 	net_timer_init(&w->drain_timer, loop, on_drain_timer);
 	if (!net_watch_start(&w->commands, loop, control_fd(l->control), on_command)) {
 		log_error("out of memory");

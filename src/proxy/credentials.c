@@ -140,6 +140,10 @@ load_policy(struct job *job, size_t i)
 		return *out != NULL;
 	}
 	struct tls_policy *before = policy_before(job, i);
+	if (job->in->only != NULL) {
+		*out = tls_policy_ref(before);
+		return true;
+	}
 	*out = job->held != NULL ? read_or_hold(job, c, before) : read_policy(job, c, before, job->problems);
 	return *out != NULL && (before == NULL || before == *out || note_policy(job, i, *out));
 }
@@ -181,6 +185,10 @@ load_client(struct job *job, size_t i)
 
 	if (!c->tls.present)
 		return true;
+	if (job->in->only != NULL && (c->tls.bundle == NULL || strcmp(c->tls.bundle, job->in->only) != 0)) {
+		*out = before != NULL ? tls_client_ref(before) : NULL;
+		return *out != NULL;
+	}
 	*out = new_client(job, c, before, &at, &err);
 	if (*out == NULL && job->held != NULL) {
 		*out = tls_client_ref(before);
@@ -198,11 +206,17 @@ load_client(struct job *job, size_t i)
 /* --- all ---------------------------------------------------------------------------------------------------- */
 
 static struct tls_store *
-load_store(const struct conf *conf, const struct snapshot_inputs *in, struct tls_outcomes *outcomes)
+load_store(const struct conf *conf, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
 {
 	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
 	struct err err = {""};
 
+	if (in->only != NULL) {
+		struct tls_store *s = tls_store_load_one(conf, before, in->only, in->accept, in->files, in->thread, outcomes, &err);
+		if (s == NULL)
+			conf_error(problems, NULL, NULL, "%s", err.text);
+		return s;
+	}
 	if (!in->only_kept)
 		return tls_store_load_changed(conf, before, in->changes, in->left, in->accept, in->files, in->thread, outcomes, &err); /* can fail for want of memory only */
 	if (in->left != NULL)
@@ -232,14 +246,15 @@ credentials_load(struct credentials *out, const struct conf *conf, const struct 
 	if (in->previous != NULL && in->previous->conf == conf)
 		job.held = in->previous;
 	*out = (struct credentials){
-		.store = load_store(conf, in, outcomes),
+		.store = load_store(conf, in, problems, outcomes),
 		.policies = calloc(conf->n_sites + 1, sizeof(struct tls_policy *)),
 		.clients = calloc(conf->n_upstreams + 1, sizeof(struct tls_client *)),
 		.n_policies = conf->n_sites,
 		.n_clients = conf->n_upstreams,
 	};
 	if (out->store == NULL || out->policies == NULL || out->clients == NULL) {
-		conf_error(problems, NULL, NULL, "out of memory while certificates were loaded");
+		if (problems->errors == 0)
+			conf_error(problems, NULL, NULL, "out of memory while certificates were loaded");
 		credentials_free(out);
 		return false;
 	}

@@ -1,6 +1,4 @@
-/* plan.c: a rotation's life: its stages, what an administrator tells it, and what it does by itself. */
-#include <errno.h>
-#include <stdio.h>
+/* plan.c: a rotation's life: its generations, its stages, and what it does by itself. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -127,15 +125,14 @@ rotation_set(struct rotation *r, const struct rotation_settings *s, struct momen
 	pthread_mutex_unlock(&r->lock);
 }
 
-static void
-set_active(struct rotation *r)
+void
+rotation_set_active_locked(struct rotation *r)
 {
 	__atomic_store_n(&r->active, r->bundles[SLOT_PREVIOUS] != NULL, __ATOMIC_RELAXED);
 }
 
-/* Takes over the reference. */
-static void
-keep(struct rotation *r, struct tls_bundle *b)
+void
+rotation_keep_locked(struct rotation *r, struct tls_bundle *b)
 {
 	if (b == NULL)
 		return;
@@ -144,21 +141,6 @@ keep(struct rotation *r, struct tls_bundle *b)
 	memmove(r->kept + 1, r->kept, r->n_kept * sizeof(struct tls_bundle *));
 	r->kept[0] = b;
 	r->n_kept++;
-}
-
-/* The kept one of this number, out of the list and with its reference; NULL: there is none. */
-static struct tls_bundle *
-take_kept(struct rotation *r, uint64_t generation)
-{
-	for (unsigned i = 0; i < r->n_kept; i++) {
-		struct tls_bundle *b = r->kept[i];
-		if (b->generation != generation)
-			continue;
-		r->n_kept--;
-		memmove(r->kept + i, r->kept + i + 1, (r->n_kept - i) * sizeof(struct tls_bundle *));
-		return b;
-	}
-	return NULL;
 }
 
 unsigned
@@ -179,20 +161,20 @@ rotation_previous_is_usable(const struct rotation *r, struct moment now)
 
 /* --- phases -------------------------------------------------------------------------------------------------- */
 
-static void
-complete(struct rotation *r, struct moment now)
+void
+rotation_complete_locked(struct rotation *r, struct moment now)
 {
 	r->phase = ROTATION_COMPLETE;
 	r->stage_ends_ms = 0;
 	r->give_up_ms = now.ms + r->settings.keep_previous_ms;
 }
 
-static void
-enter_stage(struct rotation *r, unsigned stage, struct moment now)
+void
+rotation_enter_stage_locked(struct rotation *r, unsigned stage, struct moment now)
 {
 	r->stage = stage;
 	if (stage + 1 >= r->settings.n_stages) {
-		complete(r, now);
+		rotation_complete_locked(r, now);
 		return;
 	}
 	r->phase = ROTATION_STAGED;
@@ -248,11 +230,11 @@ begin(struct rotation *r, struct moment now)
 	r->begun = now;
 	r->compromised = r->may_retire = false;
 	r->give_up_ms = 0;
-	set_active(r);
+	rotation_set_active_locked(r);
 	if (r->settings.n_stages > 0)
-		enter_stage(r, 0, now);
+		rotation_enter_stage_locked(r, 0, now);
 	else
-		complete(r, now);
+		rotation_complete_locked(r, now);
 }
 
 static bool
@@ -303,7 +285,7 @@ swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
 		}
 	}
 	r->begun = now;
-	complete(r, now);
+	rotation_complete_locked(r, now);
 }
 
 static void
@@ -317,10 +299,10 @@ take_locked(struct rotation *r, struct tls_bundle *b, struct moment now)
 	}
 	r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
 	if (keeps_previous(r, now)) {
-		keep(r, before);
+		rotation_keep_locked(r, before);
 		forget_current(r);
 	} else {
-		keep(r, r->bundles[SLOT_PREVIOUS]);
+		rotation_keep_locked(r, r->bundles[SLOT_PREVIOUS]);
 		r->bundles[SLOT_PREVIOUS] = before;
 		shift_evidence(r);
 	}
@@ -344,67 +326,6 @@ rotation_take(struct rotation *r, struct tls_bundle *b, struct moment now)
 	return begins;
 }
 
-/* --- what an administrator says ------------------------------------------------------------------------------ */
-
-static bool
-none_goes_on(const struct rotation *r, struct err *err)
-{
-	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change", r->name);
-}
-
-bool
-rotation_hold(struct rotation *r, struct moment now, struct err *err)
-{
-	bool ok = false;
-
-	pthread_mutex_lock(&r->lock);
-	if (r->phase == ROTATION_STAGED) {
-		r->stage_left_ms = r->stage_ends_ms > now.ms ? r->stage_ends_ms - now.ms : 0;
-		r->stage_ends_ms = 0;
-		r->phase = ROTATION_HELD;
-		ok = true;
-	} else if (r->phase == ROTATION_SETTLED) {
-		ok = none_goes_on(r, err);
-	} else {
-		ok = err_set(err, "bundle \"%s\": the rotation is %s: there is no stage to hold", r->name, rotation_phase_word(r->phase));
-	}
-	pthread_mutex_unlock(&r->lock);
-	return ok;
-}
-
-bool
-rotation_resume(struct rotation *r, struct moment now, struct err *err)
-{
-	bool ok = true;
-
-	pthread_mutex_lock(&r->lock);
-	if (r->phase == ROTATION_HELD) {
-		r->phase = ROTATION_STAGED;
-		r->stage_ends_ms = now.ms + r->stage_left_ms;
-	} else if (r->phase == ROTATION_BACK && r->settings.n_stages > 0) {
-		enter_stage(r, 0, now);
-	} else if (r->phase == ROTATION_BACK) {
-		complete(r, now);
-	} else if (r->phase == ROTATION_SETTLED) {
-		ok = none_goes_on(r, err);
-	} else {
-		ok = err_set(err, "bundle \"%s\": the rotation is %s: nothing holds it up", r->name, rotation_phase_word(r->phase));
-	}
-	pthread_mutex_unlock(&r->lock);
-	return ok;
-}
-
-bool
-rotation_commit(struct rotation *r, struct moment now, struct err *err)
-{
-	pthread_mutex_lock(&r->lock);
-	bool ok = r->phase != ROTATION_SETTLED || none_goes_on(r, err);
-	if (ok && r->phase != ROTATION_COMPLETE)
-		complete(r, now);
-	pthread_mutex_unlock(&r->lock);
-	return ok;
-}
-
 void
 rotation_roll_back_locked(struct rotation *r)
 {
@@ -413,97 +334,17 @@ rotation_roll_back_locked(struct rotation *r)
 	r->give_up_ms = 0;
 }
 
-static bool
-is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
-{
-	char kept[ROTATION_GENERATIONS_MAX * 24] = " none";
-	size_t n = 0;
-
-	for (unsigned i = 0; i < r->n_kept; i++)
-		n += (size_t)snprintf(kept + n, sizeof(kept) - n, "%s %llu", i > 0 ? "," : "", (unsigned long long)r->kept[i]->generation);
-	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name, (unsigned long long)generation, kept);
-}
-
-static bool
-roll_back_to(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
-{
-	struct tls_bundle *to = take_kept(r, generation);
-
-	if (to == NULL)
-		return is_not_kept(r, generation, err);
-	if (now.wall >= to->facts.not_after) {
-		keep(r, to);
-		return err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
-	}
-	/* What clients did with the present previous one says nothing of this one. */
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
-		c->by[SLOT_PREVIOUS] = (struct evidence){.at = 0};
-		c->refuses[SLOT_PREVIOUS] = false;
-	}
-	keep(r, r->bundles[SLOT_PREVIOUS]);
-	r->bundles[SLOT_PREVIOUS] = to;
-	r->known_tested = r->known_refusing = r->n_networks = 0;
-	r->counts[SLOT_PREVIOUS] = (struct generation_counts){0};
-	r->compromised = false;
-	set_active(r);
-	rotation_roll_back_locked(r);
-	return true;
-}
-
-bool
-rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, struct err *err)
-{
-	const struct tls_bundle *previous;
-	bool ok = true;
-
-	pthread_mutex_lock(&r->lock);
-	previous = r->bundles[SLOT_PREVIOUS];
-	if (generation != 0 && (previous == NULL || previous->generation != generation))
-		ok = roll_back_to(r, generation, now, err);
-	else if (previous == NULL)
-		ok = none_goes_on(r, err);
-	else if (r->compromised)
-		ok = err_set(err, "bundle \"%s\": its previous generation was said to be compromised", r->name);
-	else if (now.wall >= previous->facts.not_after)
-		ok = err_set(err, "bundle \"%s\": its previous generation has expired", r->name);
-	else
-		rotation_roll_back_locked(r);
-	pthread_mutex_unlock(&r->lock);
-	return ok;
-}
-
-/* Under the lock. */
-static void
-settle(struct rotation *r)
+void
+rotation_settle_locked(struct rotation *r)
 {
 	if (r->compromised)
 		tls_bundle_unref(r->bundles[SLOT_PREVIOUS]);
 	else
-		keep(r, r->bundles[SLOT_PREVIOUS]);
+		rotation_keep_locked(r, r->bundles[SLOT_PREVIOUS]);
 	r->bundles[SLOT_PREVIOUS] = NULL;
 	r->phase = ROTATION_SETTLED;
 	r->stage_ends_ms = r->give_up_ms = 0;
-	set_active(r);
-}
-
-bool
-rotation_retire(struct rotation *r, bool compromised, struct moment now, struct err *err)
-{
-	bool ok = true;
-
-	(void)now;
-	pthread_mutex_lock(&r->lock);
-	if (r->phase == ROTATION_SETTLED)
-		ok = none_goes_on(r, err);
-	else if (r->phase != ROTATION_COMPLETE && !compromised)
-		ok = err_set(err, "bundle \"%s\": the rotation is %s: the previous generation serves clients by plan; commit first", r->name,
-		    rotation_phase_word(r->phase));
-	if (ok) {
-		r->compromised = compromised;
-		settle(r);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return ok;
+	rotation_set_active_locked(r);
 }
 
 /* --- by itself ------------------------------------------------------------------------------------------------ */
@@ -514,14 +355,14 @@ rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
 	pthread_mutex_lock(&r->lock);
 	struct rotation_news *n = &r->news;
 	if (r->phase == ROTATION_STAGED && now.ms >= r->stage_ends_ms) {
-		enter_stage(r, r->stage + 1, now);
+		rotation_enter_stage_locked(r, r->stage + 1, now);
 		n->completed = r->phase == ROTATION_COMPLETE;
 		n->next_stage = !n->completed;
 	}
 	/* A rolled back one that is over leaves the current one: expired serves nobody. */
 	if (r->phase != ROTATION_SETTLED && !rotation_previous_is_usable(r, now)) {
 		n->expired = true;
-		settle(r);
+		rotation_settle_locked(r);
 	}
 	n->share = rotation_share(r);
 	*out = *n;

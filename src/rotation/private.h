@@ -53,10 +53,20 @@ struct rotation {
 };
 
 /* Under the lock. */
+void rotation_complete_locked(struct rotation *r, struct moment now);
+void rotation_enter_stage_locked(struct rotation *r, unsigned stage, struct moment now);
 void rotation_roll_back_locked(struct rotation *r);
+void rotation_settle_locked(struct rotation *r); /* the previous one is given up */
+void rotation_keep_locked(struct rotation *r, struct tls_bundle *b); /* among the earlier ones; takes over the reference */
+void rotation_set_active_locked(struct rotation *r);
 void rotation_note_network_locked(struct rotation *r, const struct client_record *c);
 bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
 unsigned rotation_share(const struct rotation *r);
+/*
+ * May clients lose the previous generation? False: `what` is refused, and err names who needs it. By the verdict, or only by
+ * who needs it, or may.
+ */
+bool rotation_may_give_up_locked(const struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
 
 static inline bool
 is_known(const struct client_record *c)

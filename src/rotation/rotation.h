@@ -124,15 +124,24 @@ const char *rotation_origin(const struct rotation *r);
  */
 bool rotation_take(struct rotation *r, struct tls_bundle *b, struct moment now);
 
-/* Each false with err set when it makes no sense in the present phase. */
+/* Some of what a rotation is told takes the previous generation from clients that need it. Is that meant? */
+enum rotation_will {
+	ROTATION_SAFELY,      /* no: it is refused then, with who they are */
+	ROTATION_FORCED,      /* yes */
+	ROTATION_COMPROMISED, /* to retire only: whoever needs it, it is never to be served again */
+};
+
+/* Each false with err set when it makes no sense in the present phase, or would do harm that is not meant. */
 MUST_CHECK bool rotation_hold(struct rotation *r, struct moment now, struct err *err);
-MUST_CHECK bool rotation_resume(struct rotation *r, struct moment now, struct err *err);
+/* What lies on the disk is the current generation: begin anew with it, when it was rolled back. */
+MUST_CHECK bool rotation_start(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
+MUST_CHECK bool rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 /* All clients at once; those who refuse it go on being rescued. */
-MUST_CHECK bool rotation_commit(struct rotation *r, struct moment now, struct err *err);
-/* Back to the previous generation, or to an earlier one that is kept. */
-MUST_CHECK bool rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, struct err *err);
-/* Give up the previous one: nobody is rescued any more. `compromised`: it is never to be served again, either. */
-MUST_CHECK bool rotation_retire(struct rotation *r, bool compromised, struct moment now, struct err *err);
+MUST_CHECK bool rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
+/* Back to the previous generation, or to an earlier one that is kept, which takes its place. */
+MUST_CHECK bool rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err);
+/* Give up the previous one: nobody is rescued any more. */
+MUST_CHECK bool rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 
 /* What became of it by itself since the last call. */
 struct rotation_news {

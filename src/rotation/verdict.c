@@ -105,13 +105,10 @@ judge_plan(const struct rotation *r, struct rotation_report *o)
 	}
 }
 
+/* Who needs the previous generation, or may. */
 static void
-judge(const struct rotation *r, struct moment now, struct rotation_report *o)
+judge_clients(const struct rotation *r, struct moment now, struct rotation_report *o)
 {
-	o->may_retire = true;
-	judge_plan(r, o);
-	if (r->phase == ROTATION_SETTLED)
-		return;
 	if (o->n_orphans > 0)
 		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans, o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
 	if (o->n_untested > 0)
@@ -123,6 +120,15 @@ judge(const struct rotation *r, struct moment now, struct rotation_report *o)
 	if (r->clients.left_out > 0)
 		reason(o, true, "%llu handshakes were of clients that found no room in the table: raise rotation.clients",
 		    (unsigned long long)r->clients.left_out);
+}
+
+static void
+judge(const struct rotation *r, struct moment now, struct rotation_report *o)
+{
+	judge_plan(r, o);
+	if (r->phase == ROTATION_SETTLED)
+		return;
+	judge_clients(r, now, o);
 	if (o->may_retire && o->counts[SLOT_CURRENT].clients == 0)
 		reason(o, true, "no client has accepted the current generation so far");
 	if (o->may_retire)
@@ -141,10 +147,10 @@ ends_by(const struct rotation *r, struct moment now)
 	return MIN_OF(previous->facts.not_after, kept);
 }
 
-bool
-rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
+/* All but the verdict, under the lock. False when memory is out. */
+static bool
+fill(const struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
-	pthread_mutex_lock(&r->lock);
 	*o = (struct rotation_report){
 		.name = r->name,
 		.phase = r->phase,
@@ -158,22 +164,34 @@ rotation_report(struct rotation *r, bool lists, struct moment now, struct rotati
 		.resumed = r->resumed,
 		.tickets_end = r->begun.wall + TICKETS_S,
 		.left_out = r->clients.left_out,
+		.may_retire = true,
 	};
 	for (unsigned s = 0; s < SLOTS; s++)
 		o->bundles[s] = r->bundles[s] != NULL ? tls_bundle_ref(r->bundles[s]) : NULL;
-	bool ok = true;
 	if (lists)
-		ok = list(r, now, o);
-	else
-		walk(r, now, o);
+		return list(r, now, o);
+	walk(r, now, o);
+	return true;
+}
+
+static void
+sort(struct rotation_report *o)
+{
+	qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
+	qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
+}
+
+bool
+rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
+{
+	pthread_mutex_lock(&r->lock);
+	bool ok = fill(r, lists, now, o);
 	judge(r, now, o);
 	pthread_mutex_unlock(&r->lock);
-	if (!ok) {
+	if (!ok)
 		rotation_report_free(o);
-	} else if (lists) {
-		qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
-		qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
-	}
+	else if (lists)
+		sort(o);
 	return ok;
 }
 
@@ -185,4 +203,91 @@ rotation_report_free(struct rotation_report *o)
 	free(o->orphans);
 	free(o->untested);
 	*o = (struct rotation_report){.name = NULL};
+}
+
+/* --- what is refused for its sake ---------------------------------------------------------------------------- */
+
+enum { NAMED_MAX = 8, CALLED = NET_IP_TEXT + REPORT_NAME + 4 };
+
+/* Append what fits into the first `size` bytes. */
+static void put(struct err *err, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void
+put(struct err *err, size_t size, const char *fmt, ...)
+{
+	size_t n = strlen(err->text);
+	va_list ap;
+
+	if (n >= size)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(err->text + n, size - n, fmt, ap);
+	va_end(ap);
+}
+
+/* "192.0.2.7 (CN=till 7)". It said of itself what it liked: a terminal is not to obey it. */
+static void
+call(char out[CALLED], const struct report_client *c)
+{
+	char address[NET_IP_TEXT];
+
+	net_ip_text(&c->record.who.ip, address);
+	(void)snprintf(out, CALLED, c->name[0] != '\0' ? "%s (%s)" : "%s", address, c->name);
+	for (char *p = out; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+}
+
+/* "\n  who: 192.0.2.7 (CN=till 7), 192.0.2.9 and 3 more", as many as fit into the first `size` bytes. */
+static void
+put_clients(struct err *err, size_t size, const char *who, const struct report_client *v, size_t n)
+{
+	const size_t around = strlen(who) + sizeof("\n  : , and 18446744073709551615 more");
+	char one[CALLED];
+	size_t i = 0;
+
+	for (; i < n && i < NAMED_MAX; i++) {
+		call(one, &v[i]);
+		if (strlen(err->text) + strlen(one) + around > size)
+			break;
+		put(err, size, "%s%s%s%s", i == 0 ? "\n  " : ", ", i == 0 ? who : "", i == 0 ? ": " : "", one);
+	}
+	if (i > 0 && i < n)
+		put(err, size, " and %zu more", n - i);
+}
+
+/* Why, in the verdict's words; of the clients as many as there is room for, and for one that is certain; what to do. */
+static bool
+refuse(const struct rotation_report *o, const char *what, struct err *err)
+{
+	const size_t end = sizeof(err->text), advice = 100, uncertain = 100;
+
+	(void)err_set(err, "bundle \"%s\": %s:", o->name, what);
+	for (unsigned i = 0; i < o->n_reasons; i++)
+		if (o->reasons[i].blocks)
+			put(err, end - advice, "\n  %s", o->reasons[i].text);
+	put_clients(err, end - advice - uncertain, "locked out for certain", o->orphans, o->n_orphans);
+	put_clients(err, end - advice, "perhaps", o->untested, o->n_untested);
+	put(err, end, "\n`bascule rotation status` with its name lists all; --force does it all the same");
+	return false;
+}
+
+bool
+rotation_may_give_up_locked(const struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err)
+{
+	struct rotation_report o;
+	bool ok = fill(r, true, now, &o);
+
+	if (!ok) {
+		(void)err_no_memory(err);
+	} else {
+		sort(&o);
+		if (by_verdict)
+			judge(r, now, &o);
+		else
+			judge_clients(r, now, &o);
+		ok = o.may_retire || refuse(&o, what, err);
+	}
+	rotation_report_free(&o);
+	return ok;
 }

@@ -59,7 +59,7 @@ void guard_compare(const struct tls_bundle *old, const struct tls_bundle *new, c
 /*
  * When there are refused losses: "PATH: not taken in place of generation 3: …; accept it by …" in `err`, and false.
  * `path` is the new certificate's file, `bundle` its name in the config, `command`
- * the one that takes --accept: "bascule reload".
+ * the one that takes --accept: "bascule rotation start NAME".
  */
 MUST_CHECK bool guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const char *path,
     const char *bundle, const char *command, struct err *err);

@@ -1,6 +1,7 @@
 #include "tls/load.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tls/materials.h"
@@ -70,11 +71,13 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
     const struct tls_bundle *new, struct err *err)
 {
 	const struct guard_rules rules = {.conf = l->conf, .bundle = s->conf, .accept = l->accept, .now = l->now};
+	char command[320]; /* a bundle's name is that of a file, or in the config */
 
 	if (previous == NULL || __atomic_load_n(&previous->private->unusable, __ATOMIC_RELAXED))
 		return true;
 	guard_compare(previous, new, &rules, &l->findings);
-	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, "bascule reload", err);
+	(void)snprintf(command, sizeof(command), "bascule rotation start %s", previous->name);
+	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, command, err);
 }
 
 /*

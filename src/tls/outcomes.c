@@ -93,6 +93,23 @@ outcomes_add_findings(struct tls_outcomes *o, const struct guard_findings *f)
 	return true;
 }
 
+bool
+tls_outcomes_copy(struct tls_outcomes *o, const struct tls_outcome *from)
+{
+	struct tls_finding *v = arena_alloc(&o->arena, MAX_OF(from->n_findings, (size_t)1) * sizeof(*v));
+
+	if (v == NULL || !tls_outcomes_add(o, from->kind, from->of, from->name, from->text))
+		return false;
+	for (size_t i = 0; i < from->n_findings; i++) {
+		v[i] = from->findings[i]; /* its word is a constant */
+		if ((v[i].text = arena_copy(&o->arena, sv_cstr(from->findings[i].text))) == NULL)
+			return false;
+	}
+	o->v[o->n - 1].findings = v;
+	o->v[o->n - 1].n_findings = from->n_findings;
+	return true;
+}
+
 void
 tls_outcomes_free(struct tls_outcomes *o)
 {

@@ -71,6 +71,16 @@ struct tls_store *tls_store_load_changed(const struct conf *conf, struct tls_sto
     struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
     struct err *err);
 
+/*
+ * Only the bundle of this name, the others of `previous` (of the same config) as they are. NULL: it is not there, or memory
+ * is out; err says which.
+ */
+struct tls_store *tls_store_load_one(const struct conf *conf, struct tls_store *previous, const char *name, unsigned accept,
+    struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
+
+/* A row of another load, copied. False when memory is out. */
+MUST_CHECK bool tls_outcomes_copy(struct tls_outcomes *o, const struct tls_outcome *from);
+
 struct tls_store *tls_store_ref(struct tls_store *s);
 void tls_store_unref(struct tls_store *s); /* NULL is fine */
 

@@ -406,7 +406,7 @@ def test_bundles_of_a_directory(rotate, authorities, directory):
     assert r.visit((0,), name="b.test") == 1
     assert list(r.orphans("a.test")) == ["127.0.0.1"]
     assert r.status("b.test")["phase"] == "settled"
-    assert r.proxy.rotation("retire", "a.test")[0] == 0
+    assert r.proxy.rotation("retire", "a.test", "--force")[0] == 0
     assert r.visit((0,), name="a.test") is None
 
 
@@ -477,6 +477,9 @@ def test_what_makes_no_sense_is_refused(rotate):
     assert r.tell("status", "other")[0] == 1
     assert r.tell("status", "main", "--compromised")[0] == 2
     assert r.tell("dance", "main")[0] == r.tell("hold")[0] == r.tell()[0] == 2
+    assert r.tell("hold", "main", "--force")[0] == r.tell("retire", "main", "--force", "--compromised")[0] == 2
+    for query in ("hold?force=1", "commit?force", "retire?to=1", "rollback?to=1&to=2", "retire?force=1&", "resume?"):
+        assert r.proxy.admin("POST", "/v1/rotations/main/" + query).status == 409, query
 
 
 def test_rolled_back_and_on_again(rotate):
@@ -499,12 +502,38 @@ def test_back_to_one_before_the_last(rotate):
     assert r.visit((0,), "127.0.0.2") == 0
     r.swap(1)
     assert r.visit((0, 1), "127.0.0.3") == 1
-    assert r.tell("retire", "main")[0] == 0
+    assert r.tell("retire", "main", "--force")[0] == 0
     r.swap(2)
     assert r.visit((2,), "127.0.0.4") == 2
-    assert r.tell("rollback", "main", "--to", "1")[0] == 0
+    status, _, err = r.tell("rollback", "main", "--to", "1")
+    assert status == 1 and "clients need the previous generation" in err and "perhaps: 127.0.0.3" in err
+    assert r.status()["phase"] == "complete"
+    assert r.tell("rollback", "main", "--to", "1", "--force")[0] == 0
     assert r.visit((0,), "127.0.0.2") == 0
     assert r.status()["previous"]["generation"] == 1
+
+
+def test_retire_is_refused_while_somebody_needs_the_old_one(rotate):
+    """They were rescued, and nobody had noticed that they would not be any more."""
+    r = rotate()
+    assert r.visit((0,), "127.0.0.2") == r.visit((0, 1), "127.0.0.3") == r.visit((0, 1), "127.0.0.4") == 0
+    r.swap()
+    assert r.visit((0,), "127.0.0.2") is None and r.visit((0, 1), "127.0.0.3") == 1
+    status, out, err = r.tell("retire", "main")
+    assert status == 1 and out == ""
+    assert err.splitlines() == [
+        'bascule rotation: bundle "main": the previous generation is not given up yet:',
+        "  1 client refuses the current generation",
+        "  1 client known from before has neither accepted nor refused the current generation",
+        "  locked out for certain: 127.0.0.2",
+        "  perhaps: 127.0.0.4",
+        "`bascule rotation status` with its name lists all; --force does it all the same",
+    ]
+    answer = r.proxy.admin("POST", "/v1/rotations/main/retire")
+    assert answer.status == 409 and "locked out for certain: 127.0.0.2" in answer.text
+    assert r.visit((0,), "127.0.0.2") == 0, "it is served as before"
+    assert r.tell("retire", "main", "--force")[0] == 0
+    assert [r.visit((0,), "127.0.0.2") for _ in range(2)] == [None] * 2
 
 
 def test_what_was_compromised_is_never_served_again(rotate):
@@ -659,3 +688,71 @@ def test_the_rotation_outlives_the_worker(rotate):
     wait.until(lambda: r.proxy.workers() not in ([], [worker]) and r.proxy.is_ready(), "the next worker")
     assert r.visit((0,)) == 0
     assert list(r.orphans()) == ["127.0.0.1"]
+
+
+# --- started by name ---
+
+
+def test_start_when_there_is_nothing_to_start(rotate):
+    r = rotate(stages=[{"share": 50, "for": "1d"}])
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and 'bundle "main": nothing has changed: generation 1 is served to all' in err
+    r.swap()
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "nothing has changed: the rotation to generation 2 goes on, and is staged" in err
+    assert r.tell("start", "main", "--accept", "no-such-loss")[0] == r.tell("hold", "main", "--accept", "lost-names")[0] == 2
+    assert r.tell("start", "other")[0] == 1
+
+
+def test_start_begins_anew_what_was_rolled_back(rotate):
+    """A reload does not, nor does the watch: the files are those of the generation that was rolled back."""
+    r = rotate(stages=[{"share": 50, "for": "1d"}])
+    assert r.visit((0, 1)) == 0
+    r.swap()
+    assert r.tell("rollback", "main")[0] == 0
+    r.proxy.reload()
+    assert r.status()["phase"] == "rolled back"
+    status, out, err = r.tell("start", "main")
+    assert status == 0 and "staged" in out, err
+    report = r.status()
+    assert (report["phase"], report["stage"], report["current"]["generation"]) == ("staged", 1, 2)
+
+
+def test_start_takes_what_the_guard_held_back_and_nothing_else(rotate, authorities, directory):
+    other = [a.leaf("b.test") for a in authorities[:2]]
+    place = directory / "many"
+    place.mkdir()
+    other[0].combined(place, "b.test")
+    r = rotate(accept=[], bundles={"all": {"directory": str(place)}}, site={"names": [NAME, "b.test"], "bundle": "main"})
+    r.proxy.reconfigure(reload={"watch": False})
+    r.leaves[1].files(directory)
+    other[1].combined(place, "b.test")
+    assert r.proxy.command("reload").returncode == 3
+    assert r.visit((0,)) == 0
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "not taken in place of generation 1" in err
+    assert "if that is meant: `bascule rotation start main --accept another-root`" in err
+    status, out, err = r.tell("start", "main", "--accept", "another-root,earlier-expiry")
+    assert status == 0 and "generation 2" in out, err
+    assert r.visit((1,)) == 1
+    assert r.status("b.test")["current"]["generation"] == 1, "only what was named"
+    held = [o for o in r.proxy.status()["last_reload"]["outcomes"] if o["outcome"] == "held"]
+    assert [o["bundle"] for o in held] == ["b.test"], "and that is still to be seen"
+    status, _, err = r.tell("start", "b.test", "--accept", "another-root,earlier-expiry")
+    assert status == 0, err
+    assert r.status("b.test")["current"]["generation"] == 2
+
+
+def test_start_looks_at_the_disk(rotate, directory):
+    """Where nobody watches, and no reload was asked for; and what is half-written is refused, and changes nothing."""
+    r = rotate()
+    r.proxy.reconfigure(reload={"watch": False})
+    r.leaves[1].files(directory)
+    assert r.visit((0,)) == 0
+    assert r.tell("start", "main")[0] == 0
+    assert r.visit((1,)) == 1
+    files = r.leaves[2].files(directory)
+    pki.write(files["key"], r.leaves[0].key_pem)
+    status, _, err = r.tell("start", "main")
+    assert status == 1 and "certificate and key do not match" in err
+    assert r.visit((1,)) == 1

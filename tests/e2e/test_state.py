@@ -301,7 +301,7 @@ def test_a_kept_generation_can_be_gone_back_to(site, place, ca):
     s = site(state_dir=str(place))
     s.rotate()
     number = s.state()["previous"]["generation"]
-    s.tell("retire")
+    s.tell("retire?force=1")
     s.p.restart()
     s.tell("rollback?to=%d" % number)
     assert s.tolerant() == s.old.serial

@@ -248,7 +248,7 @@ Test(decide, who_refuses_the_previous_one_is_not_asked_again)
 	cr_expect(gets_in(&both));
 	swap_to(2);
 	cr_expect(gets_in(&new));
-	cr_assert(rotation_rollback(r, 0, now, &err), "%s", err.text);
+	cr_assert(rotation_rollback(r, 0, ROTATION_SAFELY, now, &err), "%s", err.text);
 	cr_expect_not(gets_in(&new));
 	for (unsigned hours = 0; hours < 100; hours++) {
 		cr_expect_eq(visit(&new), 2);

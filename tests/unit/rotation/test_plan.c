@@ -55,7 +55,7 @@ Test(plan, hold_and_resume)
 	pass_seconds(1000);
 	cr_expect_not(rotation_tick(r, now, &news));
 	cr_expect_not(rotation_hold(r, now, &err));
-	cr_assert(rotation_resume(r, now, &err), "%s", err.text);
+	cr_assert(rotation_resume(r, ROTATION_SAFELY, now, &err), "%s", err.text);
 	pass_seconds(39);
 	cr_expect_not(rotation_tick(r, now, &news));
 	pass_seconds(2);
@@ -78,7 +78,7 @@ Test(plan, commit_brings_all_and_goes_on_rescuing)
 {
 	stages();
 	swap_to(2);
-	cr_assert(rotation_commit(r, now, &err), "%s", err.text);
+	cr_assert(rotation_commit(r, ROTATION_SAFELY, now, &err), "%s", err.text);
 	cr_expect_not(gets_in(&old));
 	cr_expect(gets_in(&old));
 }
@@ -86,13 +86,13 @@ Test(plan, commit_brings_all_and_goes_on_rescuing)
 Test(plan, rollback_serves_the_previous_one_and_resume_begins_anew)
 {
 	swap_to(2);
-	cr_assert(rotation_rollback(r, 0, now, &err), "%s", err.text);
+	cr_assert(rotation_rollback(r, 0, ROTATION_SAFELY, now, &err), "%s", err.text);
 	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, BOTH, ALOUD}), 1);
 	/* Who trusts only the new one by now is rescued by it. */
 	const struct visitor new = {"192.0.2.2", 1, NEW, ALOUD};
 	cr_expect_not(gets_in(&new));
 	cr_expect(gets_in(&new));
-	cr_assert(rotation_resume(r, now, &err), "%s", err.text);
+	cr_assert(rotation_resume(r, ROTATION_SAFELY, now, &err), "%s", err.text);
 	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, BOTH, ALOUD}), 2);
 }
 
@@ -106,9 +106,9 @@ Test(plan, rollback_to_an_earlier_one)
 	swap_to(3);
 	pass_seconds(31 * 86400);
 	cr_expect(rotation_tick(r, now, &news));
-	cr_expect_not(rotation_rollback(r, 9, now, &err));
+	cr_expect_not(rotation_rollback(r, 9, ROTATION_SAFELY, now, &err));
 	cr_expect_not_null(strstr(err.text, "generation 9 is not kept; of the earlier ones are: 2, 1"), "%s", err.text);
-	cr_assert(rotation_rollback(r, 1, now, &err), "%s", err.text);
+	cr_assert(rotation_rollback(r, 1, ROTATION_SAFELY, now, &err), "%s", err.text);
 	cr_expect_eq(visit(&(struct visitor){"192.0.2.8", 1, 7, ALOUD}), 1);
 }
 
@@ -116,7 +116,7 @@ Test(plan, what_has_expired_is_no_way_back)
 {
 	swap_to(2);
 	generation(1)->facts.not_after = now.wall;
-	cr_expect_not(rotation_rollback(r, 0, now, &err));
+	cr_expect_not(rotation_rollback(r, 0, ROTATION_SAFELY, now, &err));
 	cr_expect_not_null(strstr(err.text, "has expired"));
 }
 
@@ -124,21 +124,22 @@ Test(plan, retire_ends_it)
 {
 	stages();
 	swap_to(2);
-	cr_expect_not(rotation_retire(r, false, now, &err), "clients have it by plan");
-	cr_assert(rotation_commit(r, now, &err));
+	cr_expect_not(rotation_retire(r, ROTATION_SAFELY, now, &err), "clients have it by plan");
+	cr_assert(rotation_commit(r, ROTATION_SAFELY, now, &err));
 	cr_expect_not(gets_in(&old));
-	cr_assert(rotation_retire(r, false, now, &err), "%s", err.text);
+	cr_expect_not(rotation_retire(r, ROTATION_SAFELY, now, &err), "it needs the previous one");
+	cr_assert(rotation_retire(r, ROTATION_FORCED, now, &err), "%s", err.text);
 	cr_expect_not(rotation_is_active(r));
 	cr_expect_not(gets_in(&old));
-	cr_expect_not(rotation_retire(r, false, now, &err));
-	cr_assert(rotation_rollback(r, 1, now, &err), "it is still kept: %s", err.text);
+	cr_expect_not(rotation_retire(r, ROTATION_SAFELY, now, &err));
+	cr_assert(rotation_rollback(r, 1, ROTATION_SAFELY, now, &err), "it is still kept: %s", err.text);
 }
 
 Test(plan, what_was_compromised_is_never_served_again)
 {
 	swap_to(2);
-	cr_assert(rotation_retire(r, true, now, &err), "%s", err.text);
-	cr_expect_not(rotation_rollback(r, 1, now, &err));
+	cr_assert(rotation_retire(r, ROTATION_COMPROMISED, now, &err), "%s", err.text);
+	cr_expect_not(rotation_rollback(r, 1, ROTATION_SAFELY, now, &err));
 	cr_expect_not(rotation_is_active(r));
 }
 
@@ -252,4 +253,35 @@ Test(plan, a_small_share_never_rolls_it_back)
 	visitors(20, 250, BOTH);
 	visitors(0, 20, OLD);
 	cr_expect_not(rotation_tick(r, now, &news));
+}
+
+/* Else the first handshake after it would roll it back once more: those who refuse are still there, and were when it was begun anew. */
+Test(plan, what_is_begun_anew_is_not_rolled_back_for_what_was_known_then)
+{
+	struct rotation_news news;
+	struct visitor v[60];
+	char text[60][32];
+
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "10.%u.0.%u", i % 5, i + 1);
+		v[i] = (struct visitor){text[i], 1, i < 40 ? BOTH : OLD, ALOUD};
+		cr_expect(gets_in(&v[i]));
+	}
+	swap_to(2);
+	for (unsigned i = 0; i < 50; i++)
+		(void)visit(&v[i]);
+	cr_assert(rotation_tick(r, now, &news) && news.rolled_back);
+	cr_assert(rotation_resume(r, ROTATION_SAFELY, now, &err), "%s", err.text);
+	cr_expect_eq(visit(&v[0]), 2);
+	cr_expect_not(rotation_tick(r, now, &news));
+	for (unsigned i = 40; i < 50; i++)
+		cr_expect(gets_in(&v[i]), "its refusal is still known");
+	for (unsigned i = 50; i < 55; i++)
+		cr_expect_not(gets_in(&v[i]));
+	cr_expect_not(rotation_tick(r, now, &news), "15 of 55, and it was 10 of 50");
+	for (unsigned i = 0; i < 40; i++)
+		v[i].trusts = OLD;
+	for (unsigned i = 0; i < 10; i++)
+		(void)visit(&v[i]);
+	cr_expect(rotation_tick(r, now, &news) && news.rolled_back, "but when it is twice as bad");
 }

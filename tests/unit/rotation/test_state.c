@@ -239,10 +239,10 @@ Test(state, each_phase_comes_back)
 		if (i == 1)
 			cr_assert(rotation_take(r, generations[2], now));
 		cr_assert(i != 2 || rotation_hold(r, now, &err));
-		cr_assert(i != 3 || rotation_rollback(r, 0, now, &err));
-		cr_assert(i != 4 || rotation_commit(r, now, &err));
-		cr_assert(i != 5 || rotation_retire(r, false, now, &err));
-		cr_assert(i != 6 || rotation_rollback(r, 1, now, &err));
+		cr_assert(i != 3 || rotation_rollback(r, 0, ROTATION_SAFELY, now, &err));
+		cr_assert(i != 4 || rotation_commit(r, ROTATION_SAFELY, now, &err));
+		cr_assert(i != 5 || rotation_retire(r, ROTATION_FORCED, now, &err));
+		cr_assert(i != 6 || rotation_rollback(r, 1, ROTATION_SAFELY, now, &err));
 		struct rotation *back = through_bytes(now);
 		expect_same(r, back);
 		rotation_free(back);
@@ -269,7 +269,7 @@ Test(state, what_is_left_of_deadlines_is_left)
 	cr_expect_eq(back->stage_ends_ms, 0);
 	cr_expect_eq(back->stage_left_ms, 3000 * 1000);
 	rotation_free(back);
-	cr_assert(rotation_commit(r, now, &err));
+	cr_assert(rotation_commit(r, ROTATION_SAFELY, now, &err));
 	rotation_rejected(r, &who, 2, 48, now);
 	pass(1000);
 	back = through_bytes(later);
@@ -382,6 +382,6 @@ Test(state, the_stamp_tells_what_has_changed)
 	cr_assert(rotation_hold(r, now, &err));
 	b = rotation_stamp(r);
 	cr_expect_neq(a.plan, b.plan);
-	cr_assert(rotation_retire(r, true, now, &err));
+	cr_assert(rotation_retire(r, ROTATION_COMPROMISED, now, &err));
 	cr_expect_neq(rotation_stamp(r).plan, b.plan);
 }

@@ -152,3 +152,115 @@ Test(verdict, numbers_are_exact_for_ten_thousand)
 	cr_expect_eq(report.counts[SLOT_CURRENT].rejected, 200);
 	rotation_report_free(&report);
 }
+
+/* --- and what is refused for its sake ---------------------------------------------------------------------------- */
+
+static bool
+retires(enum rotation_will will, struct err *err)
+{
+	*err = (struct err){""};
+	return rotation_retire(r, will, now, err);
+}
+
+Test(verdict, retire_names_whom_it_would_lock_out)
+{
+	const struct visitor away = {"192.0.2.9", 1, OLD, ALOUD};
+	const struct client_identity who = identity(&old);
+	struct err err;
+
+	cr_expect(gets_in(&old) && gets_in(&both) && gets_in(&away));
+	swap_to(2);
+	cr_expect_not(gets_in(&old));
+	rotation_accepted(r, &who, 1, SV("CN=till \033[1m7"), now);
+	cr_expect(gets_in(&both));
+	cr_expect_not(retires(ROTATION_SAFELY, &err));
+	cr_expect_str_eq(err.text, "bundle \"shop\": the previous generation is not given up yet:\n"
+		"  1 client refuses the current generation\n"
+		"  1 client known from before has neither accepted nor refused the current generation\n"
+		"  locked out for certain: 192.0.2.1 (CN=till ?[1m7)\n"
+		"  perhaps: 192.0.2.9\n"
+		"`bascule rotation status` with its name lists all; --force does it all the same");
+	cr_expect(rotation_is_active(r) && gets_in(&old), "nothing has happened");
+	cr_expect(retires(ROTATION_FORCED, &err), "%s", err.text);
+	cr_expect_not(rotation_is_active(r));
+}
+
+Test(verdict, as_many_are_named_as_there_is_room_for)
+{
+	struct err err;
+	char text[32], name[201];
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(text, sizeof(text), "192.0.2.%u", i + 1);
+		struct visitor v = {text, 1, OLD, ALOUD};
+		struct client_identity who = identity(&v);
+		rotation_accepted(r, &who, 1, i < 5 ? sv_cstr(name) : SV_NONE, now);
+	}
+	swap_to(2);
+	for (unsigned i = 0; i < 20; i++) {
+		(void)snprintf(text, sizeof(text), "192.0.2.%u", i + 1);
+		cr_expect_not(gets_in(&(struct visitor){text, 1, OLD, ALOUD}));
+	}
+	cr_expect_not(retires(ROTATION_SAFELY, &err));
+	cr_expect_not_null(strstr(err.text, "20 clients refuse"), "%s", err.text);
+	cr_expect_not_null(strstr(err.text, "locked out for certain: 192.0.2."), "%s", err.text);
+	cr_expect_not_null(strstr(err.text, " more\n"), "%s", err.text);
+	cr_expect_not_null(strstr(err.text, "\n`bascule rotation status` with its name lists all; --force does it all the same"), "%s", err.text);
+}
+
+/* One that is stolen ends, whoever needs it; of one that serves nobody any more nobody has to be asked. */
+Test(verdict, retire_does_not_ask_when)
+{
+	struct err err;
+
+	cr_expect(gets_in(&old));
+	swap_to(2);
+	cr_expect_not(gets_in(&old));
+	generation(1)->facts.not_after = now.wall;
+	cr_expect(retires(ROTATION_SAFELY, &err), "%s", err.text);
+	swap_to(3);
+	cr_expect(retires(ROTATION_COMPROMISED, &err), "%s", err.text);
+}
+
+/* `keep_previous` 0: with the last stage the previous generation goes. */
+Test(verdict, so_is_a_commit_that_gives_it_up)
+{
+	struct err err = {""};
+
+	settings.stages[0] = (struct rotation_stage){SHARE_ALL / 2, 60000};
+	settings.stages[1] = (struct rotation_stage){.share = SHARE_ALL};
+	settings.n_stages = 2;
+	settings.keep_previous_ms = 0;
+	rotation_set(r, &settings, now);
+	cr_expect(gets_in(&old));
+	swap_to(2);
+	cr_expect_not(rotation_commit(r, ROTATION_SAFELY, now, &err));
+	cr_expect_not_null(strstr(err.text, "\"keep_previous\" is 0"), "%s", err.text);
+	cr_assert(rotation_rollback(r, 0, ROTATION_SAFELY, now, &err));
+	settings.n_stages = 0;
+	rotation_set(r, &settings, now);
+	cr_expect_not(rotation_resume(r, ROTATION_SAFELY, now, &err));
+	cr_expect(gets_in(&old));
+	cr_expect(rotation_commit(r, ROTATION_FORCED, now, &err));
+	cr_expect_not(gets_in(&old));
+}
+
+/* The one gone back to takes the place of the previous one, which serves clients that refuse the current one. */
+Test(verdict, so_is_a_way_back_beyond_the_previous_one)
+{
+	struct visitor second = {"192.0.2.9", 1, 1 << 1, ALOUD};
+	struct err err = {""};
+
+	swap_to(2);
+	cr_expect(gets_in(&second));
+	cr_assert(rotation_retire(r, ROTATION_FORCED, now, &err));
+	swap_to(3);
+	cr_expect_not(gets_in(&second));
+	cr_expect(gets_in(&second));
+	cr_expect_not(rotation_rollback(r, 1, ROTATION_SAFELY, now, &err));
+	cr_expect_not_null(strstr(err.text, "locked out for certain: 192.0.2.9"), "%s", err.text);
+	cr_expect(gets_in(&second));
+	cr_expect(rotation_rollback(r, 1, ROTATION_FORCED, now, &err), "%s", err.text);
+}
