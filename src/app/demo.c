@@ -71,7 +71,13 @@ publish_empty(struct px_thread *t, struct err *err)
 	snap_conf_unref(shared);
 	conf_problems_free(&problems);
 	tls_outcomes_free(&outcomes);
-	return s != NULL ? px_thread_publish(t, s, NULL, err) : err_no_memory(err);
+	if (s == NULL)
+		return err_no_memory(err);
+	bool ok = px_thread_prepare(t, s, NULL, NULL, err);
+	snapshot_unref(s);
+	if (ok)
+		px_thread_commit(t);
+	return ok;
 }
 
 static int

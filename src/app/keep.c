@@ -9,7 +9,7 @@
 #include "tls/keep.h"
 
 /* Another program's is refused; one with the same name and version that packs otherwise bears another number here. */
-static const char format[] = "bascule " PACKAGE_VERSION ", kept, 2";
+static const char format[] = "bascule " PACKAGE_VERSION ", kept, 3";
 
 static const uint32_t end = 0x2e646e65;
 

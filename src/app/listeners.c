@@ -15,13 +15,6 @@ listeners_close(struct listeners *l)
 	}
 }
 
-void
-listeners_forget(struct listeners *l)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		free(l->rows[i]);
-}
-
 static bool
 listens_already(const struct conf *c, const char *address)
 {

@@ -24,10 +24,7 @@ struct listeners {
 MUST_CHECK bool listeners_open(struct listeners *out, struct control *control, unsigned threads, const struct conf *c, const struct conf *before,
     struct err *err);
 
-/* Close what nobody took. */
+/* Close what no thread has taken (and made -1), and free the table. */
 void listeners_close(struct listeners *l);
-
-/* The sockets belong to the threads now: free the table. */
-void listeners_forget(struct listeners *l);
 
 #endif

@@ -2,12 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/check.h"
-#include "app/listeners.h"
 #include "app/load_report.h"
+#include "app/publish.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -58,70 +57,6 @@ close_logs(struct logs *logs)
 
 /* --- one load ----------------------------------------------------------------------------------------------- */
 
-/* Client connections at once: two descriptors each, and some for files, logs and idle origins. */
-static uint64_t
-connection_limit(const struct conf *c)
-{
-	struct rlimit files;
-	uint64_t possible = 1024;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
-		possible = files.rlim_cur > 128 ? (files.rlim_cur - 64) / 2 : 32;
-	return c->connections != 0 ? MIN_OF(c->connections, possible) : possible;
-}
-
-static bool
-publish(struct loader *l, struct snapshot *s, struct listeners *fds, struct err *err)
-{
-	s->generation = l->generation + 1;
-	/* The background thread goes first: what it refuses (a cipher list, say) the others would refuse, too. */
-	bool ok = px_thread_publish(l->background, snapshot_ref(s), &l->secret, err);
-	if (ok)
-		rotations_sync(&l->rotations, s);
-	if (!ok || !threads_publish(&l->threads, s, &l->secret, fds->rows, err)) {
-		l->rotations.snapshot = l->snapshot;
-		listeners_close(fds);
-		return false;
-	}
-	listeners_forget(fds);
-	__atomic_store_n(&l->threads.shared.max_connections, connection_limit(s->conf), __ATOMIC_RELAXED);
-	snapshot_unref(l->snapshot);
-	l->snapshot = s;
-	l->admin.snapshot = s;
-	l->generation = s->generation;
-	server_registry_sweep(l->registry);
-	return true;
-}
-
-/* Threads are counted once, for all workers: their sockets share a port in fixed numbers. */
-static bool
-start_threads(struct loader *l, const struct conf *c, struct err *err)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t n = c->threads != 0 ? c->threads : (uint64_t)MAX_OF(processors, 1L);
-
-	if (l->threads.n > 0)
-		return true;
-	if (l->kept.threads != 0)
-		n = l->kept.threads;
-	return threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), err);
-}
-
-/* Takes over `s`. */
-static bool
-bring_into_service(struct loader *l, struct snapshot *s, struct err *err)
-{
-	struct listeners fds = {.n = 0};
-	bool ok = start_threads(l, s->conf, err) && listeners_open(&fds, l->control, l->threads.n, s->conf, l->snapshot != NULL ? l->snapshot->conf : NULL, err);
-
-	if (!ok)
-		listeners_close(&fds);
-	ok = ok && publish(l, s, &fds, err);
-	if (!ok)
-		snapshot_unref(s);
-	return ok;
-}
-
 /* `before`: the record of what is in service, where `record` is to become the next one. */
 static struct snapshot_inputs
 inputs(struct loader *l, struct record *record, const struct record *before)
@@ -147,7 +82,7 @@ serve(struct loader *l, struct snapshot *s)
 		conf_error(&r->problems, NULL, NULL, "out of memory");
 	if (s == NULL)
 		return false;
-	if (bring_into_service(l, s, &err))
+	if (publish(l, s, &err))
 		return true;
 	conf_error(&l->admin.load.problems, NULL, NULL, "%s", err.text);
 	return false;
@@ -273,8 +208,10 @@ load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, stru
 	ok = ok && serve(l, snapshot_build(shared, &in, &r->problems, &r->outcomes));
 	if (ok && !first)
 		use_error_log(&c->log, &logs);
-	if (ok)
+	if (ok) {
 		threads_log(&l->threads, logs.access, c->log.format);
+		logs.access = -1;
+	}
 	close_logs(&logs);
 	return ok;
 }
@@ -400,8 +337,6 @@ loader_open_logs(struct loader *l)
 		threads_log(&l->threads, access, c->format);
 	else if (c->access != NULL)
 		log_error("the access log stays where it was: %s", err.text);
-	if (access >= 0)
-		close(access);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -463,7 +398,7 @@ go_on(struct loader *l)
 	conf_problems_init(&problems);
 	l->generation = l->kept.generation - 1; /* it is no new one */
 	struct snapshot *s = rebuild(l, &problems);
-	bool ok = s != NULL && bring_into_service(l, s, &err);
+	bool ok = s != NULL && publish(l, s, &err);
 	if (ok) {
 		hand_over(l, l->kept.record);
 		l->kept.record = NULL;

@@ -1,11 +1,11 @@
 /*
  * loader.h: how config and certificates come into service.
  *
- * One load: read the config, build a snapshot beside the one in service, open
- * what listeners are new, and only when all of that has succeeded publish it
- * to every thread. Whatever fails before leaves everything as it was. What is
- * in service is then handed to the supervisor, for the worker that follows
- * if this one dies (app/keep.h). Background thread only.
+ * One load: read the config, build a snapshot beside the one in service, and
+ * when all of that has succeeded publish it to every thread (app/publish.h).
+ * Whatever fails leaves everything as it was. What is in service is then
+ * handed to the supervisor, for the worker that follows if this one dies
+ * (app/keep.h). Background thread only.
  */
 #ifndef BASCULE_APP_LOADER_H
 #define BASCULE_APP_LOADER_H

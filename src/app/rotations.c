@@ -138,10 +138,21 @@ began(void *arg, struct rotation *r, const struct tls_bundle *b)
 	notify(arg, r, "began");
 }
 
+bool
+rotations_prepare(struct rotations *r, const struct snapshot *s, struct err *err)
+{
+	return rotation_registry_prepare(r->registry, s->conf, s->store) || err_no_memory(err);
+}
+
 void
-rotations_sync(struct rotations *r, const struct snapshot *s)
+rotations_commit(struct rotations *r, const struct snapshot *s)
 {
 	r->snapshot = s;
-	if (!rotation_registry_sync(r->registry, s->conf, s->store, moment_now(), began, r))
-		log_error("out of memory: some bundles change at once, and nobody is rescued from them");
+	rotation_registry_commit(r->registry, moment_now(), began, r);
+}
+
+void
+rotations_abandon(struct rotations *r)
+{
+	rotation_registry_abandon(r->registry);
 }

@@ -25,7 +25,9 @@ MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struc
     const struct secret *secret, unsigned char key[16], struct err *err);
 void rotations_free(struct rotations *r); /* after the loop threads have ended; what they are is kept */
 
-/* Just before this snapshot is published. */
-void rotations_sync(struct rotations *r, const struct snapshot *s);
+/* In two steps, see rotation/registry.h. Commit comes just before the loop threads serve the snapshot. */
+MUST_CHECK bool rotations_prepare(struct rotations *r, const struct snapshot *s, struct err *err);
+void rotations_commit(struct rotations *r, const struct snapshot *s);
+void rotations_abandon(struct rotations *r);
 
 #endif

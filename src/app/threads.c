@@ -1,9 +1,9 @@
 #include "app/threads.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -73,27 +73,56 @@ all_do(struct threads *threads, struct task *t, struct err *err)
 /* --- what they can be told ---------------------------------------------------------------------------------- */
 
 static bool
-publish(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+prepare(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
 {
-	if (!px_thread_publish(px, snapshot_ref(t->snapshot), t->secret, err))
-		return false;
-	px_thread_set_listeners(px, t->fds[number]);
-	return true;
+	return px_thread_prepare(px, t->snapshot, t->secret, t->fds[number], err);
 }
 
 bool
-threads_publish(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err)
+threads_prepare(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err)
 {
-	struct task task = {.fn = publish, .snapshot = s, .secret = secret, .fds = fds};
+	struct task task = {.fn = prepare, .snapshot = s, .secret = secret, .fds = fds};
 
 	return all_do(t, &task, err);
+}
+
+static bool
+commit(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+{
+	(void)number, (void)t, (void)err;
+	px_thread_commit(px);
+	return true;
+}
+
+void
+threads_commit(struct threads *t)
+{
+	struct task task = {.fn = commit};
+
+	(void)all_do(t, &task, NULL);
+}
+
+static bool
+abandon(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
+{
+	(void)number, (void)t, (void)err;
+	px_thread_abandon(px);
+	return true;
+}
+
+void
+threads_abandon(struct threads *t)
+{
+	struct task task = {.fn = abandon};
+
+	(void)all_do(t, &task, NULL);
 }
 
 static bool
 set_log(struct px_thread *px, unsigned number, const struct task *t, struct err *err)
 {
 	(void)number, (void)err;
-	px_thread_log(px, t->fd < 0 ? -1 : fcntl(t->fd, F_DUPFD_CLOEXEC, 0), t->format);
+	px_thread_log(px, t->fd, t->format);
 	return true;
 }
 
@@ -103,6 +132,9 @@ threads_log(struct threads *t, int fd, enum conf_access_format format)
 	struct task task = {.fn = set_log, .fd = fd, .format = format};
 
 	(void)all_do(t, &task, NULL);
+	if (t->log >= 0)
+		close(t->log);
+	t->log = fd;
 }
 
 static bool
@@ -139,6 +171,7 @@ threads_start(struct threads *t, unsigned n, struct err *err)
 	sigset_t all, old;
 	bool ok = true;
 
+	t->log = -1;
 	/* Signals are the background thread's business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -157,6 +190,8 @@ threads_start(struct threads *t, unsigned n, struct err *err)
 		t->n = i + 1;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ok)
+		threads_stop(t);
 	return ok;
 }
 
@@ -171,5 +206,7 @@ threads_stop(struct threads *t)
 			pthread_join(t->v[i].id, NULL);
 		px_thread_free(t->v[i].px);
 	}
+	if (t->n > 0 && t->log >= 0)
+		close(t->log);
 	t->n = 0;
 }

@@ -22,19 +22,22 @@ struct threads {
 	struct loop_thread v[TLS_THREADS_MAX];
 	struct px_thread *px[TLS_THREADS_MAX]; /* the same, for those who only read */
 	struct px_shared shared;
+	int log; /* the access log, -1: none; all write to it */
 };
 
-/* Start n threads, without a snapshot yet. False with err set; threads_stop() cleans up. */
+/* Start n threads, without a snapshot yet. False with err set: there is none then. */
 MUST_CHECK bool threads_start(struct threads *t, unsigned n, struct err *err);
 
 /*
- * All take over the snapshot (a reference each is made), and listen on fds[thread][listener] (-1: as before; what is taken
- * over becomes -1). `fds` has n rows of conf->n_listeners. False with err set when a thread could not; then it goes on with
- * the one before.
+ * A snapshot comes to all threads or to none, in two steps (proxy/thread.h). For the new listeners there is fds[thread][listener]
+ * (-1: as before; what is taken over becomes -1), n rows of conf->n_listeners. False with err set when a thread could not;
+ * all of them are to abandon it then.
  */
-MUST_CHECK bool threads_publish(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err);
+MUST_CHECK bool threads_prepare(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err);
+void threads_commit(struct threads *t);
+void threads_abandon(struct threads *t);
 
-/* All log requests to a copy of fd (-1: not at all), which stays the caller's. */
+/* All log requests to fd (taken over; -1: not at all). */
 void threads_log(struct threads *t, int fd, enum conf_access_format format);
 
 void threads_drain(struct threads *t);

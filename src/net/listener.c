@@ -177,7 +177,7 @@ on_acceptable(evutil_socket_t listening, short what, void *arg)
 	struct net_listener *l = arg;
 
 	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (int i = 0; i < ACCEPT_BATCH && !l->held; i++) {
 		struct net_address peer = {.length = sizeof(peer.u)};
 		int fd = accept4(listening, &peer.u.sa, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {

@@ -12,6 +12,7 @@ struct net_listener {
 	struct net_loop *loop;
 	struct net_timer pause; /* after the descriptors ran out */
 	int fd;                 /* not owned */
+	bool held;              /* the owner's to set, for a moment: connections wait in the backlog, and the loop does not sleep */
 	/* Takes over `fd` (non-blocking, close-on-exec). */
 	void (*on_accept)(struct net_listener *l, int fd, const struct net_address *peer);
 	/* A connection was accepted and closed at once, or could not be accepted: out of descriptors or memory. */
@@ -39,6 +40,7 @@ bool net_listen_is_free(const struct net_address *a, bool any, struct err *err);
 /* Has this machine such an address at all? Asks at no port in particular. False with err set. */
 bool net_listen_is_possible(const struct net_address *a, bool any, struct err *err);
 
+/* False: no memory. To let a listener that was started while held accept can not fail any more. */
 MUST_CHECK bool net_listener_start(struct net_listener *l, struct net_loop *loop, int fd);
 void net_listener_stop(struct net_listener *l); /* leaves the descriptor open: others may go on accepting */
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -56,8 +55,6 @@ void
 access_log_set(struct access_log *l, int fd, enum conf_access_format format)
 {
 	access_log_flush(l);
-	if (l->to.fd >= 0)
-		close(l->to.fd);
 	outlet_set(&l->to, fd);
 	l->format = format;
 	if (fd < 0)

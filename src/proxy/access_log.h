@@ -17,7 +17,7 @@
 struct exchange;
 
 struct access_log {
-	struct outlet to; /* its descriptor -1: none; owned */
+	struct outlet to; /* its descriptor -1: none; borrowed: all threads write to one */
 	enum conf_access_format format;
 	struct buf lines;
 	uint64_t *lost;           /* a counter, borrowed */
@@ -27,7 +27,7 @@ struct access_log {
 /* `lost` counts the lines that were; it must outlive the log. */
 void access_log_init(struct access_log *l, uint64_t *lost);
 
-/* Write what has gathered, close the old descriptor and take over `fd` (-1: log no more). */
+/* Write what has gathered where it belongs, and log to `fd` from now on (-1: no more). The old one is not used any more. */
 void access_log_set(struct access_log *l, int fd, enum conf_access_format format);
 
 void access_log_write(struct access_log *l, const struct exchange *x);

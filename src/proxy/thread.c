@@ -49,28 +49,6 @@ find_tls(struct px_thread *t, struct px_view *v, const struct secret *secret, st
 	return v->tls != NULL;
 }
 
-bool
-px_thread_publish(struct px_thread *t, struct snapshot *s, const struct secret *secret, struct err *err)
-{
-	struct px_view *v = calloc(1, sizeof(*v));
-
-	if (v == NULL) {
-		snapshot_unref(s);
-		return err_no_memory(err);
-	}
-	v->refs = 1;
-	v->snapshot = s;
-	if (!find_tls(t, v, secret, err)) {
-		px_view_unref(v);
-		return false;
-	}
-	px_view_unref(t->view);
-	t->view = v;
-	origin_pools_sweep(t);
-	client_policies_changed(t);
-	return true;
-}
-
 /* --- listeners ---------------------------------------------------------------------------------------------- */
 
 static void
@@ -102,8 +80,9 @@ configure(struct px_listener *l, const struct conf_listener *conf)
 	l->redirect_port = (uint16_t)conf->redirect_port;
 }
 
-bool
-px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service, void *arg)
+/* Started, and on no list yet. NULL: no memory; `fd` is closed then. */
+static struct px_listener *
+new_listener(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, bool held)
 {
 	struct px_listener *l = calloc(1, sizeof(*l));
 	struct net_address bound = {.length = sizeof(bound.u)};
@@ -111,22 +90,33 @@ px_thread_listen(struct px_thread *t, int fd, const char *address, const struct 
 	if (l == NULL || !sv_copy(sv_cstr(address), l->address, sizeof(l->address))) {
 		free(l);
 		close(fd);
-		return false;
+		return NULL;
 	}
 	l->thread = t;
-	l->service = service;
-	l->service_arg = arg;
 	if (conf != NULL)
 		configure(l, conf);
 	if (getsockname(fd, &bound.u.sa, &bound.length) == 0)
 		l->port = net_address_port(&bound);
 	l->net.on_accept = on_accept;
 	l->net.on_refused = on_refused;
+	l->net.held = held;
 	if (!net_listener_start(&l->net, t->loop, fd)) {
 		free(l);
 		close(fd);
-		return false;
+		return NULL;
 	}
+	return l;
+}
+
+bool
+px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service, void *arg)
+{
+	struct px_listener *l = new_listener(t, fd, address, conf, false);
+
+	if (l == NULL)
+		return false;
+	l->service = service;
+	l->service_arg = arg;
 	LIST_INSERT_HEAD(&t->listeners, l, link);
 	return true;
 }
@@ -142,14 +132,33 @@ close_listener(struct px_listener *l)
 }
 
 static void
-close_listeners(struct px_thread *t)
+close_listeners(struct px_listeners *all)
 {
 	struct px_listener *l, *next;
 
-	for (l = LIST_FIRST(&t->listeners); l != NULL; l = next) {
+	for (l = LIST_FIRST(all); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		close_listener(l);
 	}
+}
+
+static bool
+prepare_listeners(struct px_thread *t, int *fds, struct err *err)
+{
+	const struct conf *c = t->next->snapshot->conf;
+
+	for (size_t i = 0; fds != NULL && i < c->n_listeners; i++) {
+		const struct conf_listener *conf = &c->listeners[i];
+		int fd = fds[i];
+		if (fd < 0)
+			continue;
+		fds[i] = -1;
+		struct px_listener *l = new_listener(t, fd, conf->address, conf, true);
+		if (l == NULL)
+			return err_set(err, "listener %s: thread %u can not listen: out of memory", conf->address, t->number);
+		LIST_INSERT_HEAD(&t->next_listeners, l, link);
+	}
+	return true;
 }
 
 static const struct conf_listener *
@@ -161,14 +170,14 @@ conf_of(const struct conf *c, const char *address)
 	return NULL;
 }
 
-void
-px_thread_set_listeners(struct px_thread *t, int *fds)
+/* Those of before are as the config has them now, or are closed; the new ones begin. */
+static void
+change_listeners(struct px_thread *t)
 {
-	const struct conf *c = t->view->snapshot->conf;
 	struct px_listener *l, *next;
 
 	for (l = LIST_FIRST(&t->listeners); l != NULL; l = next) {
-		const struct conf_listener *found = conf_of(c, l->address);
+		const struct conf_listener *found = conf_of(t->view->snapshot->conf, l->address);
 		next = LIST_NEXT(l, link);
 		if (l->service != NULL)
 			continue;
@@ -177,12 +186,45 @@ px_thread_set_listeners(struct px_thread *t, int *fds)
 		else
 			close_listener(l);
 	}
-	for (size_t i = 0; i < c->n_listeners; i++) {
-		int fd = fds[i];
-		fds[i] = -1;
-		if (fd >= 0 && !px_thread_listen(t, fd, c->listeners[i].address, &c->listeners[i], NULL, NULL))
-			log_error("listener %s: thread %u can not listen: out of memory", c->listeners[i].address, t->number);
+	while ((l = LIST_FIRST(&t->next_listeners)) != NULL) {
+		LIST_REMOVE(l, link);
+		LIST_INSERT_HEAD(&t->listeners, l, link);
+		l->net.held = false;
 	}
+}
+
+/* --- a new snapshot ----------------------------------------------------------------------------------------- */
+
+bool
+px_thread_prepare(struct px_thread *t, struct snapshot *s, const struct secret *secret, int *fds, struct err *err)
+{
+	struct px_view *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return err_no_memory(err);
+	v->refs = 1;
+	v->snapshot = snapshot_ref(s);
+	t->next = v;
+	return find_tls(t, v, secret, err) && prepare_listeners(t, fds, err);
+}
+
+void
+px_thread_commit(struct px_thread *t)
+{
+	px_view_unref(t->view);
+	t->view = t->next;
+	t->next = NULL;
+	origin_pools_sweep(t);
+	client_policies_changed(t);
+	change_listeners(t);
+}
+
+void
+px_thread_abandon(struct px_thread *t)
+{
+	close_listeners(&t->next_listeners);
+	px_view_unref(t->next);
+	t->next = NULL;
 }
 
 /* --- the access log ----------------------------------------------------------------------------------------- */
@@ -231,7 +273,8 @@ px_thread_free(struct px_thread *t)
 
 	if (t == NULL)
 		return;
-	close_listeners(t);
+	px_thread_abandon(t);
+	close_listeners(&t->listeners);
 	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		client_close(c, CLOSE_DRAIN);
@@ -265,6 +308,7 @@ px_thread_new(unsigned number, unsigned slot, struct px_shared *shared, struct e
 	t->number = number;
 	t->shared = shared;
 	LIST_INIT(&t->listeners);
+	LIST_INIT(&t->next_listeners);
 	LIST_INIT(&t->clients);
 	access_log_init(&t->log, &t->counters.access_lines_lost);
 	bool ok = outbox_init(&t->to_client, OUTBOX_TEXT) && outbox_init(&t->to_origin, OUTBOX_TEXT) &&
@@ -288,7 +332,7 @@ px_thread_drain(struct px_thread *t)
 	struct client *c, *next;
 
 	t->draining = true;
-	close_listeners(t);
+	close_listeners(&t->listeners);
 	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->phase == CLIENT_IDLE)

@@ -61,7 +61,9 @@ struct px_thread {
 
 	/* the thread's own */
 	struct px_view *view; /* the newest; NULL before the first */
-	LIST_HEAD(, px_listener) listeners;
+	LIST_HEAD(px_listeners, px_listener) listeners;
+	struct px_view *next; /* between px_thread_prepare() and what follows it; else NULL */
+	struct px_listeners next_listeners; /* the new ones of that; held */
 	LIST_HEAD(, client) clients;
 	struct origin_pool *pools;      /* uthash, by server and TLS */
 	struct exchange *spare;         /* where the next request is parsed into */
@@ -94,17 +96,24 @@ struct px_thread *px_thread_new(unsigned number, unsigned slot, struct px_shared
 /* After the loop has ended: closes all that is open. */
 void px_thread_free(struct px_thread *t);
 
-/* Take over a new snapshot (its reference passes to the thread). Keeps the old view for those who hold it. False: see err. */
-MUST_CHECK bool px_thread_publish(struct px_thread *t, struct snapshot *s, const struct secret *secret, struct err *err);
+/*
+ * A new snapshot comes in two steps, so that all threads take it or none does. The first makes all that the thread needs for
+ * it and changes nothing yet; a reference is made. New listeners are to listen on fds[i] (-1: none; for conf->listeners[i]),
+ * which is -1 then; `fds` may be NULL. Either step of the second kind follows, after false as well (see err).
+ */
+MUST_CHECK bool px_thread_prepare(struct px_thread *t, struct snapshot *s, const struct secret *secret, int *fds, struct err *err);
+
+/* It is served from now on: its listeners are the thread's. Those who hold the view before keep it. */
+void px_thread_commit(struct px_thread *t);
+
+/* Nothing has been. Also where nothing was prepared. */
+void px_thread_abandon(struct px_thread *t);
 
 /* Listen on a descriptor (owned from now on) for a listener of the config, or for a service (conf NULL then). */
 MUST_CHECK bool px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service,
     void *arg);
 
-/* Make the listeners those of the newest snapshot: new ones listen on fds[i] (-1: none; for conf->listeners[i]), which is -1 then. */
-void px_thread_set_listeners(struct px_thread *t, int *fds);
-
-/* Log requests to `fd` (taken over; -1: no more). */
+/* Log requests to `fd` (-1: no more), which must stay open until the next call, or the thread's end. */
 void px_thread_log(struct px_thread *t, int fd, enum conf_access_format format);
 
 /* A request is over: its line. */

@@ -7,10 +7,24 @@
 
 #include "rotation/private.h"
 
+/* What a load that is on its way brings to one rotation. */
+struct change {
+	struct rotation *rotation; /* in the table, which a new one may have no room in */
+	struct tls_bundle *bundle; /* borrowed from the load's snapshot, as the config is */
+	const struct conf_bundle *conf;
+	char *origin;              /* a copy; the rotation's from the commit on */
+	bool fresh;                /* made for it */
+};
+
 struct rotation_registry {
 	unsigned char key[SIPHASH_KEY];
 	struct rotation *all; /* uthash by name */
-	uint64_t rules;       /* of the last load: a hash over what the config says of rotations; 0: not all went well */
+	uint64_t rules;       /* of the last load: a hash over what the config says of rotations; 0: none yet */
+
+	/* from prepare to commit or abandon */
+	struct change *changes;
+	size_t n_changes;
+	uint64_t next_rules;
 };
 
 struct rotation_registry *
@@ -97,16 +111,6 @@ rotation_registry_adopt(struct rotation_registry *r, struct rotation *restored)
 	return false;
 }
 
-static struct rotation *
-find_or_add(struct rotation_registry *r, const char *name, const struct rotation_settings *s)
-{
-	struct rotation *found = rotation_registry_find(r, name);
-
-	if (found != NULL || (found = rotation_new(name, s, r->key)) == NULL)
-		return found;
-	return add(r, found) ? found : NULL;
-}
-
 static uint64_t
 hash_rules(const struct rotation_registry *r, const struct conf *conf)
 {
@@ -135,34 +139,89 @@ is_as_before(struct tls_bundle *b)
 	return r != NULL && r->taken == b && !rotation_is_active(r);
 }
 
-bool
-rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store, struct moment now,
-    void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
+/* The change is noted even when it is not whole. False: no memory. */
+static bool
+prepare_one(struct rotation_registry *r, struct tls_bundle *b, const struct conf_bundle *conf)
 {
-	uint64_t rules = hash_rules(r, conf);
-	bool ok = true, same = rules != 0 && rules == r->rules;
+	struct change *c = &r->changes[r->n_changes];
+	struct rotation_settings s;
 
-	for (size_t i = 0; i < tls_store_count(store); i++) {
+	*c = (struct change){rotation_registry_find(r, b->name), b, conf, strdup(conf->name), false};
+	if (c->rotation == NULL) {
+		settings_of(&conf->rotation, &s);
+		struct rotation *new = rotation_new(b->name, &s, r->key);
+		c->fresh = new != NULL && add(r, new);
+		c->rotation = c->fresh ? new : NULL;
+	}
+	r->n_changes++;
+	return c->rotation != NULL && c->origin != NULL;
+}
+
+bool
+rotation_registry_prepare(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store)
+{
+	size_t n = tls_store_count(store);
+	bool ok = true;
+
+	r->next_rules = hash_rules(r, conf);
+	r->changes = calloc(MAX_OF(n, (size_t)1), sizeof(*r->changes));
+	if (r->changes == NULL)
+		return false;
+	for (size_t i = 0; ok && i < n; i++) {
 		struct tls_bundle *b = tls_store_at(store, i);
-		if (same && is_as_before(b))
+		if (r->next_rules == r->rules && is_as_before(b))
 			continue;
 		const struct conf_bundle *c = conf_bundle(conf, tls_store_origin_at(store, i));
-		struct rotation_settings s;
-		if (c == NULL)
-			continue;
-		settings_of(&c->rotation, &s);
-		struct rotation *each = find_or_add(r, b->name, &s);
-		if (each == NULL) {
-			ok = false;
-			continue;
-		}
-		rotation_set(each, &s, now);
-		rotation_set_origin(each, c->name);
-		each->taken = b;
-		if (rotation_take(each, b, now))
-			began(arg, each, b);
-		__atomic_store_n(&b->rotation, c->rotation.track || rotation_is_active(each) ? each : NULL, __ATOMIC_RELEASE);
+		ok = c == NULL || prepare_one(r, b, c);
 	}
-	r->rules = ok ? rules : 0;
 	return ok;
+}
+
+static void
+forget_changes(struct rotation_registry *r)
+{
+	free(r->changes);
+	r->changes = NULL;
+	r->n_changes = 0;
+}
+
+static void
+commit_one(struct change *c, struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
+{
+	const struct conf_rotation *conf = &c->conf->rotation;
+	struct rotation *r = c->rotation;
+	struct rotation_settings s;
+
+	settings_of(conf, &s);
+	rotation_set(r, &s, now);
+	free(r->origin);
+	r->origin = c->origin;
+	r->taken = c->bundle;
+	if (rotation_take(r, c->bundle, now))
+		began(arg, r, c->bundle);
+	__atomic_store_n(&c->bundle->rotation, conf->track || rotation_is_active(r) ? r : NULL, __ATOMIC_RELEASE);
+}
+
+void
+rotation_registry_commit(struct rotation_registry *r, struct moment now,
+    void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
+{
+	for (size_t i = 0; i < r->n_changes; i++)
+		commit_one(&r->changes[i], now, began, arg);
+	r->rules = r->next_rules;
+	forget_changes(r);
+}
+
+void
+rotation_registry_abandon(struct rotation_registry *r)
+{
+	for (size_t i = 0; i < r->n_changes; i++) {
+		struct change *c = &r->changes[i];
+		free(c->origin);
+		if (!c->fresh)
+			continue;
+		HASH_DEL(r->all, c->rotation);
+		rotation_free(c->rotation);
+	}
+	forget_changes(r);
 }

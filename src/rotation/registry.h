@@ -19,12 +19,21 @@ struct rotation_registry *rotation_registry_new(const unsigned char key[16]);
 void rotation_registry_free(struct rotation_registry *r); /* NULL is fine; after the loop threads have ended */
 
 /*
+ * A load comes in two steps, since it may yet be refused. The first makes all that the second needs, and changes nothing that
+ * anybody sees: false when memory is out. Commit or abandon follows in any case, and before anything else is asked.
+ */
+MUST_CHECK bool rotation_registry_prepare(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store);
+
+/*
  * Each bundle of the store gets its rotation, by the settings of its config, and each rotation the newest bundle. For
  * one whose content has changed a rotation begins: `began` is called. A bundle that the store no longer has keeps its
- * rotation, in case it comes back. False: out of memory; then some are not tracked.
+ * rotation, in case it comes back. Config and store must still be there.
  */
-MUST_CHECK bool rotation_registry_sync(struct rotation_registry *r, const struct conf *conf, const struct tls_store *store,
-    struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg);
+void rotation_registry_commit(struct rotation_registry *r, struct moment now,
+    void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg);
+
+/* All rotations are as before. Also where nothing was prepared. */
+void rotation_registry_abandon(struct rotation_registry *r);
 
 /* One of before, which is taken over in any case. False: there is one of that name already, or no memory. */
 MUST_CHECK bool rotation_registry_adopt(struct rotation_registry *r, struct rotation *restored);

@@ -16,6 +16,7 @@ enum {
 	DIGEST = 32,
 	PACKED_BUNDLE_LEAST = 3 * 5 + 1 + 8 + DIGEST + 5 + 1 + 5, /* bytes */
 	PACKED_STRING_LEAST = 5,
+	PACKED_HIDDEN_LEAST = PACKED_STRING_LEAST + 1,
 };
 
 /* --- packing ------------------------------------------------------------------------------------------------ */
@@ -89,15 +90,27 @@ pack_entry(struct packed **table, const struct store_entry *e, struct pack *p)
 	return true;
 }
 
+/* What is to be watched, as long as nobody looks for it anew. */
+static void
+pack_watch(const struct tls_store *s, struct pack *p)
+{
+	pack_u32(p, (uint32_t)s->n_places);
+	for (size_t i = 0; i < s->n_places; i++)
+		pack_string(p, s->places[i].path);
+	pack_u32(p, (uint32_t)s->n_hidden);
+	for (size_t i = 0; i < s->n_hidden; i++) {
+		pack_string(p, s->hidden[i].path);
+		pack_u8(p, s->hidden[i].is_file);
+	}
+}
+
 bool
 tls_store_pack(const struct tls_store *s, struct pack *p)
 {
 	struct packed *table = NULL, *e, *next;
 	bool ok = true;
 
-	pack_u32(p, (uint32_t)s->n_places);
-	for (size_t i = 0; i < s->n_places; i++)
-		pack_string(p, s->places[i].path);
+	pack_watch(s, p);
 	pack_u32(p, (uint32_t)s->n);
 	for (size_t i = 0; ok && i < s->n; i++)
 		ok = pack_entry(&table, &s->v[i], p);
@@ -237,7 +250,7 @@ unpack_entry(struct unpacking *w)
 }
 
 static bool
-unpack_directories(struct tls_store *s, struct unpack *u)
+unpack_places(struct tls_store *s, struct unpack *u)
 {
 	size_t n = unpack_count(u, PACKED_STRING_LEAST);
 
@@ -249,6 +262,22 @@ unpack_directories(struct tls_store *s, struct unpack *u)
 			return false;
 	}
 	return s->places != NULL && !u->bad;
+}
+
+static bool
+unpack_hidden(struct tls_store *s, struct unpack *u)
+{
+	size_t n = unpack_count(u, PACKED_HIDDEN_LEAST);
+
+	s->hidden = calloc(MAX_OF(n, (size_t)1), sizeof(*s->hidden));
+	for (size_t i = 0; s->hidden != NULL && i < n; i++) {
+		struct watch_hidden *h = &s->hidden[s->n_hidden++];
+		h->path = arena_copy(&s->arena, sv_cstr(unpack_string(u)));
+		h->is_file = unpack_u8(u) != 0;
+		if (h->path == NULL)
+			return false;
+	}
+	return s->hidden != NULL && !u->bad;
 }
 
 static bool
@@ -268,7 +297,7 @@ struct tls_store *
 tls_store_unpack(struct unpack *u, const struct tls_thread *thread, struct err *err)
 {
 	struct unpacking w = {.u = u, .thread = thread, .store = store_new()};
-	bool ok = w.store != NULL && unpack_directories(w.store, u) && unpack_all(&w);
+	bool ok = w.store != NULL && unpack_places(w.store, u) && unpack_hidden(w.store, u) && unpack_all(&w);
 
 	end_unpacking(&w);
 	if (ok)

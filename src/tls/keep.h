@@ -4,8 +4,8 @@
  * The generations in service with their numbers, chains, keys and the stamps
  * of their files, so that whoever restores it can go on from there as if it
  * had loaded them itself: what is unchanged on the disk is taken over without
- * being read, and what is held back there stays in service. Background thread
- * only.
+ * being read, what is held back there stays in service, and it is known where
+ * to watch. Background thread only.
  */
 #ifndef BASCULE_TLS_KEEP_H
 #define BASCULE_TLS_KEEP_H

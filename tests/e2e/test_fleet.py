@@ -26,7 +26,7 @@ def programs():
 class Fleet:
     """One client of each kind for each trust, before a proxy with the old certificate."""
 
-    def __init__(self, p, programs, directory, kinds, version, authorities, leaves):
+    def __init__(self, p, programs, directory, version, authorities, leaves):
         self.proxy = p
         self.leaves = leaves
         self.relay = Relay(p.port)
@@ -40,7 +40,7 @@ class Fleet:
         # A pinned one trusts both authorities and only its own keys: what it refuses it refuses for the key.
         self.pinned = {w: fleet.Trust("pinned-" + w, directory, [old, new], self._keys(w)) for w in self.trusts}
         self.all = []
-        for i, kind in enumerate(kinds):
+        for i, kind in enumerate(fleet.KINDS):
             for j, word in enumerate(self.trusts):
                 place = directory / ("%s-%s" % (kind.__name__, word))
                 place.mkdir()
@@ -78,19 +78,23 @@ class Fleet:
 
 @pytest.fixture
 def start(bascule, programs, directory, pki_directory, recorder, port):
-    """A function that starts a fleet of some kinds before a proxy with a rotation of these settings."""
+    """A function that starts the fleet before a proxy with a rotation of these settings."""
     started = []
     authorities = [pki.Authority(n, directory=directory) for n in ("Old Root", "New Root")]
     leaves = [a.leaf(fleet.NAME) for a in authorities]
 
-    def begin(kinds, version="1.3", threads=4, **rotation):
+    def begin(version="1.3", threads=4, state=False, **rotation):
         # Programs that start slowly end slowly.
         rotation = dict({"accept": proxy.CHANGES, "rollback_clients": 0, "silent_within": "1m"}, **rotation)
         address = recorder(fleet.origin).address
         bundle = dict(leaves[0].files(directory), rotation=rotation)
         sites = [proxy.site(fleet.NAME, default=True)]  # Java asks for no server name without a dot
-        p = bascule(proxy.config(port, bundle, address, sites=sites, threads=threads))
-        started.append(Fleet(p, programs, directory, kinds, version, authorities, leaves))
+        over = {}
+        if state:
+            over["state_dir"] = str(directory / "state")
+            os.mkdir(over["state_dir"], 0o700)
+        p = bascule(proxy.config(port, bundle, address, sites=sites, threads=threads, **over))
+        started.append(Fleet(p, programs, directory, version, authorities, leaves))
         return started[-1]
 
     yield begin
@@ -140,14 +144,10 @@ def before_the_swap(f):
 # --- the story ---
 
 
-@pytest.mark.parametrize("version, threads, kinds", [
-    pytest.param("1.3", 4, fleet.ALL, id="TLS1.3-4threads"),
-    pytest.param("1.2", 1, fleet.ALL, id="TLS1.2-1thread"),
-    pytest.param("1.3", 1, fleet.QUICK, id="TLS1.3-1thread"),
-    pytest.param("1.2", 4, fleet.QUICK, id="TLS1.2-4threads"),
-])  # fmt: skip
-def test_nobody_is_left_behind(start, version, threads, kinds):
-    f = start(kinds, version, threads)
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_nobody_is_left_behind(start, version, threads):
+    f = start(version, threads)
     old, new, both = f.of("old"), f.of("new"), f.of("both")
     before_the_swap(f)
 
@@ -192,7 +192,7 @@ def test_nobody_is_left_behind(start, version, threads, kinds):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_in_stages(start, version):
     """Half of them first; held there, until all are told to come."""
-    f = start(fleet.QUICK, version, stages=[{"share": 50, "for": "1d"}])
+    f = start(version, stages=[{"share": 50, "for": "1d"}])
     old, both = f.of("old"), f.of("both")
     f.all_get_in(old + both, "before the swap")
     f.swap()
@@ -220,7 +220,7 @@ def test_in_stages(start, version):
 
 
 def test_rolled_back_and_begun_anew(start):
-    f = start(fleet.QUICK)
+    f = start()
     old, new, both = f.of("old"), f.of("new"), f.of("both")
     before_the_swap(f)
     f.swap()
@@ -240,16 +240,25 @@ def test_rolled_back_and_begun_anew(start):
     assert set(listed(f.proxy.rotation()[1], "orphan_list")) == addresses(old)
 
 
-def test_the_worker_dies_in_the_midst_of_it(start):
-    f = start(fleet.QUICK)
+def die(f):
+    p, worker = f.proxy, f.proxy.worker
+    p.wait_handed_over(f.of("both")[0].visit)
+    os.kill(worker, signal.SIGKILL)
+    wait.until(lambda: p.workers() not in ([], [worker]) and p.is_ready(), "the next worker")
+
+
+def restart(f):
+    f.proxy.restart()
+
+
+@pytest.mark.parametrize("end, state", [(die, False), (restart, True)], ids=["the worker dies", "a restart"])
+def test_it_goes_on_where_it_was(start, end, state):
+    f = start(state=state)
     old, both = f.of("old"), f.of("both")
     f.all_get_in(old + both, "before the swap")
     f.swap()
     all_return(f, old)
-    f.proxy.wait_handed_over()
-    worker = f.proxy.worker
-    os.kill(worker, signal.SIGKILL)
-    wait.until(lambda: f.proxy.workers() not in ([], [worker]) and f.proxy.is_ready(), "the next worker")
-    f.all_get_in(old + both, "after the crash")
+    end(f)
+    f.all_get_in(old + both, "afterwards")
     status, report = f.proxy.rotation()
     assert status == 3 and set(listed(report, "orphan_list")) == addresses(old)

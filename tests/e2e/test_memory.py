@@ -4,12 +4,14 @@ import ctypes
 import mmap
 import os
 import pathlib
+import socket
 import ssl
 import tempfile
 
 import pytest
 
 from harness import client, pki, proxy, wait, wire
+from harness.ports import free_port
 
 # The same program with another allocator: see tests/unit/memory/failing.h. `make bascule-failing` builds it.
 PROGRAM = pathlib.Path(proxy.BINARY).with_name("bascule-failing")
@@ -220,3 +222,107 @@ def test_a_reload(served, directory):
 
     kept, served.check = served.check, lambda when: (kept(when), check(when))
     served.each(work, 500)
+
+
+class Swaps:
+    """
+    A proxy with two threads that is swapped from one config to the next: each has another certificate and other settings of
+    TLS, and every other one a further listener and a further bundle.
+    """
+
+    def __init__(self, bascule, failing, directory, ca, echo):
+        self.shared, self.directory, self.echo = failing, directory, echo
+        self.leaves = [ca.leaf("site.test"), ca.leaf("site.test")]
+        self.more = ca.leaf("more.test").files(directory, "more")
+        self.port, self.plain_port = free_port(), free_port()
+        self.p = bascule(self.contents(0), program=str(PROGRAM), environment={"FAILING": failing.path})
+        self.kept = self.one_connection_of_each_thread()
+        self.n = 0
+        self.before = self.what_serves()
+
+    def contents(self, n):
+        """The n-th config; writes its certificate, too."""
+        bundle = dict(self.leaves[n % 2].files(self.directory), rotation={"accept": proxy.CHANGES})
+        contents = proxy.config(
+            self.port, bundle, self.echo.address,
+            sites=[proxy.site("site.test", response_headers={"set": {"X-Swap": str(n)}})],
+            tls={"ticket_lifetime": "%dh" % (1 + n % 2)}, reload={"policy": "all_or_nothing"},
+        )  # fmt: skip
+        if n % 2:
+            contents["listeners"].append(proxy.listener(self.plain_port, tls=False))
+            contents["bundles"]["more"] = self.more
+        return contents
+
+    def one_connection_of_each_thread(self):
+        all_of_them = [self.p.client() for _ in range(24)]
+        for i, c in enumerate(all_of_them):
+            c.request(target="/%d" % i)
+        by_thread = {line["thread"]: all_of_them[int(line["target"][1:])] for line in self.p.access(len(all_of_them))}
+        assert len(by_thread) == 2, "all connections came to one thread"
+        for c in set(all_of_them) - set(by_thread.values()):
+            c.close()
+        return list(by_thread.values())
+
+    def swap(self):
+        """Try the next config. Is it in service? Nothing fails any more then."""
+        self.p.configure(self.contents(self.n + 1))
+        try:
+            self.p.admin("POST", "/v1/reload")
+        except (*LOST, ValueError):
+            pass
+        self.shared.most = 0
+        served = {c.request().get("X-Swap") for c in self.kept}
+        assert served in ({str(self.n)}, {str(self.n + 1)}), "the threads serve different configs: %r" % served
+        done = served == {str(self.n + 1)}
+        self.n += done
+        return done
+
+    def what_serves(self):
+        status = self.p.status()
+        with self.p.client() as c:
+            assert c.request().status == 200, "and the proxy knows that this client took the certificate"
+            leaf = c.serial
+        return dict(
+            n=self.n, generation=status["generation"], leaf=leaf, rotations=[self.rotation("main"), self.rotation("more")],
+            bundles={b["name"]: b["generation"] for b in status["bundles"]},
+        )  # fmt: skip
+
+    def rotation(self, name):
+        """Its phase, when it began, and the generations that it is between; None: there is none."""
+        answer = self.p.admin("GET", "/v1/rotations/" + name)
+        if answer.status == 404:
+            return None
+        told = answer.json()
+        return told["phase"], told["begun"], *(told[k] and told[k]["generation"] for k in ("current", "previous"))
+
+    def check(self, when):
+        """After a load: is all as it was, or all as the new config has it?"""
+        before, now = self.before, self.what_serves()
+        loads = now["n"] - before["n"]
+        if loads == 0:
+            assert now == before, when
+        assert now["generation"] == before["generation"] + loads, when
+        assert now["leaf"] == self.leaves[self.n % 2].serial, when
+        assert now["bundles"]["main"] == before["bundles"]["main"] + loads, when
+        assert now["rotations"][0][2:] == (now["bundles"]["main"], now["bundles"]["main"] - 1) or loads == 0, when
+        assert ("more" in now["bundles"]) == (self.n % 2 == 1), when
+        self.before = now
+        if self.n % 2:
+            for _ in range(8):  # so that each thread gets one
+                assert self.p.get(port=self.plain_port, tls=False).get("X-Swap") == str(self.n), when
+        else:
+            wait.until(self.nobody_listens, "the further listener to be closed: " + when)
+
+    def nobody_listens(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.plain_port)) != 0
+
+
+@pytest.mark.timeout(400 * wait.SLOW)
+def test_a_load_is_taken_by_all_threads_and_rotations_or_by_none(bascule, failing, directory, ca, echo):
+    s = Swaps(bascule, failing, directory, ca, echo)
+    s.check("before anything")
+    Failures(failing, s.p, s.check).each(s.swap, 500)
+    for c in s.kept:
+        assert c.request().status == 200
+        c.close()

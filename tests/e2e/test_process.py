@@ -186,6 +186,24 @@ def test_logs_are_opened_again(simple, directory):
     assert "/two" not in p.access_path.with_suffix(".1").read_text()
 
 
+def test_logs_are_opened_again_with_the_last_descriptor(simple):
+    """All threads write to one."""
+    most = 48
+    p = simple(prefix=["prlimit", "--nofile=%d:%d" % (most, most)])
+    with contextlib.ExitStack() as crowd:
+        c = crowd.enter_context(p.client())
+        c.request()
+        p.access(1)
+        p.access_path.rename(p.access_path.with_suffix(".1"))
+        for n in range(open_descriptors(p.worker) + 1, most):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", p.port)))
+            wait.until(lambda: open_descriptors(p.worker) == n, "the connection to be accepted")
+        p.send_signal(signal.SIGUSR1)
+        wait.until(p.access_path.exists, "the new log file")
+        wait.until(lambda: c.request().status == 200 and p.access(), "a line in it")
+        assert open_descriptors(p.worker) == most - 1, "the old one is closed"
+
+
 @pytest.fixture
 def unread(directory):
     """A pipe that is full, and what makes a program's standard error of it: a pair of descriptor and prefix."""

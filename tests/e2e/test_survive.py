@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -153,6 +154,19 @@ def test_the_threads_stay_as_many_until_a_restart(simple):
     assert p.get().status == 200
 
 
+@pytest.mark.skipif(wait.SLOW > 1, reason="a sanitizer maps its own memory where such stacks would be")
+def test_threads_that_can_not_be_started(simple):
+    """Then the worker ends, and another one tries. Stacks as large as that find no room beside each other."""
+    p = simple()
+    limit = resource.prlimit(p.process.pid, resource.RLIMIT_STACK)
+    resource.prlimit(p.process.pid, resource.RLIMIT_STACK, (1 << 47, limit[1]))
+    os.kill(p.worker, signal.SIGKILL)
+    p.wait_log("can not start a thread")
+    resource.prlimit(p.process.pid, resource.RLIMIT_STACK, limit)
+    wait.until(p.is_ready, "a worker with threads")
+    assert p.get().status == 200
+
+
 def test_an_admin_socket_that_can_not_be_opened(simple, directory):
     p = simple()
     p.change(admin={"socket": str(directory / "nowhere" / "admin.sock")})
@@ -189,6 +203,7 @@ def test_the_supervisor_keeps_one(simple):
         return sum("bascule-keep" in f for f in found)
 
     p = simple()
+    p.wait_log("ready: ")  # before that the supervisor may hold a descriptor that it is about to hand over
     before = open_descriptors(p.process.pid)
     for _ in range(5):
         p.reload()
@@ -333,6 +348,30 @@ def test_a_directory_of_bundles_is_gone(many, directory, config_too):
     for name, leaf in many.leaves.items():
         assert served(many, name) == leaf.serial
     assert bundle(many, "one")["generation"] == 1
+
+
+# --- noticing changes ---
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["anyone's", "root's"])
+@pytest.mark.parametrize("policy", ["each", "all_or_nothing"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_certificates_are_watched_while_the_config_is_refused(simple, leaves, directory, mode, policy, broken):
+    """Events alone tell of them: there is no poll."""
+    directory.chmod(mode)
+    p = simple(reload={"watch": True, "poll": 0, "policy": policy})
+    leaves[0].files(directory)
+    wait.until(lambda: p.status()["bundles"][0]["generation"] == 2, "the watch to see it")
+    p.configure("{")
+    if broken:
+        cut_short(directory, leaves[1])
+    for _ in range(2):
+        die(p)
+        assert p.get().status == 200
+        p.wait_handed_over()  # which comes seconds later: the look that follows a start is over, and sees no change below
+        assert served(p) == leaves[0].serial
+    leaves[2].files(directory)
+    wait.until(lambda: served(p) == leaves[2].serial, "the new certificate to be served")
 
 
 # --- other files ---

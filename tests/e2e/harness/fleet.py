@@ -227,5 +227,4 @@ class Chromium(Visitor):
         assert done.returncode == 0, done.stderr
 
 
-QUICK = (Curl, PinnedCurl, Wget, PinnedWget, Python, Node, Go, OpenSSL, GnuTLS)
-ALL = QUICK + (Java, Chromium)
+KINDS = (Curl, PinnedCurl, Wget, PinnedWget, Python, Node, Go, OpenSSL, GnuTLS, Java, Chromium)

@@ -230,9 +230,10 @@ class Bascule:
                 pass
         return found
 
-    def wait_handed_over(self):
-        """Until the supervisor has what the worker has learned up to now."""
+    def wait_handed_over(self, teach=lambda: None):
+        """Until the supervisor has what the worker has learned up to now; `teach` has it learn something if all is handed over."""
         before = self.held_states()
+        teach()
         wait.until(lambda: self.held_states() != before, "the rotation to be handed over", deadline=4 * wait.DEADLINE)
 
     def admin(self, method, path):

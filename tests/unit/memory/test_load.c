@@ -4,12 +4,16 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../tls/pki.h"
 #include "conf/reference.h"
 #include "failing.h"
 #include "proxy/snapshot.h"
+#include "proxy/thread.h"
+#include "rotation/registry.h"
 
 static struct {
 	char *dir;
@@ -18,6 +22,8 @@ static struct {
 	struct secret secret;
 	struct snap_conf *conf;
 	struct snapshot *before; /* in service; NULL: none */
+	struct rotation_registry *rotations;
+	struct px_thread *px;
 	const char *config, *touched[5]; /* paths, so that nothing is allocated for them in between */
 } world;
 
@@ -303,4 +309,56 @@ Test(memory, snapshot_after_another)
 	cr_assert_not_null(world.before);
 	each_fails_every_way("a snapshot after another", build_snapshot, 10);
 	each_fails_every_way("a store after another", load_store_again, 100);
+}
+
+/* --- into service ------------------------------------------------------------------------------------------- */
+
+static bool
+prepare_rotations(void)
+{
+	bool ok = rotation_registry_prepare(world.rotations, world.conf->conf, world.before->store);
+
+	failing->most = 0;
+	rotation_registry_abandon(world.rotations);
+	cr_assert_null(rotation_registry_next(world.rotations, NULL), "one is left over");
+	return ok;
+}
+
+Test(memory, rotations_of_a_load_that_is_refused)
+{
+	static const unsigned char key[16];
+
+	world.before = build();
+	world.rotations = rotation_registry_new(key);
+	each_fails_every_way("what rotations need", prepare_rotations, 1);
+	rotation_registry_free(world.rotations);
+}
+
+static bool
+prepare_thread(void)
+{
+	struct err err = {""};
+	int fds[] = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1}, fd = fds[0];
+
+	bool ok = px_thread_prepare(world.px, world.before, &world.secret, fds, &err);
+	failing->most = 0;
+	cr_assert(ok || err.text[0] != '\0', "refused without a word");
+	px_thread_abandon(world.px);
+	if (fds[0] >= 0)
+		close(fds[0]);
+	cr_assert_eq(fcntl(fd, F_GETFD), -1, "the socket is left open");
+	cr_assert(LIST_EMPTY(&world.px->listeners) && LIST_EMPTY(&world.px->next_listeners) && world.px->view == NULL);
+	return ok;
+}
+
+Test(memory, a_thread_with_a_load_that_is_refused)
+{
+	struct px_shared shared = {.draining = false};
+	struct err err = {""};
+
+	world.before = build();
+	world.px = px_thread_new(1, 1, &shared, &err);
+	cr_assert_not_null(world.px, "%s", err.text);
+	each_fails_every_way("what a thread needs", prepare_thread, 10);
+	px_thread_free(world.px);
 }

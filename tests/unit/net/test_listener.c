@@ -146,6 +146,23 @@ Test(listener, many_at_once_are_all_accepted)
 	close(fd);
 }
 
+Test(listener, a_held_one_lets_nobody_in_yet)
+{
+	struct net_address a;
+	int fd = listen_at("127.0.0.1", false, &a);
+
+	l.held = true;
+	cr_assert(net_listener_start(&l, loop, fd));
+	int client = connect_to(&a);
+	held_turns(5);
+	cr_expect_eq(n_accepted, 0);
+	l.held = false;
+	HELD_UNTIL(n_accepted == 1);
+	net_listener_stop(&l);
+	close(client);
+	close(fd);
+}
+
 Test(listener, a_stopped_one_leaves_the_queue_to_others)
 {
 	struct net_address a;

@@ -170,7 +170,8 @@ publish(void *arg)
 	struct err err = {""};
 
 	(void)arg;
-	cr_assert(px_thread_publish(rig.thread, snapshot_ref(rig.snapshot), &rig.secret, &err), "%s", err.text);
+	cr_assert(px_thread_prepare(rig.thread, rig.snapshot, &rig.secret, NULL, &err), "%s", err.text);
+	px_thread_commit(rig.thread);
 }
 
 void

@@ -51,7 +51,7 @@ TestSuite(access_log, .init = begin, .fini = end);
 static void
 set(enum conf_access_format format)
 {
-	access_log_set(&lines, dup(fd), format);
+	access_log_set(&lines, fd, format);
 }
 
 /* All that was written so far. */
@@ -300,7 +300,7 @@ Test(access_log, a_new_file_gets_none_of_the_old_ones_lines)
 
 	set(CONF_ACCESS_JSON);
 	access_log_write(&lines, &x);
-	access_log_set(&lines, dup(other), CONF_ACCESS_JSON);
+	access_log_set(&lines, other, CONF_ACCESS_JSON);
 	cr_expect_eq(lseek(other, 0, SEEK_END), 0);
 	json_decref(parse_lines(1));
 	close(other);
@@ -327,6 +327,7 @@ Test(access_log, a_full_disk_stops_nobody)
 		access_log_write(&lines, &x);
 	set(CONF_ACCESS_JSON);
 	cr_expect_eq(lost, 1000, "%llu", (unsigned long long)lost);
+	close(full);
 	access_log_write(&lines, &x);
 	json_decref(parse_lines(1));
 }

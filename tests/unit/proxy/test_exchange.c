@@ -425,7 +425,7 @@ Test(exchange, above_the_limit_of_connections)
 static void
 log_to(void *arg)
 {
-	px_thread_log(rig.thread, arg != NULL ? dup(*(int *)arg) : -1, CONF_ACCESS_JSON);
+	px_thread_log(rig.thread, arg != NULL ? *(int *)arg : -1, CONF_ACCESS_JSON);
 }
 
 Test(exchange, a_line_in_the_log)
