@@ -70,6 +70,12 @@ sdnotify_stopping(const struct sdnotify *s, const char *status)
 }
 
 void
+sdnotify_extend(const struct sdnotify *s, uint64_t ms)
+{
+	send_lines(s, "EXTEND_TIMEOUT_USEC=%llu\n", (unsigned long long)ms * 1000);
+}
+
+void
 sdnotify_status(const struct sdnotify *s, const char *status)
 {
 	send_lines(s, "STATUS=%.*s\n", line_length(status), status);

@@ -24,6 +24,10 @@ void sdnotify_init(struct sdnotify *s);
 void sdnotify_ready(const struct sdnotify *s, const char *status);
 void sdnotify_reloading(const struct sdnotify *s);
 void sdnotify_stopping(const struct sdnotify *s, const char *status);
+
+/* While stopping, before so many milliseconds have passed again and again: the manager is to wait on, whatever its own limit. */
+void sdnotify_extend(const struct sdnotify *s, uint64_t ms);
+
 void sdnotify_status(const struct sdnotify *s, const char *status);
 
 #endif

@@ -28,6 +28,8 @@ enum {
 	PATIENCE_MS = 2000,   /* for a port that a predecessor is about to let go of */
 	STOP_GRACE_MS = 5000, /* a worker that should have gone by now is killed after that */
 	STATUS_SIZE = 256,
+	EXTEND_MS = 30000, /* so long the service manager waits for a sign of life while we drain, */
+	EXTEND_EVERY_MS = 3000, /* and so often it gets one */
 	MESSAGE_BATCH = 64, /* of the worker, before signals get their turn; more than its socket holds */
 };
 
@@ -57,6 +59,7 @@ struct supervisor {
 	int status;        /* to exit with */
 	uint64_t start_at; /* ms; 0: no start is due */
 	uint64_t kill_at;  /* ms; 0: no end is due */
+	uint64_t extend_at; /* ms; 0: the service manager need not be told that we drain */
 	unsigned commands; /* not yet sent, a bit each: 1 << enum control_command */
 	bool stop_sent;
 	bool refused;      /* the last config that the worker looked at */
@@ -315,6 +318,7 @@ drain(struct supervisor *s)
 	    clock_duration(conf_of(s)->drain, limit));
 	sdnotify_stopping(&s->notify, "Draining");
 	s->phase = ENDING;
+	s->extend_at = clock_mono_ms();
 	s->kill_at = clock_mono_ms() + conf_of(s)->drain + STOP_GRACE_MS;
 	command(s, CONTROL_DRAIN);
 	broker_close_sockets(&s->broker);
@@ -395,12 +399,17 @@ watch_signals(void)
 
 /* --- the loop --- */
 
+/* Until the first of the times that are set, for poll. */
 static int
-milliseconds_until(uint64_t a, uint64_t b)
+milliseconds_left(const struct supervisor *s)
 {
-	uint64_t next = a == 0 ? b : b == 0 ? a : MIN_OF(a, b), now = clock_mono_ms();
+	const uint64_t times[] = {s->start_at, s->kill_at, s->extend_at};
+	uint64_t next = UINT64_MAX, now = clock_mono_ms();
 
-	if (next == 0)
+	for (size_t i = 0; i < COUNTOF(times); i++)
+		if (times[i] != 0)
+			next = MIN_OF(next, times[i]);
+	if (next == UINT64_MAX)
 		return -1;
 	return next > now ? (int)MIN_OF(next - now, (uint64_t)INT32_MAX) : 0;
 }
@@ -412,6 +421,10 @@ on_time(struct supervisor *s)
 
 	if (s->start_at != 0 && now >= s->start_at && s->phase != ENDING)
 		(void)start_worker(s);
+	if (s->extend_at != 0 && now >= s->extend_at) {
+		sdnotify_extend(&s->notify, EXTEND_MS);
+		s->extend_at = now + EXTEND_EVERY_MS;
+	}
 	if (s->kill_at != 0 && now >= s->kill_at) {
 		log_warning("worker %d has not ended in time: killing it", (int)s->worker.pid);
 		kill_worker(s);
@@ -424,7 +437,7 @@ loop(struct supervisor *s)
 	while (s->phase != ENDED) {
 		short of_worker = s->commands != 0 ? POLLIN | POLLOUT : POLLIN;
 		struct pollfd fds[] = {{s->signals, POLLIN, 0}, {s->worker.socket, of_worker, 0}, {s->broker.watches.fd, POLLIN, 0}};
-		int n = poll(fds, COUNTOF(fds), milliseconds_until(s->start_at, s->kill_at));
+		int n = poll(fds, COUNTOF(fds), milliseconds_left(s));
 
 		if (n < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));

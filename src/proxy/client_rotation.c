@@ -105,7 +105,8 @@ client_rotation_spoke(struct client *c)
 	const struct shown *s = &cr->v[cr->which];
 	const struct tls_peer *peer = NULL;
 
-	(void)!client_peer(c, &peer);
+	if (!client_peer(c, &peer))
+		peer = NULL; /* out of memory: it counts, without its name */
 	rotation_accepted(s->rotation, &cr->who, s->generation, peer != NULL ? sv_cstr(peer->subject) : SV_NONE, moment_now());
 	client_rotation_end(c);
 }

@@ -255,7 +255,7 @@ site_action(const struct exchange *x)
 
 enum { REWRITTEN_MAX = 64 * 1024 };
 
-/* False: the rewritten path is none. */
+/* False: it has been refused. */
 static bool
 rewrite_path(struct exchange *x)
 {
@@ -266,10 +266,15 @@ rewrite_path(struct exchange *x)
 
 	if (x->route < 0 || x->site->conf->routes[x->route].rewrite == NULL)
 		return true;
-	if (!route_rewrite(x->site->routes, x->route, x->thread->routes, &x->request, path, sizeof(path), &result, &failed))
+	if (!route_rewrite(x->site->routes, x->route, x->thread->routes, &x->request, path, sizeof(path), &result, &failed)) {
+		if (failed)
+			exchange_refuse(x, 500, "the rewritten path is not valid");
 		return !failed;
-	if (!room_for(x, result.n, &kept) || !buf_append(&kept, result.p, result.n))
+	}
+	if (!room_for(x, result.n, &kept) || !buf_append(&kept, result.p, result.n)) {
+		exchange_refuse(x, 503, "no memory for the rewritten path");
 		return false;
+	}
 	x->request.path = buf_view(&kept);
 	return true;
 }
@@ -299,10 +304,8 @@ step_prepare(struct exchange *x)
 		exchange_refuse(x, 400, "Connection nominates a field that it may not");
 		return STEP_OVER;
 	}
-	if (!rewrite_path(x)) {
-		exchange_refuse(x, 500, "the rewritten path is not valid");
+	if (!rewrite_path(x))
 		return STEP_OVER;
-	}
 	if (tells_peer && !client_peer(x->client, &peer)) {
 		exchange_refuse(x, 503, "out of memory for the client certificate's names");
 		return STEP_OVER;

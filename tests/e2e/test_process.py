@@ -315,30 +315,67 @@ def test_a_secret_too_short_is_refused(simple, directory):
     assert "secret" in failed.value.log
 
 
-def test_sd_notify(simple, directory):
-    path = str(directory / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(path)
-        os.chmod(path, 0o666)
-        s.settimeout(wait.DEADLINE)
+class Manager:
+    """A service manager, as far as it is told how we are."""
 
-        def until(word):
-            seen = []
-            while not any(line.startswith(word) for line in seen):
-                seen += s.recv(4096).decode().splitlines()
-            return seen
+    def __init__(self, path):
+        self.path = str(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        os.chmod(self.path, 0o666)
+        self.socket.settimeout(wait.DEADLINE)
 
-        os.environ["NOTIFY_SOCKET"] = path
+    @contextlib.contextmanager
+    def environment(self):
+        os.environ["NOTIFY_SOCKET"] = self.path
         try:
-            p = simple()
+            yield
         finally:
             del os.environ["NOTIFY_SOCKET"]
-        until("READY=1")
-        p.reload()
-        assert any(line.startswith("MONOTONIC_USEC=") for line in until("RELOADING=1"))
-        until("READY=1")
-        assert p.stop() == 0
-        until("STOPPING=1")
+
+    def until(self, word):
+        """The lines up to the message with one that begins so."""
+        seen = []
+        while not any(line.startswith(word) for line in seen):
+            seen += self.socket.recv(4096).decode().splitlines()
+        return seen
+
+
+@pytest.fixture
+def manager(directory):
+    m = Manager(directory / "notify")
+    yield m
+    m.socket.close()
+
+
+def test_sd_notify(simple, manager):
+    with manager.environment():
+        p = simple()
+    manager.until("READY=1")
+    p.reload()
+    assert any(line.startswith("MONOTONIC_USEC=") for line in manager.until("RELOADING=1"))
+    manager.until("READY=1")
+    assert p.stop() == 0
+    manager.until("STOPPING=1")
+
+
+def test_sd_notify_asks_for_time_while_it_drains(simple, recorder, manager):
+    """So that the unit's limit need not be that of the config."""
+    gate = Gate()
+    with manager.environment():
+        p = simple(recorder(gate).address, drain_timeout="1h")
+    with p.client() as c:
+        c.send_request()
+        gate.wait_arrived()
+        manager.until("READY=1")
+        p.send_signal(signal.SIGQUIT)
+        assert not any(line.startswith("EXTEND") for line in manager.until("STOPPING=1")), "a manager that waits for no stop takes no notice"
+        for _ in range(2):
+            asked = manager.until("EXTEND_TIMEOUT_USEC=")[-1]
+            assert int(asked.partition("=")[2]) >= 10_000_000
+        gate.release()
+        c.rest()
+    assert p.process.wait(wait.DEADLINE) == 0
 
 
 # --- privileges ---

@@ -52,6 +52,8 @@ Test(sdnotify, tells_the_manager)
 	cr_expect_str_eq(heard(fd), "STATUS=One line\n", "a status can not say other things");
 	sdnotify_stopping(&notify, "Stopping");
 	cr_expect_str_eq(heard(fd), "STOPPING=1\nSTATUS=Stopping\n");
+	sdnotify_extend(&notify, 30000);
+	cr_expect_str_eq(heard(fd), "EXTEND_TIMEOUT_USEC=30000000\n");
 	close(fd);
 }
 
