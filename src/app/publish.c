@@ -31,7 +31,7 @@ start_threads(struct loader *l, const struct conf *c, struct err *err)
 	return threads_start(&l->threads, (unsigned)MIN_OF(n, (uint64_t)TLS_THREADS_MAX - 1), err);
 }
 
-/* All that can fail. */
+/* All that can fail; nobody sees anything of it. */
 static bool
 prepare(struct loader *l, struct snapshot *s, struct err *err)
 {
@@ -46,7 +46,7 @@ prepare(struct loader *l, struct snapshot *s, struct err *err)
 	return ok;
 }
 
-/* Whom the rotations choose for, they know before the first client of the snapshot comes. */
+/* Nothing of it can fail. Rotations come first: they are ready when a thread serves the snapshot. */
 static void
 commit(struct loader *l, struct snapshot *s)
 {

@@ -178,15 +178,15 @@ threads_start(struct threads *t, unsigned n, struct err *err)
 	for (unsigned i = 0; ok && i < n; i++) {
 		struct loop_thread *l = &t->v[i];
 		/* Slot 0 of the TLS objects is the background thread's. */
-		l->px = px_thread_new(i + 1, i + 1, &t->shared, err);
-		if (l->px == NULL) {
+		struct px_thread *px = px_thread_new(i + 1, i + 1, &t->shared, err);
+		if (px == NULL) {
 			ok = false;
 			break;
 		}
-		int r = pthread_create(&l->id, NULL, run, l->px);
+		int r = pthread_create(&l->id, NULL, run, px);
 		ok = r == 0 || err_set(err, "can not start a thread: %s", strerror(r));
 		l->started = ok;
-		t->px[i] = l->px;
+		t->px[i] = l->px = px;
 		t->n = i + 1;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
