@@ -12,8 +12,6 @@
 #include "rotation/rotation.h"
 #include "rotation/state.h"
 
-enum { ROLLBACK_NETWORKS_MAX = 64 }; /* what the config allows at most */
-
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
@@ -42,27 +40,17 @@ struct rotation {
 	struct generation_counts counts[SLOTS];
 	uint64_t resumed;
 	uint64_t draws;         /* of lots: makes each another */
-	/* Known clients (that had accepted the previous generation) that were shown the current one; and before that, the like. */
-	unsigned known_tested, known_refusing;
-	unsigned before_tested, before_refusing;
-	/* Where known clients refuse the current one, or did: distinct networks, as many as can matter. */
-	uint64_t networks[ROLLBACK_NETWORKS_MAX];
-	unsigned n_networks;
+	unsigned before;        /* the share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with */
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
 };
 
 /* Under the lock. */
 void rotation_roll_back_locked(struct rotation *r);
-void rotation_note_network_locked(struct rotation *r, const struct client_record *c);
+void rotation_judge_locked(struct rotation *r); /* by what is known now */
+void rotation_insist_locked(struct rotation *r); /* on going on, though so many refuse */
 bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
 unsigned rotation_share(const struct rotation *r);
-
-static inline bool
-is_known(const struct client_record *c)
-{
-	return c->by[SLOT_PREVIOUS].accepted > 0;
-}
 
 /* Nobody waits for one that refuses both and was never served: scanners do so all day. */
 static inline bool
@@ -71,14 +59,6 @@ is_orphan(const struct client_record *c)
 	bool served = c->by[SLOT_PREVIOUS].accepted + c->by[SLOT_CURRENT].accepted > 0;
 
 	return c->refuses[SLOT_CURRENT] && (served || !c->refuses[SLOT_PREVIOUS]);
-}
-
-static inline bool
-is_tested(const struct client_record *c)
-{
-	const struct evidence *e = &c->by[SLOT_CURRENT];
-
-	return e->accepted + e->rejected + e->silent > 0;
 }
 
 #endif

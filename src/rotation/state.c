@@ -176,11 +176,6 @@ unpack_clients(struct unpack *u, struct rotation *r, struct moment now, size_t *
 			return false;
 		if (ours && !clients_restore(&r->clients, &read, name))
 			return false;
-		r->known_tested += ours && is_known(&read) && is_tested(&read);
-		if (!ours || !is_known(&read) || !read.refuses[SLOT_CURRENT])
-			continue;
-		r->known_refusing++;
-		rotation_note_network_locked(r, &read); /* nobody else has it yet */
 	}
 	return true;
 }
@@ -241,8 +236,8 @@ pack_plan(struct pack *p, const struct rotation *r, struct moment now)
 		pack_counts(p, &r->counts[s]);
 	pack_u64(p, r->resumed);
 	pack_u64(p, r->draws);
-	pack_u32(p, r->before_tested);
-	pack_u32(p, r->before_refusing);
+	pack_u32(p, SHARE_ALL);
+	pack_u32(p, r->before);
 }
 
 static void
@@ -262,8 +257,8 @@ unpack_plan(struct unpack *u, struct rotation *r, struct moment now)
 		unpack_counts(u, &r->counts[s]);
 	r->resumed = unpack_u64(u);
 	r->draws = unpack_u64(u);
-	r->before_tested = unpack_u32(u);
-	r->before_refusing = unpack_u32(u);
+	uint64_t whole = unpack_u32(u), part = unpack_u32(u);
+	r->before = whole > 0 ? (unsigned)MIN_OF(part * SHARE_ALL / whole, (uint64_t)SHARE_ALL) : 0;
 	if (phase > ROTATION_BACK || r->stage >= ROTATION_STAGES_MAX || (r->phase == ROTATION_STAGED) != (r->stage_ends_ms != 0))
 		u->bad = true;
 }
