@@ -36,11 +36,17 @@ clients_free(struct clients *c)
 	clients_init(c, c->max, c->network_max);
 }
 
-/* Keys are keyed hashes already: any bits of them do. */
+/* Keys are keyed hashes already: any bits of them do. The first ones keep the order of keys when there are more buckets. */
+static size_t
+index_of(const struct clients *c, uint64_t key)
+{
+	return (size_t)(key >> c->shift);
+}
+
 static struct client_record **
 bucket_of(const struct clients *c, uint64_t key)
 {
-	return &c->buckets[key & (c->n_buckets - 1)];
+	return &c->buckets[index_of(c, key)];
 }
 
 struct client_record *
@@ -74,6 +80,7 @@ grow(struct clients *c)
 		return false;
 	c->buckets = buckets;
 	c->n_buckets = n;
+	c->shift = 64 - (unsigned)__builtin_ctzll(n);
 	c->n = c->hand = 0;
 	for (size_t i = 0; i < n_old; i++)
 		for (struct client_record *r = old[i], *next; r != NULL; r = next) {
@@ -235,7 +242,21 @@ clients_next(const struct clients *c, struct client_record *r)
 {
 	if (r == NULL)
 		return first_from(c, 0);
-	return r->next != NULL ? r->next : first_from(c, (r->who.key & (c->n_buckets - 1)) + 1);
+	return r->next != NULL ? r->next : first_from(c, index_of(c, r->who.key) + 1);
+}
+
+void
+clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void *arg, struct client_record *r), void *arg)
+{
+	size_t i = c->n_buckets > 0 ? index_of(c, w->from) : 0;
+
+	for (unsigned steps = 0; i < c->n_buckets && steps < CLIENTS_SLICE; i++, steps++)
+		for (struct client_record *r = c->buckets[i]; r != NULL; r = r->next) {
+			each(arg, r);
+			steps++;
+		}
+	w->over = i >= c->n_buckets;
+	w->from = w->over ? 0 : (uint64_t)i << c->shift;
 }
 
 void

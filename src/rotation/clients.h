@@ -47,8 +47,9 @@ struct client_record {
 };
 
 struct clients {
-	struct client_record **buckets; /* a power of two of them; NULL: none yet */
+	struct client_record **buckets; /* a power of two of them, in the order of their clients' keys; NULL: none yet */
 	size_t n_buckets, n;
+	unsigned shift;                 /* a key's bucket is what is left of it */
 	struct networks networks;
 	size_t max;                     /* records */
 	size_t network_max;             /* records of one network */
@@ -92,6 +93,17 @@ void clients_count(struct clients *c, const struct client_record *r, int by);
 
 /* Walk all, in no order: begin with NULL. The record returned before must not have been dropped. */
 struct client_record *clients_next(const struct clients *c, struct client_record *r);
+
+/*
+ * The same in slices of a fraction of a millisecond, between which the table may change in any way: whoever is in it all the
+ * while is met once. Begin with all zero.
+ */
+struct clients_walk {
+	uint64_t from; /* keys below have been met */
+	bool over;
+};
+void clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void *arg, struct client_record *r), void *arg);
+enum { CLIENTS_SLICE = 512 }; /* records in it, and those of one bucket more */
 
 /* What it said of itself; the last word counts. Cut to a bound at a whole character. */
 void client_set_name(struct client_record *r, struct sv name);

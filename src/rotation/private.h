@@ -45,6 +45,9 @@ struct rotation {
 	bool may_retire;           /* as last noted */
 };
 
+/* Without the lock, which is taken for a slice and free for a moment after it; from the background thread. */
+void rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(void *arg, struct client_record *c), void *arg);
+
 /* Under the lock. */
 void rotation_roll_back_locked(struct rotation *r);
 void rotation_judge_locked(struct rotation *r); /* by what is known now */

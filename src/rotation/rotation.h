@@ -190,7 +190,10 @@ struct rotation_report {
 	unsigned n_reasons;
 };
 
-/* False when memory is out. `lists` false: only the numbers (metrics). Free with rotation_report_free(). */
+/*
+ * False when memory is out. `lists` false: only the numbers (metrics). Free with rotation_report_free(). From the background
+ * thread; the clients are gone through in slices, so that no handshake waits for it.
+ */
 MUST_CHECK bool rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *out);
 void rotation_report_free(struct rotation_report *out);
 

@@ -150,14 +150,32 @@ unpack_client(struct unpack *u, struct client_record *c, struct sv *name, struct
 		u->bad = true;
 }
 
+struct packing {
+	struct pack *p;
+	struct moment now;
+	uint32_t n;
+};
+
 static void
-pack_clients(struct pack *p, const struct rotation *r, struct moment now)
+pack_next_client(void *arg, struct client_record *c)
 {
-	pack_u64(p, siphash(r->key, identities, sizeof(identities)));
-	pack_u64(p, r->clients.left_out);
-	pack_u32(p, (uint32_t)r->clients.n);
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
-		pack_client(p, c, now);
+	struct packing *packing = arg;
+
+	pack_client(packing->p, c, packing->now);
+	packing->n++;
+}
+
+/* Without the lock: in slices, so that how many there were is known when they are packed. */
+static void
+pack_clients(struct pack *p, struct rotation *r, struct moment now)
+{
+	struct pack count = *p;
+	struct packing packing = {.p = p, .now = now};
+
+	pack_u32(p, 0);
+	for (struct clients_walk w = {.over = false}; !w.over;)
+		rotation_slice(r, &w, pack_next_client, &packing);
+	pack_u32(&count, packing.n);
 }
 
 static bool
@@ -276,9 +294,12 @@ rotation_pack(struct rotation *r, struct moment now, struct pack *p)
 		pack_string(p, rotation_origin(r));
 		pack_generations(p, r);
 		pack_plan(p, r, now);
-		pack_clients(p, r, now);
+		pack_u64(p, siphash(r->key, identities, sizeof(identities)));
+		pack_u64(p, r->clients.left_out);
 	}
 	pthread_mutex_unlock(&r->lock);
+	if (!p->failed)
+		pack_clients(p, r, now);
 }
 
 struct rotation *

@@ -89,6 +89,37 @@ Test(clients, one_network_can_not_take_it_all)
 	cr_expect_not_null(note(1000, 8, 1));
 }
 
+static unsigned met[2001];
+
+static void
+meet(void *arg, struct client_record *r1)
+{
+	(void)arg;
+	met[r1->who.fingerprint <= 2000 ? r1->who.fingerprint : 0]++;
+}
+
+Test(clients, slices_meet_each_once_whatever_happens_between)
+{
+	struct clients_walk w = {.over = false};
+	unsigned slices = 0;
+
+	clients_free(&c);
+	clients_init(&c, 20000, 20000);
+	clients_slice(&c, &w, meet, NULL);
+	cr_expect(w.over, "an empty one");
+	for (uint64_t i = 1; i <= 2000; i++)
+		(void)note(i, i, 1);
+	for (w = (struct clients_walk){.over = false}; !w.over; slices++) {
+		clients_slice(&c, &w, meet, NULL);
+		/* It grows, more than once, and is moved to other buckets. */
+		for (uint64_t i = 0; i < 300; i++)
+			(void)note(10000 + 300 * slices + i, i, 1);
+	}
+	cr_expect_gt(slices, 4);
+	for (unsigned i = 1; i <= 2000; i++)
+		cr_expect_eq(met[i], 1, "%u: %u", i, met[i]);
+}
+
 /* All have been served, and refuse now: what a table is for. */
 static unsigned
 fill(uint64_t from, unsigned networks, unsigned each)

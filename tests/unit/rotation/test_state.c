@@ -236,6 +236,46 @@ Test(state, all_of_it_comes_back)
 	rotation_free(back);
 }
 
+static bool over;
+
+static void *
+newcomers(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 3000; i < 30000; i++)
+		visit(i);
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Clients come while nobody holds the lock: what is packed is whole all the same, and who was there before is in it. */
+Test(state, packed_while_clients_come)
+{
+	const size_t room = 16 << 20;
+	pthread_t thread;
+
+	r->settings.network_max = 100000;
+	r->settings.rollback.clients = 0;
+	rotation_set(r, &r->settings, now);
+	visits(3000);
+	cr_assert(rotation_take(r, generations[2], now));
+	cr_assert_eq(pthread_create(&thread, NULL, newcomers, NULL), 0);
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		struct pack p = {.to = malloc(room), .room = room};
+		size_t strangers;
+		rotation_pack(r, now, &p);
+		cr_assert_not(p.failed);
+		struct rotation *back = unpacked(p.to, p.n, key, now, &strangers);
+		cr_assert_not_null(back);
+		cr_expect_geq(back->clients.n, 3000);
+		for (unsigned i = 0; i < 3000; i += 100)
+			cr_expect_not_null(clients_find(&back->clients, identity(i).key));
+		rotation_free(back);
+		free(p.to);
+	}
+	pthread_join(thread, NULL);
+}
+
 Test(state, each_phase_comes_back)
 {
 	struct err err = {""};
