@@ -6,8 +6,9 @@
 enum {
 	BUCKETS_FIRST = 16,
 	NAME_MAX_BYTES = 256,
-	HAND_STEPS = 64,  /* buckets looked through for a record that may go, before the new one is left out */
-	LARGE_PART = 256, /* of a full table this part is each network's own */
+	HAND_RECORDS = 32,   /* looked at for one that may go, before the new one is left out; */
+	HAND_BUCKETS = 1024, /* in so many buckets at most */
+	LARGE_PART = 256,    /* of a full table this part is each network's own */
 };
 
 void
@@ -138,15 +139,18 @@ drop(struct clients *c, struct client_record *gone)
 	free_record(gone);
 }
 
-/* Among the next few buckets; so that all are looked at in turn, and a new client never costs a walk over the table. */
+/*
+ * Among the next few, so that a new client never costs a walk over the table. So many records, not buckets: all are looked at
+ * equally often, and no part of the table is emptied of those that may go until only others are left there.
+ */
 static bool
 make_room(struct clients *c, enum worth least)
 {
 	struct client_record *found = NULL;
 
-	for (unsigned i = 0; i < HAND_STEPS && i < c->n_buckets; i++) {
+	for (unsigned i = 0, records = 0; i < HAND_BUCKETS && i < c->n_buckets && records < HAND_RECORDS; i++) {
 		c->hand = (c->hand + 1) & (c->n_buckets - 1);
-		for (struct client_record *r = c->buckets[c->hand]; r != NULL; r = r->next) {
+		for (struct client_record *r = c->buckets[c->hand]; r != NULL; r = r->next, records++) {
 			enum worth worth = worth_of(c, r);
 			if (worth < least || (worth == least && found != NULL && r->last_seen < found->last_seen)) {
 				found = r;

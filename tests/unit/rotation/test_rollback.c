@@ -275,6 +275,26 @@ Test(rollback, strangers_never_roll_it_back)
 	cr_expect_eq(r->phase, ROTATION_COMPLETE);
 }
 
+Test(rollback, a_flood_of_strangers_takes_nobodys_place)
+{
+	settings.clients_max = 600; /* of which two are each network's own */
+	settings.network_max = 75;
+	rotation_set(r, &settings, now);
+	come((struct crowd){0, 20, 3, 1}, BOTH);
+	swap_to(2);
+	come((struct crowd){1, 19, 3, 1}, BOTH);
+	come((struct crowd){0, 1, 3, 1}, OLD);
+	for (unsigned round = 0; round < 20; round++)
+		come((struct crowd){1000 + 1000 * round, 1000, 4, 1}, NEITHER);
+	cr_expect_eq(r->clients.n, 600);
+	for (unsigned n = 0; n < 20; n++)
+		for (unsigned a = 1; a <= 3; a++) {
+			char text[32];
+			(void)snprintf(text, sizeof(text), "10.0.%u.%u", n, a);
+			cr_expect_not_null(clients_find(&r->clients, identity(&(struct visitor){text, 1, 0, ALOUD}).key), "%s", text);
+		}
+}
+
 Test(rollback, who_refused_the_one_before_can_not_keep_it_from_rolling_back)
 {
 	/* One network, in many guises, takes and refuses generation 1, so that refusals look usual. */
