@@ -155,6 +155,7 @@ class Origin(Server):
 class Proxy(Server):
     """One of those compared."""
     reload_signal = signal.SIGHUP
+    before = ()  # of the command line: a tool to run it under
     bundles = None  # a directory of many certificates (many.py) in place of the one
 
     def configure(self, origin, certificate):
@@ -263,6 +264,7 @@ class Bascule(Proxy):
     def write_config(self):
         self.file("bascule.json", json.dumps({
             "threads": 1,
+            **({"user": "root"} if self.before and os.geteuid() == 0 else {}),  # the tool writes beside us
             "admin": {"socket": self.file("admin.sock")},
             "log": {"level": "warning"},
             "reload": {"watch": self.bundles is not None},  # of one certificate the signal alone swaps
@@ -285,7 +287,7 @@ class Bascule(Proxy):
         return {"names": [NAME], "default": True, "bundle": "bench", "upstream": "origin"}
 
     def argv(self):
-        return [self.path, "run", "-c", self.file("bascule.json")]
+        return [*self.before, self.path, "run", "-c", self.file("bascule.json")]
 
 
 class Untracked(Bascule):

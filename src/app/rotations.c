@@ -32,9 +32,9 @@ tell(const struct rotation *r, const struct rotation_news *n)
 	const char *name = rotation_name(r);
 
 	if (n->rolled_back)
-		log_error("bundle \"%s\": rolled back: %u of %u clients that had accepted the previous generation refuse the new one; `bascule "
-		          "rotation status %s` lists them, `bascule rotation resume %s` begins anew",
-		    name, n->refusing, n->tested, name, name);
+		log_error("bundle \"%s\": rolled back: %u of %u clients that had accepted the previous generation refuse the new one, from %u "
+		          "networks; `bascule rotation status %s` lists them, `bascule rotation resume %s` begins anew",
+		    name, n->refusing, n->tested, n->networks, name, name);
 	if (n->next_stage)
 		log_notice("bundle \"%s\": the next stage: %u.%02u %% of the clients get the new generation", name, n->share / 100, n->share % 100);
 	if (n->completed)

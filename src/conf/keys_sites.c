@@ -53,12 +53,15 @@ static const struct key rotation_keys[] = {
 	ROW_DURATION("silent_within", conf_rotation, silent_within,
 	    "Who closes later than that after the handshake did not do so for the certificate.", .min = 1, .max = HOUR, .preset = 5 * SECOND),
 	ROW_NUMBER("rollback_clients", conf_rotation, rollback.clients,
-	    "When so many clients refuse the new generation that had accepted the one before, it is rolled back without asking.",
+	    "When clients at so many addresses refuse the new generation that had accepted the one before, it is rolled back without "
+	    "asking. A fleet too small for that: when more than half of its networks do, with three clients or more.",
 	    .min = 1, .max = 1000000, .zero = "never without asking", .preset = 10),
 	ROW_NUMBER("rollback_networks", conf_rotation, rollback.networks,
 	    "From so many networks (IPv4 /24, IPv6 /48) at least, so that nobody can cause it from one place.", .min = 1, .max = 64, .preset = 3),
 	ROW_NUMBER("rollback_share", conf_rotation, rollback.share,
-	    "And so many percent at least of those known clients that have been shown it.", .min = 1, .max = 100, .preset = 10),
+	    "And so many percent at least of the networks whose known clients have been shown it; each counts as one, by the part of its "
+	    "clients that refuses. While few have been shown it: of half of the networks known, or a hundred.",
+	    .min = 1, .max = 100, .preset = 10),
 	ROW_STRINGS("notify", conf_rotation, notify,
 	    "A command, with its arguments, that is run when a rotation begins, goes on to its next stage, is complete, is rolled back "
 	    "without asking, or ends, and when the generation before may go. No shell; it runs as the worker's user, finds "

@@ -6,7 +6,9 @@
 enum {
 	BUCKETS_FIRST = 16,
 	NAME_MAX_BYTES = 256,
-	HAND_STEPS = 64, /* buckets looked through for a record that may go, before the new one is left out */
+	HAND_RECORDS = 32,   /* looked at for one that may go, before the new one is left out; */
+	HAND_BUCKETS = 1024, /* in so many buckets at most */
+	LARGE_PART = 256,    /* of a full table this part is each network's own */
 };
 
 void
@@ -31,22 +33,21 @@ clients_free(struct clients *c)
 			free_record(r);
 		}
 	free(c->buckets);
-	free(c->networks);
+	networks_free(&c->networks);
 	clients_init(c, c->max, c->network_max);
 }
 
-/* Keys are keyed hashes already: any bits of them do. */
+/* Keys are keyed hashes already: any bits of them do. The first ones keep the order of keys when there are more buckets. */
+static size_t
+index_of(const struct clients *c, uint64_t key)
+{
+	return (size_t)(key >> c->shift);
+}
+
 static struct client_record **
 bucket_of(const struct clients *c, uint64_t key)
 {
-	return &c->buckets[key & (c->n_buckets - 1)];
-}
-
-static uint32_t *
-network_of(const struct clients *c, const struct client_identity *who)
-{
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): grow() has put others in place of those it freed */
-	return &c->networks[who->network & (c->n_buckets - 1)];
+	return &c->buckets[index_of(c, key)];
 }
 
 struct client_record *
@@ -66,7 +67,6 @@ insert(struct clients *c, struct client_record *r)
 
 	r->next = *bucket;
 	*bucket = r;
-	++*network_of(c, &r->who);
 	c->n++;
 }
 
@@ -76,16 +76,12 @@ grow(struct clients *c)
 {
 	size_t n_old = c->n_buckets, n = n_old > 0 ? 2 * n_old : BUCKETS_FIRST;
 	struct client_record **old = c->buckets, **buckets = calloc(n, sizeof(struct client_record *));
-	uint32_t *old_networks = c->networks, *networks = calloc(n, sizeof(uint32_t));
 
-	if (buckets == NULL || networks == NULL) {
-		free(buckets);
-		free(networks);
+	if (buckets == NULL)
 		return false;
-	}
 	c->buckets = buckets;
-	c->networks = networks;
 	c->n_buckets = n;
+	c->shift = 64 - (unsigned)__builtin_ctzll(n);
 	c->n = c->hand = 0;
 	for (size_t i = 0; i < n_old; i++)
 		for (struct client_record *r = old[i], *next; r != NULL; r = next) {
@@ -93,29 +89,40 @@ grow(struct clients *c)
 			insert(c, r);
 		}
 	free(old);
-	free(old_networks);
 	return true;
+}
+
+void
+clients_count(struct clients *c, const struct client_record *r, int by)
+{
+	networks_count(&c->networks, r->network, &r->who.ip, (struct client_vote){is_known(r), is_tested(r), r->refuses[SLOT_CURRENT]}, by);
+}
+
+/* --- a full table -------------------------------------------------------------------------------------------- */
+
+/* Does it hold so much of the table that others may take from it, and it not from others? */
+static bool
+is_large(const struct clients *c, const struct network *n)
+{
+	return n != NULL && n->clients > MAX_OF(c->max / LARGE_PART, (size_t)1);
 }
 
 /*
  * What would be lost with it? A client that was never served tells nothing that it will not tell again, and anybody can
- * be thousands of them: it goes first. One that accepted all it was shown is only known for it. One that was served and
- * refuses now is what the table is for: it stays.
+ * be thousands of them: it goes first. Then what is too much of one network: who has a few networks, and had himself
+ * served from there, shall not fill the table. One that accepted all it was shown is only known for it. One that was
+ * served and refuses now is what the table is for: it stays.
  */
-enum worth { WORTH_LITTLE, WORTH_SOME, WORTH_KEEPING };
+enum worth { WORTH_LITTLE, WORTH_TOO_MANY, WORTH_SOME, WORTH_KEEPING };
 
 static enum worth
-worth_of(const struct client_record *r)
+worth_of(const struct clients *c, const struct client_record *r)
 {
 	if (r->by[SLOT_PREVIOUS].accepted + r->by[SLOT_CURRENT].accepted == 0)
 		return WORTH_LITTLE;
+	if (is_large(c, r->network))
+		return WORTH_TOO_MANY;
 	return r->refuses[SLOT_PREVIOUS] || r->refuses[SLOT_CURRENT] ? WORTH_KEEPING : WORTH_SOME;
-}
-
-static bool
-goes_before(const struct client_record *a, const struct client_record *b)
-{
-	return worth_of(a) != worth_of(b) ? worth_of(a) < worth_of(b) : a->last_seen < b->last_seen;
 }
 
 static void
@@ -126,22 +133,30 @@ drop(struct clients *c, struct client_record *gone)
 	while (*at != gone)
 		at = &(*at)->next;
 	*at = gone->next;
-	--*network_of(c, &gone->who);
+	clients_count(c, gone, -1);
+	networks_leave(&c->networks, gone->network);
 	c->n--;
 	free_record(gone);
 }
 
-/* Among the next few buckets; so that all are looked at in turn, and a new client never costs a walk over the table. */
+/*
+ * Among the next few, so that a new client never costs a walk over the table. So many records, not buckets: all are looked at
+ * equally often, and no part of the table is emptied of those that may go until only others are left there.
+ */
 static bool
-make_room(struct clients *c)
+make_room(struct clients *c, enum worth least)
 {
 	struct client_record *found = NULL;
 
-	for (unsigned i = 0; i < HAND_STEPS && i < c->n_buckets; i++) {
+	for (unsigned i = 0, records = 0; i < HAND_BUCKETS && i < c->n_buckets && records < HAND_RECORDS; i++) {
 		c->hand = (c->hand + 1) & (c->n_buckets - 1);
-		for (struct client_record *r = c->buckets[c->hand]; r != NULL; r = r->next)
-			if (worth_of(r) != WORTH_KEEPING && (found == NULL || goes_before(r, found)))
+		for (struct client_record *r = c->buckets[c->hand]; r != NULL; r = r->next, records++) {
+			enum worth worth = worth_of(c, r);
+			if (worth < least || (worth == least && found != NULL && r->last_seen < found->last_seen)) {
 				found = r;
+				least = worth;
+			}
+		}
 	}
 	if (found != NULL)
 		drop(c, found);
@@ -158,10 +173,29 @@ has_buckets(struct clients *c)
 static bool
 has_room(struct clients *c, const struct client_identity *who)
 {
-	if (!has_buckets(c))
+	const struct network *n = networks_find(&c->networks, who->network);
+
+	if (!has_buckets(c) || (n != NULL && n->clients >= c->network_max))
 		return false;
-	/* Networks share counters: while there are few of them, one that is left out by another's weight is improbable. */
-	return *network_of(c, who) < c->network_max && (c->n < c->max || make_room(c));
+	return c->n < c->max || make_room(c, is_large(c, n) ? WORTH_SOME : WORTH_KEEPING);
+}
+
+/* NULL: no memory. */
+static struct client_record *
+add(struct clients *c, const struct client_identity *who)
+{
+	struct client_record *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->who = *who;
+	r->network = networks_enter(&c->networks, who->network);
+	if (r->network == NULL) {
+		free(r);
+		return NULL;
+	}
+	insert(c, r);
+	return r;
 }
 
 struct client_record *
@@ -169,16 +203,11 @@ clients_note(struct clients *c, const struct client_identity *who, int64_t now)
 {
 	struct client_record *r = clients_find(c, who->key);
 
-	if (r == NULL && has_room(c, who))
-		r = calloc(1, sizeof(*r));
+	if (r == NULL && has_room(c, who) && (r = add(c, who)) != NULL)
+		r->first_seen = now;
 	if (r == NULL) {
 		c->left_out++;
 		return NULL;
-	}
-	if (r->first_seen == 0) {
-		r->who = *who;
-		r->first_seen = now;
-		insert(c, r);
 	}
 	r->last_seen = now;
 	return r;
@@ -187,18 +216,20 @@ clients_note(struct clients *c, const struct client_identity *who, int64_t now)
 bool
 clients_restore(struct clients *c, const struct client_record *from, struct sv name)
 {
-	struct client_record *r = clients_find(c, from->who.key) == NULL ? malloc(sizeof(*r)) : NULL;
+	struct client_record *r = NULL;
 
+	if (clients_find(c, from->who.key) == NULL && has_buckets(c))
+		r = add(c, &from->who);
 	if (r == NULL)
 		return false;
-	if (!has_buckets(c)) {
-		free(r);
-		return false;
-	}
+	struct client_record *next = r->next;
+	struct network *network = r->network;
 	*r = *from;
+	r->next = next;
+	r->network = network;
 	r->name = NULL;
 	client_set_name(r, name);
-	insert(c, r);
+	clients_count(c, r, 1);
 	return true;
 }
 
@@ -215,7 +246,21 @@ clients_next(const struct clients *c, struct client_record *r)
 {
 	if (r == NULL)
 		return first_from(c, 0);
-	return r->next != NULL ? r->next : first_from(c, (r->who.key & (c->n_buckets - 1)) + 1);
+	return r->next != NULL ? r->next : first_from(c, index_of(c, r->who.key) + 1);
+}
+
+void
+clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void *arg, struct client_record *r), void *arg)
+{
+	size_t i = c->n_buckets > 0 ? index_of(c, w->from) : 0;
+
+	for (unsigned steps = 0; i < c->n_buckets && steps < CLIENTS_SLICE; i++, steps++)
+		for (struct client_record *r = c->buckets[i]; r != NULL; r = r->next) {
+			each(arg, r);
+			steps++;
+		}
+	w->over = i >= c->n_buckets;
+	w->from = w->over ? 0 : (uint64_t)i << c->shift;
 }
 
 void

@@ -3,13 +3,13 @@
  *
  * A client is its address (IPv6: the /64) and the way its ClientHello is made
  * up: see struct client_identity. A bounded table; nobody outside can make
- * it grow beyond its bound, nor one network push out the others. No lock of
+ * it grow beyond its bound, nor a few networks push out the others. No lock of
  * its own: the rotation's is held.
  */
 #ifndef BASCULE_ROTATION_CLIENTS_H
 #define BASCULE_ROTATION_CLIENTS_H
 
-#include "net/address.h"
+#include "rotation/networks.h"
 
 /* The two generations that matter at a time. */
 enum slot { SLOT_PREVIOUS, SLOT_CURRENT, SLOTS };
@@ -31,6 +31,7 @@ struct evidence {
 
 struct client_record {
 	struct client_record *next;  /* in its bucket */
+	struct network *network;     /* that of its identity */
 	struct client_identity who;
 	struct evidence by[SLOTS];
 	bool refuses[SLOTS];         /* it rejected this one and has not accepted it since */
@@ -46,9 +47,10 @@ struct client_record {
 };
 
 struct clients {
-	struct client_record **buckets; /* a power of two of them; NULL: none yet */
+	struct client_record **buckets; /* a power of two of them, in the order of their clients' keys; NULL: none yet */
 	size_t n_buckets, n;
-	uint32_t *networks;             /* as many as buckets: records by hash of their network, so at least those of one */
+	unsigned shift;                 /* a key's bucket is what is left of it */
+	struct networks networks;
 	size_t max;                     /* records */
 	size_t network_max;             /* records of one network */
 	size_t hand;                    /* the bucket where the search for one that may go goes on */
@@ -61,17 +63,47 @@ void clients_free(struct clients *c);
 /* NULL: not known. */
 struct client_record *clients_find(const struct clients *c, uint64_t key);
 
+/* It had accepted the previous generation; and it was shown the current one. */
+static inline bool
+is_known(const struct client_record *c)
+{
+	return c->by[SLOT_PREVIOUS].accepted > 0;
+}
+
+static inline bool
+is_tested(const struct client_record *c)
+{
+	const struct evidence *e = &c->by[SLOT_CURRENT];
+
+	return e->accepted + e->rejected + e->silent > 0;
+}
+
 /*
- * The record, made when it is new. In a full table another makes room for it, but none that was served once and refuses
- * now. NULL: no room, or no memory; then the client is served by the plan, and nothing is noted.
+ * The record, made when it is new. In a full table another makes room for it: one that was never served, or one of a
+ * network that has more than a small part of the table. Once served and refusing now, one of another network stays. NULL:
+ * no room, or no memory; then the client is served by the plan, and nothing is noted.
  */
 struct client_record *clients_note(struct clients *c, const struct client_identity *who, int64_t now);
 
 /* One that was in another table, whose name is `name`; not checked against the bounds. False: it is there already, or no memory. */
 MUST_CHECK bool clients_restore(struct clients *c, const struct client_record *from, struct sv name);
 
+/* What it does counts for its network: out (`by` -1) before its evidence changes, in (1) when it has. */
+void clients_count(struct clients *c, const struct client_record *r, int by);
+
 /* Walk all, in no order: begin with NULL. The record returned before must not have been dropped. */
 struct client_record *clients_next(const struct clients *c, struct client_record *r);
+
+/*
+ * The same in slices of a fraction of a millisecond, between which the table may change in any way: whoever is in it all the
+ * while is met once. Begin with all zero.
+ */
+struct clients_walk {
+	uint64_t from; /* keys below have been met */
+	bool over;
+};
+void clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void *arg, struct client_record *r), void *arg);
+enum { CLIENTS_SLICE = 512 }; /* records in it, and those of one bucket more */
 
 /* What it said of itself; the last word counts. Cut to a bound at a whole character. */
 void client_set_name(struct client_record *r, struct sv name);

@@ -176,40 +176,6 @@ slot_of(const struct rotation *r, uint64_t generation, enum slot *out)
 	return false;
 }
 
-/* Keep the numbers of known clients right while `c` changes: what it was goes out, and then what it is comes in. */
-static void
-tally(struct rotation *r, const struct client_record *c, int by)
-{
-	if (!is_known(c))
-		return;
-	r->known_tested += is_tested(c) ? (unsigned)by : 0;
-	if (!c->refuses[SLOT_CURRENT])
-		return;
-	r->known_refusing += (unsigned)by;
-	rotation_note_network_locked(r, c);
-}
-
-/*
- * Only clients that are known to have accepted the previous generation count, from several networks, and when their
- * share is more than what refused before the rotation: scanners reject everything all day, and an attacker's clients
- * would first have to be served like anybody's.
- */
-static void
-judge(struct rotation *r)
-{
-	unsigned least = r->settings.rollback.clients;
-	uint64_t share = r->known_tested > 0 ? (uint64_t)SHARE_ALL * r->known_refusing / r->known_tested : 0;
-	uint64_t before = r->before_tested > 0 ? (uint64_t)SHARE_ALL * r->before_refusing / r->before_tested : 0;
-
-	if (least == 0 || r->phase == ROTATION_BACK || r->phase == ROTATION_SETTLED || r->compromised || r->known_refusing < least ||
-	    share < r->settings.rollback.share || share < 2 * before || r->n_networks < r->settings.rollback.networks)
-		return;
-	r->news.rolled_back = true;
-	r->news.refusing = r->known_refusing;
-	r->news.tested = r->known_tested;
-	rotation_roll_back_locked(r);
-}
-
 static void
 refuse(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 {
@@ -250,7 +216,7 @@ begin(struct rotation *r, const struct client_identity *who, uint64_t generation
 	}
 	struct client_record *c = clients_note(&r->clients, who, now.wall);
 	if (c != NULL)
-		tally(r, c, -1);
+		clients_count(&r->clients, c, -1);
 	return c;
 }
 
@@ -259,8 +225,8 @@ end(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 {
 	c->by[s].at = now.wall;
 	c->last_offered = (uint8_t)s;
-	tally(r, c, 1);
-	judge(r);
+	clients_count(&r->clients, c, 1);
+	rotation_judge_locked(r);
 }
 
 void

@@ -3,6 +3,67 @@
 
 #include "rotation/private.h"
 
+/* --- what would take the previous generation from clients that need it --------------------------------------- */
+
+/* When all clients get the current generation. Where the previous one is not kept after that, those who need it lose it. */
+static bool
+loses_by_completing(const struct rotation *r, struct moment now)
+{
+	(void)now;
+	return r->phase != ROTATION_SETTLED && r->phase != ROTATION_COMPLETE && r->settings.keep_previous_ms == 0;
+}
+
+/* What was rolled back is begun anew: all at once? */
+static bool
+loses_by_beginning(const struct rotation *r, struct moment now)
+{
+	return r->phase == ROTATION_BACK && r->settings.n_stages <= 1 && loses_by_completing(r, now);
+}
+
+/* With the clients that need the previous one: they are served one that they may not know. */
+static bool
+loses_by_rolling_back(const struct rotation *r, struct moment now)
+{
+	return rotation_previous_is_usable(r, now);
+}
+
+/* Before it is complete nothing is given up but what is compromised. */
+static bool
+loses_by_retiring(const struct rotation *r, struct moment now)
+{
+	return r->phase == ROTATION_COMPLETE && rotation_previous_is_usable(r, now);
+}
+
+/* An order that takes it from them: in what case, by the verdict or only by who needs it, and how it is refused. */
+struct loss {
+	bool (*loses)(const struct rotation *r, struct moment now);
+	bool by_verdict;
+	const char *refusal;
+};
+
+#define NOT_COMPLETED "not done, because \"keep_previous\" is 0 and clients need the previous generation"
+
+static const struct loss by_completing = {loses_by_completing, false, NOT_COMPLETED};
+static const struct loss by_beginning = {loses_by_beginning, false, NOT_COMPLETED};
+static const struct loss by_rolling_back = {
+    loses_by_rolling_back, false, "not rolled back to an earlier one, because clients need the previous generation"};
+static const struct loss by_retiring = {loses_by_retiring, true, "the previous generation is not given up yet"};
+
+/*
+ * Who would lose the previous generation is asked before the lock is taken, since that goes through all clients. What changes
+ * in between by what clients do, might as well have changed just after.
+ */
+static bool
+asked(struct rotation *r, enum rotation_will will, const struct loss *loss, struct moment now, struct err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	bool ask = will == ROTATION_SAFELY && loss->loses(r, now);
+	pthread_mutex_unlock(&r->lock);
+	return !ask || rotation_may_give_up(r, loss->by_verdict, loss->refusal, now, err);
+}
+
+/* --- the orders ----------------------------------------------------------------------------------------------- */
+
 static bool
 none_goes_on(const struct rotation *r, struct err *err)
 {
@@ -29,36 +90,23 @@ rotation_hold(struct rotation *r, struct moment now, struct err *err)
 	return ok;
 }
 
-/* It goes on, or anew, in spite of those who are known to refuse it: only when it gets twice as bad is it rolled back once more. */
 static void
-put_up_with_known(struct rotation *r)
+complete(struct rotation *r, struct moment now)
 {
-	r->before_tested = r->known_tested;
-	r->before_refusing = r->known_refusing;
-}
-
-/* All clients get the current one. Where the previous one is not kept after that, those who need it lose it. */
-static bool
-complete_safely(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
-{
-	if (will == ROTATION_SAFELY && r->settings.keep_previous_ms == 0 &&
-	    !rotation_may_give_up_locked(r, false, "not done, because \"keep_previous\" is 0 and clients need the previous generation", now, err))
-		return false;
 	if (r->phase == ROTATION_BACK)
-		put_up_with_known(r);
+		rotation_insist_locked(r);
 	rotation_complete_locked(r, now);
-	return true;
 }
 
 /* What was rolled back. */
-static bool
-begin_anew(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
+static void
+begin_anew(struct rotation *r, struct moment now)
 {
+	rotation_insist_locked(r); /* or the next client would roll it back again */
 	if (r->settings.n_stages <= 1)
-		return complete_safely(r, will, now, err);
-	put_up_with_known(r);
-	rotation_enter_stage_locked(r, 0, now);
-	return true;
+		rotation_complete_locked(r, now);
+	else
+		rotation_enter_stage_locked(r, 0, now);
 }
 
 bool
@@ -66,12 +114,14 @@ rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, 
 {
 	bool ok = true;
 
+	if (!asked(r, will, &by_beginning, now, err))
+		return false;
 	pthread_mutex_lock(&r->lock);
 	if (r->phase == ROTATION_HELD) {
 		r->phase = ROTATION_STAGED;
 		r->stage_ends_ms = now.ms + r->stage_left_ms;
 	} else if (r->phase == ROTATION_BACK) {
-		ok = begin_anew(r, will, now, err);
+		begin_anew(r, now);
 	} else if (r->phase == ROTATION_SETTLED) {
 		ok = none_goes_on(r, err);
 	} else {
@@ -84,12 +134,14 @@ rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, 
 bool
 rotation_start(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
-	bool ok = false;
+	bool ok = true;
 
+	if (!asked(r, will, &by_beginning, now, err))
+		return false;
 	pthread_mutex_lock(&r->lock);
 	unsigned long long generation = r->bundles[SLOT_CURRENT]->generation;
 	if (r->phase == ROTATION_BACK)
-		ok = begin_anew(r, will, now, err);
+		begin_anew(r, now);
 	else if (r->phase == ROTATION_SETTLED)
 		ok = err_set(err, "bundle \"%s\": nothing has changed: generation %llu is served to all", r->name, generation);
 	else
@@ -102,10 +154,12 @@ rotation_start(struct rotation *r, enum rotation_will will, struct moment now, s
 bool
 rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err)
 {
+	if (!asked(r, will, &by_completing, now, err))
+		return false;
 	pthread_mutex_lock(&r->lock);
 	bool ok = r->phase != ROTATION_SETTLED || none_goes_on(r, err);
 	if (ok && r->phase != ROTATION_COMPLETE)
-		ok = complete_safely(r, will, now, err);
+		complete(r, now);
 	pthread_mutex_unlock(&r->lock);
 	return ok;
 }
@@ -146,17 +200,19 @@ is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
 }
 
 static bool
-roll_back_to(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
+is_kept(const struct rotation *r, uint64_t generation, struct moment now, struct err *err)
 {
 	const struct tls_bundle *found = find_kept(r, generation);
 
 	if (found == NULL)
 		return is_not_kept(r, generation, err);
-	if (now.wall >= found->facts.not_after)
-		return err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
-	if (will == ROTATION_SAFELY && rotation_previous_is_usable(r, now) &&
-	    !rotation_may_give_up_locked(r, false, "not rolled back to an earlier one, because clients need the previous generation", now, err))
-		return false;
+	return now.wall < found->facts.not_after ||
+	    err_set(err, "bundle \"%s\": generation %llu has expired", r->name, (unsigned long long)generation);
+}
+
+static void
+roll_back_to(struct rotation *r, uint64_t generation)
+{
 	struct tls_bundle *to = take_kept(r, generation);
 	/* What clients did with the present previous one says nothing of this one. */
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
@@ -165,24 +221,45 @@ roll_back_to(struct rotation *r, uint64_t generation, enum rotation_will will, s
 	}
 	rotation_keep_locked(r, r->bundles[SLOT_PREVIOUS]);
 	r->bundles[SLOT_PREVIOUS] = to;
-	r->known_tested = r->known_refusing = r->n_networks = 0;
+	networks_count_none(&r->clients.networks); /* nobody is known to have accepted it */
 	r->counts[SLOT_PREVIOUS] = (struct generation_counts){0};
 	r->compromised = false;
 	rotation_set_active_locked(r);
 	rotation_roll_back_locked(r);
+}
+
+static bool
+is_earlier(const struct rotation *r, uint64_t generation)
+{
+	const struct tls_bundle *previous = r->bundles[SLOT_PREVIOUS];
+
+	return generation != 0 && (previous == NULL || previous->generation != generation);
+}
+
+static bool
+roll_back_to_earlier(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	bool ok = is_kept(r, generation, now, err);
+	pthread_mutex_unlock(&r->lock);
+	if (!ok || !asked(r, will, &by_rolling_back, now, err))
+		return false;
+	pthread_mutex_lock(&r->lock);
+	roll_back_to(r, generation);
+	pthread_mutex_unlock(&r->lock);
 	return true;
 }
 
 bool
 rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
 {
-	const struct tls_bundle *previous;
 	bool ok = true;
 
 	pthread_mutex_lock(&r->lock);
-	previous = r->bundles[SLOT_PREVIOUS];
-	if (generation != 0 && (previous == NULL || previous->generation != generation))
-		ok = roll_back_to(r, generation, will, now, err);
+	const struct tls_bundle *previous = r->bundles[SLOT_PREVIOUS];
+	bool earlier = is_earlier(r, generation);
+	if (earlier)
+		; /* see below */
 	else if (previous == NULL)
 		ok = none_goes_on(r, err);
 	else if (r->compromised)
@@ -192,7 +269,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will wi
 	else
 		rotation_roll_back_locked(r);
 	pthread_mutex_unlock(&r->lock);
-	return ok;
+	return earlier ? roll_back_to_earlier(r, generation, will, now, err) : ok;
 }
 
 bool
@@ -200,14 +277,14 @@ rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, 
 {
 	bool ok = true, compromised = will == ROTATION_COMPROMISED;
 
+	if (!asked(r, will, &by_retiring, now, err))
+		return false;
 	pthread_mutex_lock(&r->lock);
 	if (r->phase == ROTATION_SETTLED)
 		ok = none_goes_on(r, err);
 	else if (r->phase != ROTATION_COMPLETE && !compromised)
 		ok = err_set(err, "bundle \"%s\": the rotation is %s: the previous generation serves clients by plan; commit first", r->name,
 		    rotation_phase_word(r->phase));
-	else if (will == ROTATION_SAFELY && rotation_previous_is_usable(r, now))
-		ok = rotation_may_give_up_locked(r, true, "the previous generation is not given up yet", now, err);
 	if (ok) {
 		r->compromised = compromised;
 		rotation_settle_locked(r);

@@ -181,44 +181,39 @@ rotation_enter_stage_locked(struct rotation *r, unsigned stage, struct moment no
 	r->stage_ends_ms = now.ms + r->settings.stages[stage].for_ms;
 }
 
+static void
+forget_current_of(struct client_record *c)
+{
+	c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
+	c->refuses[SLOT_CURRENT] = c->suspected = false;
+	c->silent_in_row = c->flips = c->content_in_row = 0;
+}
+
 /* What clients did with the current generation they did, from now on, with the previous one. */
 static void
 shift_evidence(struct rotation *r)
 {
-	r->before_tested = r->before_refusing = 0;
+	struct networks *all = &r->clients.networks;
+
+	networks_count_none(all);
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
 		c->by[SLOT_PREVIOUS] = c->by[SLOT_CURRENT];
 		c->refuses[SLOT_PREVIOUS] = c->refuses[SLOT_CURRENT];
-		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
-		c->refuses[SLOT_CURRENT] = c->suspected = false;
-		c->silent_in_row = c->flips = c->content_in_row = 0;
-		r->before_tested += is_known(c);
-		r->before_refusing += is_known(c) && c->by[SLOT_PREVIOUS].rejected > 0;
+		forget_current_of(c);
+		networks_count(all, c->network, &c->who.ip, (struct client_vote){is_known(c), true, c->by[SLOT_PREVIOUS].rejected > 0}, 1);
 	}
+	r->before = all->tested > 0 ? (unsigned)(all->against / all->tested) : 0;
+	networks_untest(all);
 	r->counts[SLOT_PREVIOUS] = r->counts[SLOT_CURRENT];
-}
-
-/* A walk over the table for each handshake would be a way to make everybody wait. */
-void
-rotation_note_network_locked(struct rotation *r, const struct client_record *c)
-{
-	unsigned i = 0;
-
-	while (i < r->n_networks && r->networks[i] != c->who.network)
-		i++;
-	if (i == r->n_networks && i < ROLLBACK_NETWORKS_MAX)
-		r->networks[r->n_networks++] = c->who.network;
 }
 
 /* The previous one goes on being the previous one; what was learned of the one between is void. */
 static void
 forget_current(struct rotation *r)
 {
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
-		c->by[SLOT_CURRENT] = (struct evidence){.at = 0};
-		c->refuses[SLOT_CURRENT] = c->suspected = false;
-		c->silent_in_row = c->flips = c->content_in_row = 0;
-	}
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
+		forget_current_of(c);
+	networks_untest(&r->clients.networks);
 }
 
 static void
@@ -226,7 +221,6 @@ begin(struct rotation *r, struct moment now)
 {
 	r->counts[SLOT_CURRENT] = (struct generation_counts){0};
 	r->resumed = 0;
-	r->known_tested = r->known_refusing = r->n_networks = 0;
 	r->begun = now;
 	r->compromised = r->may_retire = false;
 	r->give_up_ms = 0;
@@ -270,7 +264,7 @@ swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
 	r->bundles[SLOT_CURRENT] = tls_bundle_ref(b);
 	r->counts[SLOT_CURRENT] = r->counts[SLOT_PREVIOUS];
 	r->counts[SLOT_PREVIOUS] = counts;
-	r->known_tested = r->known_refusing = r->n_networks = 0;
+	networks_count_none(&r->clients.networks);
 	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
 		struct evidence e = c->by[SLOT_CURRENT];
 		bool refuses = c->refuses[SLOT_CURRENT];
@@ -278,11 +272,7 @@ swap_back(struct rotation *r, struct tls_bundle *b, struct moment now)
 		c->refuses[SLOT_CURRENT] = c->refuses[SLOT_PREVIOUS];
 		c->by[SLOT_PREVIOUS] = e;
 		c->refuses[SLOT_PREVIOUS] = refuses;
-		r->known_tested += is_known(c) && is_tested(c);
-		if (is_known(c) && c->refuses[SLOT_CURRENT]) {
-			r->known_refusing++;
-			rotation_note_network_locked(r, c);
-		}
+		clients_count(&r->clients, c, 1);
 	}
 	r->begun = now;
 	rotation_complete_locked(r, now);

@@ -12,8 +12,6 @@
 #include "rotation/rotation.h"
 #include "rotation/state.h"
 
-enum { ROLLBACK_NETWORKS_MAX = 64 }; /* what the config allows at most */
-
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	char *origin;      /* the same */
@@ -42,15 +40,19 @@ struct rotation {
 	struct generation_counts counts[SLOTS];
 	uint64_t resumed;
 	uint64_t draws;         /* of lots: makes each another */
-	/* Known clients (that had accepted the previous generation) that were shown the current one; and before that, the like. */
-	unsigned known_tested, known_refusing;
-	unsigned before_tested, before_refusing;
-	/* Where known clients refuse the current one, or did: distinct networks, as many as can matter. */
-	uint64_t networks[ROLLBACK_NETWORKS_MAX];
-	unsigned n_networks;
+	unsigned before;        /* the share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with */
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
 };
+
+/* Without the lock, which is taken for a slice and free for a moment after it; from the background thread. */
+void rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(void *arg, struct client_record *c), void *arg);
+
+/*
+ * May clients lose the previous generation? False: `what` is refused, and err names who needs it. By the verdict, or only by
+ * who needs it, or may.
+ */
+bool rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
 
 /* Under the lock. */
 void rotation_complete_locked(struct rotation *r, struct moment now);
@@ -59,20 +61,10 @@ void rotation_roll_back_locked(struct rotation *r);
 void rotation_settle_locked(struct rotation *r); /* the previous one is given up */
 void rotation_keep_locked(struct rotation *r, struct tls_bundle *b); /* among the earlier ones; takes over the reference */
 void rotation_set_active_locked(struct rotation *r);
-void rotation_note_network_locked(struct rotation *r, const struct client_record *c);
+void rotation_judge_locked(struct rotation *r); /* by what is known now */
+void rotation_insist_locked(struct rotation *r); /* on going on, though so many refuse */
 bool rotation_previous_is_usable(const struct rotation *r, struct moment now);
 unsigned rotation_share(const struct rotation *r);
-/*
- * May clients lose the previous generation? False: `what` is refused, and err names who needs it. By the verdict, or only by
- * who needs it, or may.
- */
-bool rotation_may_give_up_locked(const struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
-
-static inline bool
-is_known(const struct client_record *c)
-{
-	return c->by[SLOT_PREVIOUS].accepted > 0;
-}
 
 /* Nobody waits for one that refuses both and was never served: scanners do so all day. */
 static inline bool
@@ -81,14 +73,6 @@ is_orphan(const struct client_record *c)
 	bool served = c->by[SLOT_PREVIOUS].accepted + c->by[SLOT_CURRENT].accepted > 0;
 
 	return c->refuses[SLOT_CURRENT] && (served || !c->refuses[SLOT_PREVIOUS]);
-}
-
-static inline bool
-is_tested(const struct client_record *c)
-{
-	const struct evidence *e = &c->by[SLOT_CURRENT];
-
-	return e->accepted + e->rejected + e->silent > 0;
 }
 
 #endif

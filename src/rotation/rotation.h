@@ -42,9 +42,9 @@ struct rotation_settings {
 	unsigned silent_limit;         /* so many silent ends in a row make a suspect; 0: silence is no evidence */
 	uint64_t silent_within_ms;     /* an end later than that after the handshake is no answer to the certificate */
 	struct {
-		unsigned clients;          /* distinct known ones that must refuse; 0: never by itself */
+		unsigned clients;          /* distinct addresses of known ones that must refuse; 0: never by itself */
 		unsigned networks;         /* distinct ones they must come from */
-		unsigned share;            /* of 10,000 known clients tested */
+		unsigned share;            /* of 10,000 networks tested (rollback.c) */
 	} rollback;
 	size_t clients_max, network_max; /* bounds of the table */
 };
@@ -149,6 +149,7 @@ struct rotation_news {
 	bool rolled_back;
 	unsigned share;             /* now */
 	unsigned refusing, tested;  /* known clients, when rolled_back */
+	unsigned networks;          /* of those that refuse */
 };
 
 /* From the background thread, about once a second. True: there is news. */
@@ -198,7 +199,10 @@ struct rotation_report {
 	unsigned n_reasons;
 };
 
-/* False when memory is out. `lists` false: only the numbers (metrics). Free with rotation_report_free(). */
+/*
+ * False when memory is out. `lists` false: only the numbers (metrics). Free with rotation_report_free(). From the background
+ * thread; the clients are gone through in slices, so that no handshake waits for it.
+ */
 MUST_CHECK bool rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *out);
 void rotation_report_free(struct rotation_report *out);
 

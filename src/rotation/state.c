@@ -150,14 +150,32 @@ unpack_client(struct unpack *u, struct client_record *c, struct sv *name, struct
 		u->bad = true;
 }
 
+struct packing {
+	struct pack *p;
+	struct moment now;
+	uint32_t n;
+};
+
 static void
-pack_clients(struct pack *p, const struct rotation *r, struct moment now)
+pack_next_client(void *arg, struct client_record *c)
 {
-	pack_u64(p, siphash(r->key, identities, sizeof(identities)));
-	pack_u64(p, r->clients.left_out);
-	pack_u32(p, (uint32_t)r->clients.n);
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
-		pack_client(p, c, now);
+	struct packing *packing = arg;
+
+	pack_client(packing->p, c, packing->now);
+	packing->n++;
+}
+
+/* Without the lock: in slices, so that how many there were is known when they are packed. */
+static void
+pack_clients(struct pack *p, struct rotation *r, struct moment now)
+{
+	struct pack count = *p;
+	struct packing packing = {.p = p, .now = now};
+
+	pack_u32(p, 0);
+	for (struct clients_walk w = {.over = false}; !w.over;)
+		rotation_slice(r, &w, pack_next_client, &packing);
+	pack_u32(&count, packing.n);
 }
 
 static bool
@@ -176,11 +194,6 @@ unpack_clients(struct unpack *u, struct rotation *r, struct moment now, size_t *
 			return false;
 		if (ours && !clients_restore(&r->clients, &read, name))
 			return false;
-		r->known_tested += ours && is_known(&read) && is_tested(&read);
-		if (!ours || !is_known(&read) || !read.refuses[SLOT_CURRENT])
-			continue;
-		r->known_refusing++;
-		rotation_note_network_locked(r, &read); /* nobody else has it yet */
 	}
 	return true;
 }
@@ -241,8 +254,8 @@ pack_plan(struct pack *p, const struct rotation *r, struct moment now)
 		pack_counts(p, &r->counts[s]);
 	pack_u64(p, r->resumed);
 	pack_u64(p, r->draws);
-	pack_u32(p, r->before_tested);
-	pack_u32(p, r->before_refusing);
+	pack_u32(p, SHARE_ALL);
+	pack_u32(p, r->before);
 }
 
 static void
@@ -262,8 +275,8 @@ unpack_plan(struct unpack *u, struct rotation *r, struct moment now)
 		unpack_counts(u, &r->counts[s]);
 	r->resumed = unpack_u64(u);
 	r->draws = unpack_u64(u);
-	r->before_tested = unpack_u32(u);
-	r->before_refusing = unpack_u32(u);
+	uint64_t whole = unpack_u32(u), part = unpack_u32(u);
+	r->before = whole > 0 ? (unsigned)MIN_OF(part * SHARE_ALL / whole, (uint64_t)SHARE_ALL) : 0;
 	if (phase > ROTATION_BACK || r->stage >= ROTATION_STAGES_MAX || (r->phase == ROTATION_STAGED) != (r->stage_ends_ms != 0))
 		u->bad = true;
 }
@@ -281,9 +294,12 @@ rotation_pack(struct rotation *r, struct moment now, struct pack *p)
 		pack_string(p, rotation_origin(r));
 		pack_generations(p, r);
 		pack_plan(p, r, now);
-		pack_clients(p, r, now);
+		pack_u64(p, siphash(r->key, identities, sizeof(identities)));
+		pack_u64(p, r->clients.left_out);
 	}
 	pthread_mutex_unlock(&r->lock);
+	if (!p->failed)
+		pack_clients(p, r, now);
 }
 
 struct rotation *

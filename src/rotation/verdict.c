@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "rotation/private.h"
 
@@ -45,25 +46,42 @@ copy_client(struct report_client *to, const struct client_record *c)
 	(void)snprintf(to->name, sizeof(to->name), "%s", c->name != NULL ? c->name : "");
 }
 
-/* Numbers always, lists where there is room for them. */
-static void
-walk(const struct rotation *r, struct moment now, struct rotation_report *o)
+/*
+ * A table of a million clients takes half a second to go through, and no handshake is to wait for that: it is gone through
+ * in slices. Who changes meanwhile is found as before or as after it.
+ */
+void
+rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(void *arg, struct client_record *c), void *arg)
 {
-	size_t orphans = 0, untested = 0;
+	pthread_mutex_lock(&r->lock);
+	clients_slice(&r->clients, w, each, arg);
+	pthread_mutex_unlock(&r->lock);
+	/* A mutex is not given to who waits for it: without a pause this thread would have it again before the other is awake. */
+	if (!w->over)
+		(void)nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+}
 
-	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c)) {
-		if (is_orphan(c)) {
-			if (o->orphans != NULL)
-				copy_client(&o->orphans[orphans], c);
-			orphans++;
-		} else if (is_untested(c, now)) {
-			if (o->untested != NULL)
-				copy_client(&o->untested[untested], c);
-			untested++;
-		}
+struct tally {
+	struct rotation_report *to;
+	struct moment now;
+	size_t room_orphans, room_untested; /* in the lists; 0: there are none */
+};
+
+static void
+count(void *arg, struct client_record *c)
+{
+	struct tally *t = arg;
+	struct rotation_report *o = t->to;
+
+	if (is_orphan(c)) {
+		if (o->n_orphans < t->room_orphans)
+			copy_client(&o->orphans[o->n_orphans], c);
+		o->n_orphans++;
+	} else if (is_untested(c, t->now)) {
+		if (o->n_untested < t->room_untested)
+			copy_client(&o->untested[o->n_untested], c);
+		o->n_untested++;
 	}
-	o->n_orphans = orphans;
-	o->n_untested = untested;
 }
 
 static int
@@ -74,22 +92,40 @@ by_last_seen(const void *a, const void *b)
 	return x->record.last_seen < y->record.last_seen ? 1 : x->record.last_seen > y->record.last_seen ? -1 : 0;
 }
 
+/* Room in this list for all that one slice may bring, made while nobody waits for it. */
 static bool
-list(const struct rotation *r, struct moment now, struct rotation_report *o)
+has_room(struct report_client **list, size_t n, size_t *room)
 {
-	walk(r, now, o);
-	o->orphans = calloc(MAX_OF(o->n_orphans, (size_t)1), sizeof(*o->orphans));
-	o->untested = calloc(MAX_OF(o->n_untested, (size_t)1), sizeof(*o->untested));
-	if (o->orphans == NULL || o->untested == NULL)
+	size_t more = MAX_OF(2 * n, (size_t)2 * CLIENTS_SLICE);
+	struct report_client *bigger;
+
+	if (n + 2 * CLIENTS_SLICE <= *room)
+		return true;
+	if ((bigger = reallocarray(*list, n + more, sizeof(**list))) == NULL)
 		return false;
-	walk(r, now, o);
+	*list = bigger;
+	*room = n + more;
 	return true;
 }
 
-static void
-judge_plan(const struct rotation *r, struct rotation_report *o)
+/* Numbers always, lists where they are asked for. */
+static bool
+go_through(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
-	switch (r->phase) {
+	struct tally t = {.to = o, .now = now};
+
+	for (struct clients_walk w = {.over = false}; !w.over;) {
+		if (lists && (!has_room(&o->orphans, o->n_orphans, &t.room_orphans) || !has_room(&o->untested, o->n_untested, &t.room_untested)))
+			return false;
+		rotation_slice(r, &w, count, &t);
+	}
+	return !lists || (o->n_orphans <= t.room_orphans && o->n_untested <= t.room_untested);
+}
+
+static void
+judge_plan(struct rotation_report *o)
+{
+	switch (o->phase) {
 	case ROTATION_SETTLED:
 		reason(o, false, "no rotation goes on: one generation is in service, nothing else is served");
 		break;
@@ -107,28 +143,28 @@ judge_plan(const struct rotation *r, struct rotation_report *o)
 
 /* Who needs the previous generation, or may. */
 static void
-judge_clients(const struct rotation *r, struct moment now, struct rotation_report *o)
+judge_clients(struct moment now, struct rotation_report *o)
 {
 	if (o->n_orphans > 0)
 		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans, o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
 	if (o->n_untested > 0)
 		reason(o, true, "%zu client%s known from before ha%s neither accepted nor refused the current generation", o->n_untested,
 		    o->n_untested == 1 ? "" : "s", o->n_untested == 1 ? "s" : "ve");
-	if (now.wall < o->tickets_end && r->resumed > 0)
+	if (now.wall < o->tickets_end && o->resumed > 0)
 		reason(o, false, "%llu handshakes since the change resumed a session, and were shown no certificate; that ends in %lld days",
-		    (unsigned long long)r->resumed, (long long)(o->tickets_end - now.wall + DAY - 1) / DAY);
-	if (r->clients.left_out > 0)
+		    (unsigned long long)o->resumed, (long long)(o->tickets_end - now.wall + DAY - 1) / DAY);
+	if (o->left_out > 0)
 		reason(o, true, "%llu handshakes were of clients that found no room in the table: raise rotation.clients",
-		    (unsigned long long)r->clients.left_out);
+		    (unsigned long long)o->left_out);
 }
 
 static void
-judge(const struct rotation *r, struct moment now, struct rotation_report *o)
+judge(struct moment now, struct rotation_report *o)
 {
-	judge_plan(r, o);
-	if (r->phase == ROTATION_SETTLED)
+	judge_plan(o);
+	if (o->phase == ROTATION_SETTLED)
 		return;
-	judge_clients(r, now, o);
+	judge_clients(now, o);
 	if (o->may_retire && o->counts[SLOT_CURRENT].clients == 0)
 		reason(o, true, "no client has accepted the current generation so far");
 	if (o->may_retire)
@@ -147,9 +183,8 @@ ends_by(const struct rotation *r, struct moment now)
 	return MIN_OF(previous->facts.not_after, kept);
 }
 
-/* All but the verdict, under the lock. False when memory is out. */
-static bool
-fill(const struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
+static void
+describe(const struct rotation *r, struct moment now, struct rotation_report *o)
 {
 	*o = (struct rotation_report){
 		.name = r->name,
@@ -168,31 +203,33 @@ fill(const struct rotation *r, bool lists, struct moment now, struct rotation_re
 	};
 	for (unsigned s = 0; s < SLOTS; s++)
 		o->bundles[s] = r->bundles[s] != NULL ? tls_bundle_ref(r->bundles[s]) : NULL;
-	if (lists)
-		return list(r, now, o);
-	walk(r, now, o);
-	return true;
 }
 
-static void
-sort(struct rotation_report *o)
+/* All but the verdict. False when memory is out, and then there is nothing to free. */
+static bool
+fill(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
-	qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
-	qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
+	pthread_mutex_lock(&r->lock);
+	describe(r, now, o);
+	pthread_mutex_unlock(&r->lock);
+	if (!go_through(r, lists, now, o)) {
+		rotation_report_free(o);
+		return false;
+	}
+	if (lists) {
+		qsort(o->orphans, o->n_orphans, sizeof(*o->orphans), by_last_seen);
+		qsort(o->untested, o->n_untested, sizeof(*o->untested), by_last_seen);
+	}
+	return true;
 }
 
 bool
 rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
-	pthread_mutex_lock(&r->lock);
-	bool ok = fill(r, lists, now, o);
-	judge(r, now, o);
-	pthread_mutex_unlock(&r->lock);
-	if (!ok)
-		rotation_report_free(o);
-	else if (lists)
-		sort(o);
-	return ok;
+	if (!fill(r, lists, now, o))
+		return false;
+	judge(now, o);
+	return true;
 }
 
 void
@@ -273,21 +310,17 @@ refuse(const struct rotation_report *o, const char *what, struct err *err)
 }
 
 bool
-rotation_may_give_up_locked(const struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err)
+rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err)
 {
 	struct rotation_report o;
-	bool ok = fill(r, true, now, &o);
 
-	if (!ok) {
-		(void)err_no_memory(err);
-	} else {
-		sort(&o);
-		if (by_verdict)
-			judge(r, now, &o);
-		else
-			judge_clients(r, now, &o);
-		ok = o.may_retire || refuse(&o, what, err);
-	}
+	if (!fill(r, true, now, &o))
+		return err_no_memory(err);
+	if (by_verdict)
+		judge(now, &o);
+	else
+		judge_clients(now, &o);
+	bool ok = o.may_retire || refuse(&o, what, err);
 	rotation_report_free(&o);
 	return ok;
 }

@@ -576,8 +576,9 @@ def test_a_third_one_leaves_the_rescued_where_they_are(rotate):
 @pytest.mark.threads
 def test_rolled_back_without_asking_when_known_clients_refuse(rotate):
     sources = ["127.0.%d.%d" % (i % 3 + 1, i + 1) for i in range(12)]
+    away = ["127.1.%d.1" % i for i in range(4)]
     r = rotate(rollback_clients=10, rollback_networks=3, rollback_share=50)
-    assert {r.visit((0,), s) for s in sources} == {0}
+    assert {r.visit((0,), s) for s in sources + away} == {0}
     r.swap()
     for s in sources[:9]:
         assert r.visit((0,), s) is None
@@ -589,11 +590,24 @@ def test_rolled_back_without_asking_when_known_clients_refuse(rotate):
     assert {r.visit((0,), s) for s in sources} == {0}, "those who had not come yet never notice"
 
 
-@pytest.mark.parametrize("why, networks, good", [("they come from one network", 1, 0), ("they are too few of all", 3, 15)])
+def test_a_small_fleet_is_rolled_back_when_most_of_it_refuses(rotate):
+    r = rotate()
+    sources = ["127.0.%d.1" % i for i in range(4)]
+    assert {r.visit((0,), s) for s in sources} == {0}
+    r.swap()
+    for s in sources[:2]:
+        assert r.visit((0,), s) is None and r.visit((0,), s) == 0
+    assert r.status()["phase"] == "complete"
+    assert r.visit((0,), sources[2]) is None
+    r.proxy.wait_log("rolled back: 3 of 3 clients that had accepted the previous generation refuse the new one, from 3 networks")
+    assert r.visit((0,), sources[3]) == 0, "it never notices"
+
+
+@pytest.mark.parametrize("why, networks, good", [("they come from one network", 1, 4), ("they are too few of all", 3, 15)])
 def test_not_rolled_back_when(rotate, why, networks, good):
     refusing = ["127.0.%d.%d" % (i % networks + 1, i + 1) for i in range(6)]
     content = ["127.1.%d.1" % i for i in range(good)]
-    r = rotate(rollback_clients=5, rollback_networks=3, rollback_share=40)
+    r = rotate(rollback_clients=5, rollback_networks=3, rollback_share=20)
     assert {r.visit((0,), s) for s in refusing + content} == {0}
     r.swap()
     for s in content:

@@ -89,6 +89,94 @@ Test(clients, one_network_can_not_take_it_all)
 	cr_expect_not_null(note(1000, 8, 1));
 }
 
+static unsigned met[2001];
+
+static void
+meet(void *arg, struct client_record *r1)
+{
+	(void)arg;
+	met[r1->who.fingerprint <= 2000 ? r1->who.fingerprint : 0]++;
+}
+
+Test(clients, slices_meet_each_once_whatever_happens_between)
+{
+	struct clients_walk w = {.over = false};
+	unsigned slices = 0;
+
+	clients_free(&c);
+	clients_init(&c, 20000, 20000);
+	clients_slice(&c, &w, meet, NULL);
+	cr_expect(w.over, "an empty one");
+	for (uint64_t i = 1; i <= 2000; i++)
+		(void)note(i, i, 1);
+	for (w = (struct clients_walk){.over = false}; !w.over; slices++) {
+		clients_slice(&c, &w, meet, NULL);
+		/* It grows, more than once, and is moved to other buckets. */
+		for (uint64_t i = 0; i < 300; i++)
+			(void)note(10000 + 300 * slices + i, i, 1);
+	}
+	cr_expect_gt(slices, 4);
+	for (unsigned i = 1; i <= 2000; i++)
+		cr_expect_eq(met[i], 1, "%u: %u", i, met[i]);
+}
+
+/* All have been served, and refuse now: what a table is for. */
+static unsigned
+fill(uint64_t from, unsigned networks, unsigned each)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < networks * each; i++) {
+		struct client_record *r1 = note(from + i, from + i % networks, 5);
+		if (r1 == NULL)
+			continue;
+		r1->by[SLOT_PREVIOUS].accepted = 1;
+		r1->refuses[SLOT_CURRENT] = true;
+		n++;
+	}
+	return n;
+}
+
+Test(clients, a_few_networks_can_not_fill_it)
+{
+	clients_free(&c);
+	clients_init(&c, 5120, 640); /* of which 20 are each network's own */
+	for (uint64_t i = 1; i <= 4900; i++)
+		note(i, i / 2, 1)->by[SLOT_PREVIOUS].accepted = 1; /* a fleet that is content, two in a network */
+	cr_expect_geq(fill(100000, 8, 640), 220);
+	cr_expect_eq(c.n, 5120);
+	unsigned stay = 0;
+	for (uint64_t i = 1; i <= 4900; i++)
+		stay += clients_find(&c, someone(i, i / 2).key) != NULL;
+	cr_expect_geq(stay, 4900 - 8 * 20, "they push out no more of the fleet than is their own part: %u", stay);
+}
+
+Test(clients, what_a_few_networks_have_filled_others_find_room_in)
+{
+	clients_free(&c);
+	clients_init(&c, 5120, 640);
+	cr_expect_eq(fill(100000, 8, 640), 5120);
+	cr_expect_eq(fill(200000, 1000, 1), 1000);
+	cr_expect_eq(fill(300000, 200, 10), 2000);
+	cr_expect_eq(c.n, 5120);
+	for (uint64_t i = 0; i < 1000; i++)
+		cr_expect_not_null(clients_find(&c, someone(200000 + i, 0).key), "%d", (int)i);
+}
+
+Test(clients, a_network_keeps_what_is_its_own)
+{
+	clients_free(&c);
+	clients_init(&c, 5120, 640);
+	cr_expect_eq(fill(1000, 256, 20), 5120);
+	cr_expect_null(note(1, 1, 6), "all have their part, and all refuse");
+	clients_find(&c, someone(1000, 0).key)->refuses[SLOT_CURRENT] = false;
+	unsigned found = 0;
+	for (uint64_t i = 2; i <= 200; i++)
+		found += note(i, 1, 6) != NULL;
+	cr_expect_geq(found, 1, "in turn it is met");
+	cr_expect_null(clients_find(&c, someone(1000, 0).key));
+}
+
 Test(clients, a_name_is_cut_at_a_character)
 {
 	struct client_record *r1 = note(1, 1, 1);

@@ -180,6 +180,13 @@ expect_same_client(const struct client_record *a, const struct client_record *b)
 	cr_expect(a->name == NULL ? b->name == NULL : b->name != NULL && strcmp(a->name, b->name) == 0);
 }
 
+static bool
+same_networks(const struct networks *a, const struct networks *b)
+{
+	return a->n == b->n && a->known == b->known && a->tested == b->tested && a->refusing == b->refusing && a->against == b->against &&
+	       a->known_clients == b->known_clients && a->tested_clients == b->tested_clients && a->refusing_clients == b->refusing_clients;
+}
+
 static void
 expect_same(const struct rotation *a, const struct rotation *b)
 {
@@ -187,8 +194,8 @@ expect_same(const struct rotation *a, const struct rotation *b)
 	cr_expect_str_eq(rotation_origin(a), rotation_origin(b));
 	cr_expect(a->active == b->active && a->phase == b->phase && a->stage == b->stage && a->compromised == b->compromised);
 	cr_expect(a->may_retire == b->may_retire && a->begun.wall == b->begun.wall && a->resumed == b->resumed && a->draws == b->draws);
-	cr_expect(a->known_tested == b->known_tested && a->known_refusing == b->known_refusing);
-	cr_expect(a->before_tested == b->before_tested && a->before_refusing == b->before_refusing);
+	cr_expect(same_networks(&a->clients.networks, &b->clients.networks));
+	cr_expect_eq(a->before, b->before);
 	cr_expect_arr_eq(a->counts, b->counts, sizeof(a->counts));
 	for (unsigned s = 0; s < SLOTS; s++)
 		expect_same_bundle(a->bundles[s], b->bundles[s]);
@@ -210,10 +217,9 @@ Test(state, all_of_it_comes_back)
 	cr_assert(rotation_take(r, generations[2], now));
 	for (unsigned round = 0; round < 4; round++)
 		visits(4000);
-	cr_assert_gt(r->known_refusing, 0);
+	cr_assert_gt(r->clients.networks.refusing_clients, 0);
 	r->clients.left_out = 7;
-	r->before_tested = 11;
-	r->before_refusing = 5;
+	r->before = 4545;
 	r->draws = 3;
 	struct rotation *back = through_bytes(now);
 	expect_same(r, back);
@@ -228,6 +234,46 @@ Test(state, all_of_it_comes_back)
 		rotation_end_offer(&b);
 	}
 	rotation_free(back);
+}
+
+static bool over;
+
+static void *
+newcomers(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 3000; i < 30000; i++)
+		visit(i);
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Clients come while nobody holds the lock: what is packed is whole all the same, and who was there before is in it. */
+Test(state, packed_while_clients_come)
+{
+	const size_t room = 16 << 20;
+	pthread_t thread;
+
+	r->settings.network_max = 100000;
+	r->settings.rollback.clients = 0;
+	rotation_set(r, &r->settings, now);
+	visits(3000);
+	cr_assert(rotation_take(r, generations[2], now));
+	cr_assert_eq(pthread_create(&thread, NULL, newcomers, NULL), 0);
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		struct pack p = {.to = malloc(room), .room = room};
+		size_t strangers;
+		rotation_pack(r, now, &p);
+		cr_assert_not(p.failed);
+		struct rotation *back = unpacked(p.to, p.n, key, now, &strangers);
+		cr_assert_not_null(back);
+		cr_expect_geq(back->clients.n, 3000);
+		for (unsigned i = 0; i < 3000; i += 100)
+			cr_expect_not_null(clients_find(&back->clients, identity(i).key));
+		rotation_free(back);
+		free(p.to);
+	}
+	pthread_join(thread, NULL);
 }
 
 Test(state, each_phase_comes_back)
