@@ -28,6 +28,7 @@ struct admin_load {
 	bool ok;
 	struct conf_problems problems;
 	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
+	uint64_t refused_us;          /* wall clock: the config on the disk was refused then, and none was taken since; 0: no */
 };
 
 /* Where the states of rotations are kept, and what is wrong there. */

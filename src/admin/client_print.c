@@ -106,6 +106,17 @@ print_drain(FILE *out, const json_t *drain)
 	(void)fputs(")\n", out);
 }
 
+/* What came after it (changed certificates were taken over) does not make it good. */
+static void
+print_refused(FILE *out, const char *refused, const char *last)
+{
+	if (refused[0] == '\0' || strcmp(refused, last) == 0)
+		return;
+	(void)fputs("The config on the disk was refused at ", out);
+	print_safe(out, refused, 0);
+	(void)fputs("; `bascule check` tells why\n", out);
+}
+
 static void
 print_head(FILE *out, const json_t *root)
 {
@@ -118,6 +129,7 @@ print_head(FILE *out, const json_t *root)
 	(void)fprintf(out, ", %" JSON_INTEGER_FORMAT " threads, config generation %" JSON_INTEGER_FORMAT "\n",
 	    reply_number(root, "threads"), reply_number(root, "generation"));
 	print_drain(out, json_object_get(root, "drain"));
+	print_refused(out, reply_text(root, "config_refused"), reply_text(last, "at"));
 	if (!json_is_object(last))
 		return;
 	(void)fputs("Last reload ", out);

@@ -231,6 +231,7 @@ admin_status_json(const struct admin *a)
 		json_put(o, "drain", drain(a));
 	json_put(o, "generation", json_integer((json_int_t)s->generation));
 	json_put(o, "last_reload", load(a));
+	json_put(o, "config_refused", a->load.refused_us != 0 ? json_wall_time(a->load.refused_us) : json_null());
 	json_put(o, "state", states(a->states));
 	json_put(o, "listeners", listeners(s->conf));
 	json_put(o, "sites", sites(s));

@@ -229,6 +229,7 @@ load(struct loader *l, unsigned accept)
 	else
 		conf = read_conf(l, record_note(record, l->files, NULL));
 	r->ok = conf != NULL && load_with_logs(l, conf, accept, record);
+	r->refused_us = r->ok ? 0 : r->at_us;
 	if (r->ok) {
 		settle(l);
 		hand_over(l, record);

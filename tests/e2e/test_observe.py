@@ -252,6 +252,25 @@ def test_the_last_reload_shows(simple, directory, ca):
     assert p.status()["last_reload"]["ok"] is False
 
 
+def test_a_refused_config_shows_until_one_is_taken(simple, directory, ca):
+    """Though what the watch takes over in between is the last thing that was loaded."""
+    p = simple(reload={"watch": True})
+    good = p.config_path.read_text()
+    assert p.status()["config_refused"] is None
+    p.configure("{")
+    p.reload(expect=False)
+    refused = p.status()["config_refused"]
+    assert refused == p.status()["last_reload"]["at"]
+    ca.leaf("site.test").files(directory)
+    wait.until(lambda: p.status()["last_reload"]["ok"], "the new certificate")
+    assert p.status()["config_refused"] == refused
+    shown = p.command("status", "--socket", p.admin_socket).stdout
+    assert "The config on the disk was refused at %s; `bascule check` tells why" % refused in shown
+    p.configure(good)
+    p.reload()
+    assert p.status()["config_refused"] is None
+
+
 def test_names_that_no_certificate_covers_are_warned_about(simple):
     p = simple(sites=[proxy.site("site.test", "elsewhere.test")])
     assert "elsewhere.test" in p.command("check").stderr
