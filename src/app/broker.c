@@ -56,8 +56,8 @@ find_secret(struct broker *b)
 		return;
 	if ((size_t)snprintf(path, sizeof(path), "%s/secret", conf->state_dir) >= sizeof(path) ||
 	    !secret_file_read(path, b->secret, &b->secret_size, &err))
-		log_error("state_dir: %s; the secret of this run ends with it, and the clients that rotations know by it are then not known",
-		    err.text);
+		log_error("state_dir: %s; the secret of this run ends with it, and the clients that rotations know by it are "
+		          "then not known", err.text);
 }
 
 bool
@@ -65,8 +65,8 @@ broker_init(struct broker *b, const char *config_path, struct conf_problems *pro
 {
 	struct err err;
 
-	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE, .sockets = SOCKETS_EMPTY,
-	    .watches = WATCHES_NONE};
+	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE,
+	    .sockets = SOCKETS_EMPTY, .watches = WATCHES_NONE};
 	if (!secret_random(b->secret, sizeof(b->secret), &err)) {
 		conf_error(problems, NULL, NULL, "%s", err.text);
 		return false;

@@ -44,9 +44,9 @@ MUST_CHECK bool broker_init(struct broker *b, const char *config_path, struct co
 void broker_free(struct broker *b);
 
 /*
- * Do what a message of the worker at `socket` asks and send the reply; `fd` came with it (-1: none) and is taken over. Of MESSAGE_READY and MESSAGE_RELOADED it does
- * its own part (broker_commit, broker_abandon); what they mean for others is the caller's. False: the worker does not
- * take its reply.
+ * Do what a message of the worker at `socket` asks and send the reply; `fd` came with it (-1: none) and is taken over.
+ * Of MESSAGE_READY and MESSAGE_RELOADED it does its own part (broker_commit, broker_abandon); what they mean for others
+ * is the caller's. False: the worker does not take its reply.
  */
 MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m, int fd);
 

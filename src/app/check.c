@@ -165,8 +165,10 @@ warn_of_exposed(const struct conf *conf, const struct tls_bundle *b, struct conf
 	char key[KEY_TEXT];
 	struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->exposed), key);
 
+	const char *can = (b->exposed_mode & 02) != 0 ? "change" : "read";
+
 	conf_warning(problems, &at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only who "
-	    "starts the proxy has to read it", b->exposed, (b->exposed_mode & 02) != 0 ? "change" : "read", b->exposed_mode, b->exposed);
+	    "starts the proxy has to read it", b->exposed, can, b->exposed_mode, b->exposed);
 }
 
 /* Do only servers of ours see it? It may be good for sites as well, but none names it. */
@@ -206,8 +208,8 @@ check_loaded(const struct conf *conf, const struct tls_store *store, struct conf
 			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
 			    "order: put the leaf first, then the issuer of each", b->where);
 		if (b->lacks_issuer)
-			conf_warning(problems, &at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do "
-			    "not have it already refuse this chain; append it to the file", b->where, b->facts.issuer);
+			conf_warning(problems, &at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that "
+			    "do not have it already refuse this chain; append it to the file", b->where, b->facts.issuer);
 	}
 }
 

@@ -7,11 +7,11 @@
 #include "proxy/snapshot.h"
 
 /*
- * Look at what a start opens (app/check_start.h), and build what a worker would build of it, and throw it all away again: bundles, pins, CRLs and CAs are loaded, patterns
- * and field edits compiled, names of servers looked up. What a load would refuse is an error in `problems`, and so is a
- * bundle that can not be loaded; names that no certificate covers are warned about. What this user may
- * not read, not being root, is a warning. Takes over `conf`, which may be what is left of one at fault (conf_load_sound()): then
- * `problems` has errors already. Looks up names, so it may take its time.
+ * Look at what a start opens (app/check_start.h), and build what a worker would build of it, and throw it all away
+ * again: bundles, pins, CRLs and CAs are loaded, patterns and field edits compiled, names of servers looked up. What a
+ * load would refuse is an error in `problems`, and so is a bundle that can not be loaded; names that no certificate
+ * covers are warned about. What this user may not read, not being root, is a warning. Takes over `conf`, which may be what
+ * is left of one at fault (conf_load_sound()): then `problems` has errors already. Looks up names, so it may take its time.
  * What new certificates would change for the clients of the running proxy goes to `news`, lines for people; `accept`: see
  * check_against_running().
  */

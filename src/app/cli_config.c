@@ -36,7 +36,8 @@ cli_config(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < COUNTOF(pages); i++)
 		if (strcmp(argv[1], pages[i].name) == 0)
 			return print(pages[i].write);
-	(void)fputs("bascule config: \"schema\", \"reference\", \"manual\" or \"metrics\" must follow; `bascule help config` tells more\n",
+	(void)fputs("bascule config: \"schema\", \"reference\", \"manual\" or \"metrics\" must follow; "
+	            "`bascule help config` tells more\n",
 	    stderr);
 	return CLI_USAGE;
 }

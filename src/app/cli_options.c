@@ -79,8 +79,8 @@ cli_options(struct cli_options *o, unsigned takes, int argc, char **argv)
 		if (option != NULL)
 			why = store(o, option, value, &err);
 		if (why != NULL) {
-			(void)fprintf(stderr, "bascule %s: %s: %s; `bascule help %s` tells what it takes\n", argv[0], argument, why,
-			    argv[0]);
+			(void)fprintf(stderr, "bascule %s: %s: %s; `bascule help %s` tells what it takes\n", argv[0], argument,
+			    why, argv[0]);
 			return false;
 		}
 	}

@@ -21,7 +21,10 @@ struct sealed {
 /* New memory of n bytes to be filled; then sealed_finish(). False with err set. */
 MUST_CHECK bool sealed_begin(struct sealed *s, const char *name, size_t n, struct err *err);
 
-/* It has become less than there was room for: n bytes of it stay, and only sealed_finish() follows. False with err set: it is gone. */
+/*
+ * It has become less than there was room for: n bytes of it stay, and only sealed_finish() follows. False with err set:
+ * it is gone.
+ */
 MUST_CHECK bool sealed_shorten(struct sealed *s, size_t n, struct err *err);
 /* In place of sealed_finish(): it is not wanted. */
 void sealed_abandon(struct sealed *s);

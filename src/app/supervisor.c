@@ -436,7 +436,8 @@ loop(struct supervisor *s)
 {
 	while (s->phase != ENDED) {
 		short of_worker = s->commands != 0 ? POLLIN | POLLOUT : POLLIN;
-		struct pollfd fds[] = {{s->signals, POLLIN, 0}, {s->worker.socket, of_worker, 0}, {s->broker.watches.fd, POLLIN, 0}};
+		struct pollfd fds[] = {
+		    {s->signals, POLLIN, 0}, {s->worker.socket, of_worker, 0}, {s->broker.watches.fd, POLLIN, 0}};
 		int n = poll(fds, COUNTOF(fds), milliseconds_left(s));
 
 		if (n < 0 && errno != EINTR) {

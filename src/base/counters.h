@@ -21,8 +21,9 @@
 	X(handshakes_resumed, counter, "TLS handshakes completed from a ticket.")                                    \
 	X(handshakes_failed, counter,                                                                                \
 	    "TLS handshakes that failed. Scanners cause some all day; a rise after a certificate change is not them.") \
-	X(handshakes_unrecognized, counter, "TLS handshakes refused because no site serves the name, or it has no certificate.")               \
-	X(requests, counter, "Requests, those refused as malformed among them.")                                                  \
+	X(handshakes_unrecognized, counter,                                                                          \
+	    "TLS handshakes refused because no site serves the name, or it has no certificate.")                     \
+	X(requests, counter, "Requests, those refused as malformed among them.")                                     \
 	X(requests_in_flight, gauge, "Requests being answered now.")                                                 \
 	X(requests_refused, counter, "Requests answered with an error of the proxy's own.")                          \
 	X(requests_malformed, counter, "Requests refused with 400 as malformed or ambiguous.")                       \
@@ -37,7 +38,8 @@
 	X(bytes_to_clients, counter, "Bytes of response bodies sent.")                                               \
 	X(tunnels_open, gauge, "Upgraded connections (WebSocket) open now.")                                          \
 	X(access_lines_lost, counter,                                                                                \
-	    "Lines of the access log that were lost: its disk is full, or nobody reads the pipe that it is. Requests never wait for it.")
+	    "Lines of the access log that were lost: its disk is full, or nobody reads the pipe that it is. Requests never " \
+	    "wait for it.")
 
 /* Written by one thread only, with counter_add; read by any with counter_read. */
 struct counters {

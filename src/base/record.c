@@ -7,7 +7,8 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-enum { PACKED_ENTRY_LEAST = 5 + 1 + sizeof(struct file_stamp), PACKED_FILE_LEAST = PACKED_ENTRY_LEAST + 4 }; /* bytes: a string, a byte, a stamp; a length */
+/* Bytes: a string, a byte, a stamp, and of a file a length. */
+enum { PACKED_ENTRY_LEAST = 5 + 1 + sizeof(struct file_stamp), PACKED_FILE_LEAST = PACKED_ENTRY_LEAST + 4 };
 
 /* A file's bytes, or a directory's entries. */
 struct copy {

@@ -112,8 +112,8 @@ check_route(struct checker *c, const struct conf_site *s, const struct conf_rout
 	if (r->rewrite != NULL && r->path == NULL && !check_given(c, &r->path))
 		check_error(c, &r->rewrite, "needs \"path\": it takes the place of what that matches");
 	if (r->rewrite != NULL && r->path != NULL && strncmp(r->path, "^/", 2) == 0 && strchr("/$", r->rewrite[0]) == NULL)
-		check_warning(c, &r->rewrite, "begins with no slash, in place of what begins with one; a path without is answered "
-		    "500");
+		check_warning(c, &r->rewrite, "begins with no slash, in place of what begins with one; a path without is "
+		    "answered 500");
 	check_methods(c, &r->methods);
 	check_fields(c, &r->request_headers);
 	check_fields(c, &r->response_headers);

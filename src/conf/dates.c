@@ -33,7 +33,8 @@ seconds(struct tm *tm, int64_t *out)
 	const struct tm given = *tm;
 
 	*out = timegm(tm);
-	return tm->tm_mday == given.tm_mday && tm->tm_mon == given.tm_mon && tm->tm_hour == given.tm_hour && tm->tm_min == given.tm_min &&
+	return tm->tm_mday == given.tm_mday && tm->tm_mon == given.tm_mon &&
+	    tm->tm_hour == given.tm_hour && tm->tm_min == given.tm_min &&
 	       tm->tm_sec == given.tm_sec;
 }
 
@@ -51,7 +52,8 @@ parse(const char *text, int64_t *out, bool *day)
 	*day = *text == '\0';
 	if (*day)
 		return seconds(&tm, out);
-	return mark(&text, 'T') && number(&text, 2, &tm.tm_hour) && mark(&text, ':') && number(&text, 2, &tm.tm_min) && mark(&text, ':') &&
+	return mark(&text, 'T') && number(&text, 2, &tm.tm_hour) && mark(&text, ':') &&
+	    number(&text, 2, &tm.tm_min) && mark(&text, ':') &&
 	       number(&text, 2, &tm.tm_sec) && mark(&text, 'Z') && *text == '\0' && seconds(&tm, out);
 }
 

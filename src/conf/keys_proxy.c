@@ -98,8 +98,8 @@ static const struct key log_keys[] = {
 
 static const struct key_object keys_log = {
 	.name = "log",
-	.intro = "Where the logs go. SIGUSR1 opens the files again after they were moved. The proxy never waits for a log: a line "
-	         "that it does not take at once (nobody reads the pipe, the disk is full) is lost, which is counted and told.",
+	.intro = "Where the logs go. SIGUSR1 opens the files again after they were moved. The proxy never waits for a log: a "
+	         "line that it does not take at once (nobody reads the pipe, the disk is full) is lost, which is counted and told.",
 	.example = "{ \"error\": \"/var/log/bascule/error.log\", \"access\": \"/var/log/bascule/access.log\", "
 		 "\"format\": \"combined\" }",
 	.keys = log_keys,
@@ -138,9 +138,8 @@ static const struct key reload_keys[] = {
 	    "`watch`.", .min = SECOND,
 	    .max = DAY, .zero = "never", .preset = 10 * SECOND),
 	ROW_WORD("policy", conf_reload, policy, conf_reload_policy,
-	    "When one bundle is bad: `each` keeps the last good one of that bundle and loads the rest (the watch does the same with "
-	    "CAs and CRLs, which a reload refuses as a whole); "
-	    "`all_or_nothing` changes nothing at all.",
+	    "When one bundle is bad: `each` keeps the last good one of that bundle and loads the rest (the watch does the "
+	    "same with CAs and CRLs, which a reload refuses as a whole); `all_or_nothing` changes nothing at all.",
 	    .preset = CONF_RELOAD_EACH, WORDS("each", "all_or_nothing")),
 };
 
@@ -244,16 +243,16 @@ static const struct key top_keys[] = {
 	ROW_NUMBER("connections", conf, connections,
 	    "Client connections at once; further ones are closed when accepted.", .flags = KEY_RESTART, .min = 1,
 	    .max = 10000000, .zero = "as many as the limit on open files allows", .preset = 0, .example = "20000"),
-	ROW_PATH("pid_file", conf, pid_file, "The supervisor's process id is written here, until it drains or ends.", .flags = KEY_RESTART,
-	    .example = "\"/run/bascule.pid\""),
+	ROW_PATH("pid_file", conf, pid_file, "The supervisor's process id is written here, until it drains or ends.",
+	    .flags = KEY_RESTART, .example = "\"/run/bascule.pid\""),
 	ROW_PATH("secret_file", conf, secret_file,
 	    "32 to 512 random bytes, the same on all nodes of a cluster: session tickets and sticky cookies of one "
 	    "are then good on all, and outlive a restart. Without it: a random secret that ends with the process.",
 	    .flags = KEY_RESTART, .example = "\"secret\""),
 	ROW_PATH("state_dir", conf, state_dir,
-	    "A directory, made by you with mode 0700 for the user who starts the proxy, where rotations are kept: a restart goes on "
-	    "where they were, with the generations of each bundle, their keys, and what is known of clients. Without `secret_file` "
-	    "the secret lies there, too. Without it rotations outlive the worker, not a restart.",
+	    "A directory, made by you with mode 0700 for the user who starts the proxy, where rotations are kept: a restart "
+	    "goes on where they were, with the generations of each bundle, their keys, and what is known of clients. Without "
+	    "`secret_file` the secret lies there, too. Without it rotations outlive the worker, not a restart.",
 	    .flags = KEY_RESTART, .example = "\"/var/lib/bascule\""),
 	ROW_STRINGS("trusted_proxies", conf, trusted_proxies,
 	    "Networks of proxies in front of this one, whose `X-Forwarded-*` and `Forwarded` fields are believed. "

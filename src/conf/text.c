@@ -149,7 +149,8 @@ conf_text_parse(struct conf_text *t, struct conf_problems *problems)
 	if (end < n)
 		return refuse(t, end, "this comment is never closed; end it with */", problems);
 	if (n > 0 && (zero = memchr(t->json.p, '\0', n)) != NULL)
-		return refuse(t, (size_t)(zero - t->json.p), "a zero byte; this is no text in UTF-8: save it in that encoding", problems);
+		return refuse(
+		    t, (size_t)(zero - t->json.p), "a zero byte; this is no text in UTF-8: save it in that encoding", problems);
 	t->root = json_loadb(n > 0 ? t->json.p : "", n, JSON_REJECT_DUPLICATES, &refusal);
 	if (t->root == NULL) {
 		conf_text_explain(t, &refusal, problems);

@@ -63,7 +63,8 @@ h1_withholds_body(const struct http_head *h)
 	const struct http_field *length = h1_field(h, HTTP_CONTENT_LENGTH);
 	uint64_t n = 0;
 
-	return is_bodiless(h) && (h1_field(h, HTTP_TRANSFER_ENCODING) != NULL || (length != NULL && sv_u64(length->value, &n) && n > 0));
+	return is_bodiless(h) &&
+	    (h1_field(h, HTTP_TRANSFER_ENCODING) != NULL || (length != NULL && sv_u64(length->value, &n) && n > 0));
 }
 
 void

@@ -192,8 +192,8 @@ net_stream_start(struct net_stream *s)
 }
 
 bool
-net_stream_connect(struct net_stream *s, struct net_loop *loop, const struct net_address *to, const struct net_stream_events *events,
-    size_t out_max)
+net_stream_connect(struct net_stream *s, struct net_loop *loop, const struct net_address *to,
+    const struct net_stream_events *events, size_t out_max)
 {
 	int fd = socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int one = 1;
@@ -404,6 +404,6 @@ net_stream_is_stale(struct net_stream *s)
 	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
 		return errno != EAGAIN && errno != EINTR;
-	/* Bytes that nobody asked for: an answer to nothing, or with TLS the end perhaps. A new connection costs less than a doubt. */
+	/* Bytes that nobody asked for: an answer to nothing, or with TLS the end perhaps. A new connection costs less. */
 	return true;
 }

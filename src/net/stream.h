@@ -44,7 +44,8 @@ struct net_stream_events {
 struct net_transform {
 	int (*handshake)(struct net_stream *s);                     /* 1: complete; NET_AGAIN; NET_ERROR */
 	ssize_t (*read)(struct net_stream *s, void *p, size_t n);   /* as net_stream_read */
-	int (*write)(struct net_stream *s, const struct iovec *v, int n, bool last); /* 0 or NET_ERROR; `last`: see net_stream_finish */
+	/* 0 or NET_ERROR; `last`: see net_stream_finish. */
+	int (*write)(struct net_stream *s, const struct iovec *v, int n, bool last);
 	bool (*pending)(const struct net_stream *s);                /* it holds bytes, decoded or not, that nobody has read */
 	void (*free)(struct net_stream *s);                         /* frees s->state */
 };

@@ -494,5 +494,5 @@ client_h1_readable(struct client *c)
 	if (is_behind(c))
 		net_stream_pause(&c->stream); /* on_drained goes on */
 	else if (c->stream.paused ? c->phase == CLIENT_IDLE : reads == NET_READS || has_to_wait(c))
-		net_stream_again(&c->stream); /* paused and idle: a request was answered within the loop, with another behind it */
+		net_stream_again(&c->stream); /* paused and idle: one was answered within the loop, with another behind it */
 }

@@ -168,7 +168,10 @@ void exchange_origin_drained(struct exchange *x);
 
 /* --- by steps, hooks and services --------------------------------------------------------------------------- */
 
-/* Answer from here with a short text (NULL: the reason phrase), log why, end. When a response has begun the client is cut off instead. */
+/*
+ * Answer from here with a short text (NULL: the reason phrase), log why, end. When a response has begun the client is cut
+ * off instead.
+ */
 void exchange_refuse(struct exchange *x, unsigned status, const char *why);
 
 /* Answer from here: extra fields (name, value pairs, n of them) and a body. For services. */
@@ -177,7 +180,10 @@ struct exchange_field {
 };
 void exchange_respond(struct exchange *x, unsigned status, const struct exchange_field *fields, size_t n, struct sv body);
 
-/* Over: log, count, let go of both sides. `how` is for the front; the origin goes back to its pool only after a whole response. */
+/*
+ * Over: log, count, let go of both sides. `how` is for the front; the origin goes back to its pool only after a whole
+ * response.
+ */
 void exchange_end(struct exchange *x, enum side_end how);
 
 /* The address a request came from, as trusted proxies tell or else the peer's; without the port. */

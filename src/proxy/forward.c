@@ -100,7 +100,8 @@ write_forwarded(const struct exchange *x, struct buf *out)
 	bool v6 = memchr(address.p, ':', address.n) != NULL;
 
 	return buf_append(out, v6 ? "for=\"[" : "for=", v6 ? 6 : 4) && buf_append(out, address.p, address.n) &&
-	       buf_append(out, "]\"", v6 ? 2 : 0) && buf_append(out, x->is_tls ? ";proto=https" : ";proto=http", x->is_tls ? 12 : 11) &&
+	       buf_append(out, "]\"", v6 ? 2 : 0) &&
+	       buf_append(out, x->is_tls ? ";proto=https" : ";proto=http", x->is_tls ? 12 : 11) &&
 	       buf_append(out, ";host=\"", 7) && buf_append(out, host.p, host.n) && buf_append(out, "\"", 1);
 }
 
@@ -119,7 +120,8 @@ add_forwarding(struct exchange *x)
 		return false;
 	return http_head_add_id(h, HTTP_X_FORWARDED_FOR, c->address) &&
 	       set_unless_told(h, HTTP_X_FORWARDED_PROTO, x->is_tls ? SV("https") : SV("http")) &&
-	       set_unless_told(h, HTTP_X_FORWARDED_HOST, h->authority) && http_head_add_id(h, HTTP_FORWARDED, buf_view(&forwarded));
+	       set_unless_told(h, HTTP_X_FORWARDED_HOST, h->authority) &&
+	       http_head_add_id(h, HTTP_FORWARDED, buf_view(&forwarded));
 }
 
 /* --- the client certificate --------------------------------------------------------------------------------- */

@@ -243,13 +243,14 @@ at_end(struct origin *o, ssize_t n)
 	bool clean = n == NET_EOF;
 
 	if (clean && o->in_body && h1_body_ends_at_close(&o->body)) {
-		net_stream_pause(&o->stream); /* of a tunnel the other direction may go on, and the end would come again and again */
+		net_stream_pause(&o->stream); /* of a tunnel the other direction may go on; the end would come again and again */
 		if (!x->response_ended)
 			exchange_response_end(x, NULL);
 		return;
 	}
 	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->in_body ? "in the middle of the response" :
-	    o->answered ? "in the middle of the response's head" : "without a response", clean ? "closed by the origin" : strerror(errno));
+	    o->answered ? "in the middle of the response's head" : "without a response",
+	    clean ? "closed by the origin" : strerror(errno));
 	exchange_origin_failed(x, 502, text != NULL ? text : "the connection ended");
 }
 

@@ -50,7 +50,8 @@ exchange_respond(struct exchange *x, unsigned status, const struct exchange_fiel
 static bool
 ends_connection(unsigned status)
 {
-	return status == 400 || status == 408 || status == 413 || status == 414 || status == 431 || status == 501 || status == 505;
+	return status == 400 || status == 408 || status == 413 || status == 414 || status == 431 || status == 501 ||
+	       status == 505;
 }
 
 void

@@ -69,9 +69,10 @@ build_actions(struct snapshot *s, struct snap_site *site, struct conf_problems *
 		a->limits = r != NULL ? &r->limits : &c->limits;
 		a->timeouts = r != NULL ? &r->timeouts : &c->timeouts;
 		a->upstream = upstream_named(s, r != NULL && r->upstream != NULL ? r->upstream : c->upstream);
-		ok &= build_edits(&a->request_edits, FIELDS_OF_REQUESTS, r != NULL ? &r->request_headers : &c->request_headers, at, problems);
-		ok &= build_edits(&a->response_edits, FIELDS_OF_RESPONSES, r != NULL ? &r->response_headers : &c->response_headers, at,
-		    problems);
+		const struct conf_fields *requests = r != NULL ? &r->request_headers : &c->request_headers;
+		const struct conf_fields *responses = r != NULL ? &r->response_headers : &c->response_headers;
+		ok &= build_edits(&a->request_edits, FIELDS_OF_REQUESTS, requests, at, problems);
+		ok &= build_edits(&a->response_edits, FIELDS_OF_RESPONSES, responses, at, problems);
 	}
 	return ok;
 }
@@ -208,7 +209,8 @@ snapshot_build_with(struct snap_conf *shared, const struct snapshot_inputs *in, 
 }
 
 struct snapshot *
-snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
+snapshot_build(struct snap_conf *shared, const struct snapshot_inputs *in, struct conf_problems *problems,
+    struct tls_outcomes *outcomes)
 {
 	struct credentials cr;
 	struct snapshot *s = NULL;

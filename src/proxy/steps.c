@@ -141,7 +141,8 @@ step_choose(struct exchange *x)
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
 	uint64_t now = net_loop_now(x->thread->loop);
 
-	int next = x->tries < conf->tries ? upstream_choose(x->upstream->balance, &x->request, &x->tried, now, px_random(x->thread)) : -1;
+	int next = x->tries < conf->tries
+	         ? upstream_choose(x->upstream->balance, &x->request, &x->tried, now, px_random(x->thread)) : -1;
 	if (next < 0) {
 		/* What the last server did says more than that there is no other. */
 		exchange_refuse(x, x->failure == NULL ? 503 : x->status != 0 ? x->status : 502,

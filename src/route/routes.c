@@ -191,7 +191,8 @@ route_set_free(struct route_set *set)
 		return;
 	for (size_t i = 0; i < set->n; i++) {
 		struct route *r = &set->routes[i];
-		pattern_free(r->path); /* NOLINT(clang-analyzer-core.NullDereference): `n` counts only routes that were allocated */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): `n` counts only routes that were allocated */
+		pattern_free(r->path);
 		pattern_free(r->host);
 		for (size_t k = 0; k < r->n_fields; k++)
 			pattern_free(r->fields[k].pattern);

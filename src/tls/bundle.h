@@ -49,7 +49,7 @@ struct tls_bundle {
 	uint64_t generation;           /* from 1, per bundle name, grows with each new content */
 	bool reordered;                /* its files have the certificates in another order; background thread only */
 	bool lacks_issuer;             /* its files have the leaf alone, and something tells that this is not all; likewise */
-	char *exposed;                 /* the file of the key, or its password, that everybody may read or write; NULL: none; likewise */
+	char *exposed;                 /* its key's or password's file, open to everybody; NULL: none; likewise, owned */
 	unsigned exposed_mode;
 	struct tls_bundle_private *private; /* key DER, per-thread objects, file stamps */
 	struct rotation *rotation; /* of a layer above: who is shown which generation; atomic, set once; NULL: not tracked */

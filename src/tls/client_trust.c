@@ -180,7 +180,8 @@ static bool
 digest_settings(EVP_MD_CTX *m, const struct conf_upstream_tls *conf, const struct file_stamp *stamp)
 {
 	const struct sv name = sv_cstr(conf->name), ca = sv_cstr(conf->ca);
-	bool ok = m != NULL && EVP_DigestInit_ex(m, EVP_sha256(), NULL) == 1 && digest_part(m, &conf->verify, sizeof(conf->verify)) &&
+	bool ok = m != NULL && EVP_DigestInit_ex(m, EVP_sha256(), NULL) == 1 &&
+	    digest_part(m, &conf->verify, sizeof(conf->verify)) &&
 	    digest_part(m, name.p, name.n) && digest_part(m, ca.p, ca.n) && digest_part(m, stamp, sizeof(*stamp));
 
 	for (size_t i = 0; ok && i < conf->pins.n; i++)

@@ -115,7 +115,8 @@ bool
 delta_make(struct job *job)
 {
 	bool *replaced = find_replaced(job);
-	bool ok = replaced != NULL && store_compare(job) && merge(job, replaced) && store_index(job->store) && note_gone(job, replaced) &&
+	bool ok = replaced != NULL && store_compare(job) && merge(job, replaced) && store_index(job->store) &&
+	    note_gone(job, replaced) &&
 	    watch_changed(job);
 
 	free(replaced);

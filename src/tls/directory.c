@@ -353,7 +353,8 @@ is_folder(struct files *files, const char *path)
 
 /* NAME.suffix, when it is there. A folder of such a name is a bundle for itself. */
 static bool
-look_for(struct sources *all, const struct conf_bundle *c, const char *name, struct sv suffix, struct files *files, struct found *out)
+look_for(struct sources *all, const struct conf_bundle *c, const char *name, struct sv suffix, struct files *files,
+    struct found *out)
 {
 	struct file_entry e = {.name = ""};
 	struct err err;

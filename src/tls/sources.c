@@ -91,14 +91,16 @@ refuse_doubles(struct sources *s)
 }
 
 bool
-sources_find_changed(struct sources *s, const struct conf *conf, const struct tls_changes *changes, struct files *files, struct err *err)
+sources_find_changed(struct sources *s, const struct conf *conf, const struct tls_changes *changes, struct files *files,
+    struct err *err)
 {
 	*s = (struct sources){.arena = ARENA_EMPTY, .changes = changes};
 	for (size_t i = 0; i < conf->n_bundles; i++) {
 		const struct conf_bundle *c = &conf->bundles[i];
 		size_t first = s->n;
-		bool ok = c->directory == NULL ? add_configured(s, c, files) : changes != NULL ? directory_find_changed(s, c, files) :
-		    directory_find(s, c, files);
+		bool ok = c->directory == NULL ? add_configured(s, c, files)
+		        : changes != NULL      ? directory_find_changed(s, c, files)
+		                               : directory_find(s, c, files);
 		if (!ok)
 			return err_no_memory(err);
 		for (size_t k = first; k < s->n; k++)

@@ -319,15 +319,17 @@ tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned acc
 }
 
 struct tls_store *
-tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes, struct tls_changes *left,
-    unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes,
+    struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
+    struct err *err)
 {
 	struct job job = {
 		.store = store_new(),
 		.previous = previous,
 		.conf = conf,
 		.left = left,
-		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
+		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread,
+		    .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
 

@@ -98,6 +98,24 @@ def simple(bascule, directory, identity, echo, port):
     return start
 
 
+@pytest.fixture
+def leaves(ca):
+    """Two certificates for site.test that follow each other."""
+    return ca.leaf("site.test"), ca.leaf("site.test")
+
+
+@pytest.fixture
+def swap(bascule, directory, leaves, recorder, port):
+    """The proxy with the first of two certificates; .put(leaf) writes another one."""
+
+    def start(script=origins.echo, **over):
+        p = bascule(proxy.config(port, leaves[0].files(directory), recorder(script).address, **over))
+        p.put = lambda leaf: leaf.files(directory)
+        return p
+
+    return start
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -12,30 +12,7 @@ from cryptography import x509
 from harness import client, origins, pki, proxy, wait
 from harness.load import Load, WebSocketServer
 from harness.origins import Gate, resident_kib
-
-
-@pytest.fixture
-def leaves(ca):
-    """Two certificates for site.test that follow each other."""
-    return ca.leaf("site.test"), ca.leaf("site.test")
-
-
-@pytest.fixture
-def swap(bascule, directory, leaves, recorder, port):
-    """The proxy with the first of two certificates; .put(leaf) writes another one."""
-
-    def start(script=origins.echo, **over):
-        p = bascule(proxy.config(port, leaves[0].files(directory), recorder(script).address, **over))
-        p.put = lambda leaf: leaf.files(directory)
-        return p
-
-    return start
-
-
-def served(p, name="site.test"):
-    """The serial that a new handshake shows."""
-    with p.client(name) as c:
-        return c.serial
+from harness.proxy import served
 
 
 def sighup(p):

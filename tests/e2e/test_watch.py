@@ -8,35 +8,12 @@ import struct
 
 import pytest
 
-from harness import origins, pki, proxy, wait
+from harness import pki, proxy, wait
+from harness.proxy import served
 from harness.wire import Ended
 
 # Events alone: the poll would hide that one was missed.
 WATCH = {"watch": True, "poll": 0}
-
-
-@pytest.fixture
-def leaves(ca):
-    """Two certificates for site.test that follow each other."""
-    return ca.leaf("site.test"), ca.leaf("site.test")
-
-
-@pytest.fixture
-def swap(bascule, directory, leaves, recorder, port):
-    """The proxy with the first of two certificates; .put(leaf) writes another one."""
-
-    def start(script=origins.echo, **over):
-        p = bascule(proxy.config(port, leaves[0].files(directory), recorder(script).address, **over))
-        p.put = lambda leaf: leaf.files(directory)
-        return p
-
-    return start
-
-
-def served(p, name="site.test"):
-    """The serial that a new handshake shows."""
-    with p.client(name) as c:
-        return c.serial
 
 
 @pytest.fixture(params=[0o755, 0o700], ids=["anyone's", "root's"])

@@ -307,6 +307,12 @@ def _state(pid):
         return None
 
 
+def served(p, name="site.test"):
+    """The serial that a new handshake shows."""
+    with p.client(name) as c:
+        return c.serial
+
+
 # What holds back a certificate of another authority, and one made a second before another.
 CHANGES = ["another-root", "earlier-expiry"]
 

@@ -3,21 +3,7 @@
 
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_check, .init = begin, .fini = end, .timeout = 60);
+TRY_SUITE(conf_check);
 
 #define UPSTREAM ", \"upstreams\": { \"nodes\": { \"servers\": [ \"h:1\" ] } }"
 #define SITE(rest) "\"sites\": [ { \"names\": \"a\", " rest " } ]" UPSTREAM

@@ -6,21 +6,7 @@
 
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_include, .init = begin, .fini = end, .timeout = 60);
+TRY_SUITE(conf_include);
 
 #define SITE(name) "{ \"sites\": [ { \"names\": \"" name "\", \"upstream\": \"u\" } ] }"
 #define UPSTREAMS "\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ] } }"

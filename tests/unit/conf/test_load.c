@@ -5,21 +5,7 @@
 #include "conf/keys.h"
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_load, .init = begin, .fini = end, .timeout = 60);
+TRY_SUITE(conf_load);
 
 static const struct conf *
 loaded(const char *text)

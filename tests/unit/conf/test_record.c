@@ -6,21 +6,7 @@
 #include "base/record.h"
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_record, .init = begin, .fini = end);
+TRY_SUITE(conf_record);
 
 #define SITE(name) "{ \"sites\": [ { \"names\": [ \"" name "\" ], \"upstream\": \"u\" } ] }"
 

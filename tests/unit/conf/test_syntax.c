@@ -3,21 +3,7 @@
 
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_syntax, .init = begin, .fini = end, .timeout = 60);
+TRY_SUITE(conf_syntax);
 
 static const struct try_fault faults[] = {
 	{"", "c.json: holds nothing; an object { … } is expected\n"},

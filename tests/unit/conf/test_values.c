@@ -5,21 +5,7 @@
 #include "conf/value.h"
 #include "try.h"
 
-static struct try t;
-
-static void
-begin(void)
-{
-	try_begin(&t);
-}
-
-static void
-end(void)
-{
-	try_end(&t);
-}
-
-TestSuite(conf_values, .init = begin, .fini = end, .timeout = 60);
+TRY_SUITE(conf_values);
 
 /* The number that a value gives; UINT64_MAX: none. */
 static uint64_t

@@ -16,6 +16,19 @@ struct try {
 void try_begin(struct try *t);
 void try_end(struct try *t);
 
+/* A suite whose tests have one, `t`. */
+#define TRY_SUITE(name)                 \
+	static struct try t;            \
+	static void begin(void)         \
+	{                               \
+		try_begin(&t);          \
+	}                               \
+	static void end(void)           \
+	{                               \
+		try_end(&t);            \
+	}                               \
+	TestSuite(name, .init = begin, .fini = end, .timeout = 60)
+
 /* Write a file; directories in its name are made. */
 void try_write(struct try *t, const char *name, const char *content);
 void try_write_bytes(struct try *t, const char *name, const char *bytes, size_t n);
