@@ -74,13 +74,19 @@ policy_before(const struct job *job, size_t i)
 }
 
 static bool
+same_pin(const struct conf_pin *a, const struct conf_pin *b)
+{
+	return strcmp(a->ca, b->ca) == 0 && conf_pin_from(a) == conf_pin_from(b) && conf_pin_until(a) == conf_pin_until(b);
+}
+
+static bool
 same_rule(const struct conf_client_certificate *a, const struct conf_client_certificate *b)
 {
 	if (a->mode != b->mode || a->crl_check != b->crl_check || a->depth != b->depth || a->n_pins != b->n_pins ||
 	    a->crls.n != b->crls.n)
 		return false;
 	for (size_t i = 0; i < a->n_pins; i++)
-		if (strcmp(a->pins[i].ca, b->pins[i].ca) != 0)
+		if (!same_pin(&a->pins[i], &b->pins[i]))
 			return false;
 	for (size_t i = 0; i < a->crls.n; i++)
 		if (strcmp(a->crls.v[i], b->crls.v[i]) != 0)

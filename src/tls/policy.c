@@ -61,6 +61,15 @@ hash_file(EVP_MD_CTX *ctx, const char *path, struct files *files)
 	return EVP_DigestUpdate(ctx, path, strlen(path) + 1) == 1 && EVP_DigestUpdate(ctx, &stamp, sizeof(stamp)) == 1;
 }
 
+/* A date that was moved changes who is trusted today, or the day on which that changes. */
+static bool
+hash_dates(EVP_MD_CTX *ctx, const struct conf_pin *p)
+{
+	const int64_t dates[] = {conf_pin_from(p), conf_pin_until(p)};
+
+	return EVP_DigestUpdate(ctx, dates, sizeof(dates)) == 1;
+}
+
 /* What a policy does besides whom it trusts. */
 static bool
 hash_settings(EVP_MD_CTX *ctx, const struct conf_client_certificate *c, const struct tls_thread *t)
@@ -81,7 +90,7 @@ hash_files(const struct conf_client_certificate *c, struct files *files, const s
 
 	if (c->mode != CONF_CLIENT_NONE) {
 		for (size_t i = 0; ok && i < c->n_pins; i++)
-			ok = hash_file(ctx, c->pins[i].ca, files);
+			ok = hash_dates(ctx, &c->pins[i]) && hash_file(ctx, c->pins[i].ca, files);
 		for (size_t i = 0; ok && i < c->crls.n; i++)
 			ok = hash_file(ctx, c->crls.v[i], files);
 	}
