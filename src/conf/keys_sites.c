@@ -160,6 +160,14 @@ static const struct key client_certificate_keys[] = {
 	    .preset = CONF_REFUSED_NEXT_REQUEST, WORDS("next_request", "close", "keep"), .example = "\"close\""),
 	ROW_NUMBER("depth", conf_client_certificate, depth,
 	    "Intermediate CAs allowed between the client's certificate and the pin.", .min = 0, .max = 9, .preset = 2),
+	ROW_DURATION("window", conf_client_certificate, window,
+	    "Whether a pin may be dropped is told by who came within this time (`bascule client-ca status`); who has not come for "
+	    "so long is not waited for. Only time in which bascule served counts.",
+	    .min = SECOND, .max = 3650 * DAY, .preset = 30 * DAY, .example = "\"45d\""),
+	ROW_NUMBER("remember", conf_client_certificate, remember,
+	    "How many certificates of each CA are remembered for that; about 500 bytes each, taken as they come. When there is no room "
+	    "for another, nobody can tell whether the pin may be dropped, and bascule says so.",
+	    .min = 1, .max = 10000000, .zero = "none are, and nothing can be told", .preset = 65536),
 };
 
 static const struct key_object keys_client_certificate = {

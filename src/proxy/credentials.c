@@ -39,12 +39,6 @@ end_notes(struct job *job, bool accepted)
 
 /* --- whom sites trust --------------------------------------------------------------------------------------- */
 
-static const char *
-name_of(const struct conf_site *c)
-{
-	return c->names.n > 0 ? c->names.v[0] : "default";
-}
-
 /* The same site in the snapshot before: the one that has the first name of this one. */
 static struct tls_policy *
 previous_policy(const struct snapshot *previous, const struct conf_site *c)
@@ -100,7 +94,7 @@ note_policy(struct job *job, size_t i, const struct tls_policy *new)
 	char text[TEXT_MAX];
 
 	tls_policy_text(new, text, sizeof(text));
-	return tls_outcomes_add(job->outcomes, TLS_LOADED, "site", name_of(&job->conf->sites[i]), text);
+	return tls_outcomes_add(job->outcomes, TLS_LOADED, "site", conf_site_name(&job->conf->sites[i]), text);
 }
 
 static struct tls_policy *
@@ -128,7 +122,7 @@ read_or_hold(struct job *job, const struct conf_site *c, struct tls_policy *befo
 	(void)snprintf(text, sizeof(text), "%.*s", SV_FMT(first.after));
 	if (p != NULL)
 		conf_problems_add(job->problems, &problems);
-	else if (tls_outcomes_add(job->outcomes, TLS_HELD, "site", name_of(c), text))
+	else if (tls_outcomes_add(job->outcomes, TLS_HELD, "site", conf_site_name(c), text))
 		p = tls_policy_ref(before);
 	conf_problems_free(&problems);
 	return p;
