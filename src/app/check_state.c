@@ -20,7 +20,7 @@ check_file(const struct conf *conf, const char *name, const struct tls_thread *t
 
 	(void)snprintf(path, sizeof(path), "%s/%s", conf->state_dir, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	unsigned char *bytes = fd >= 0 ? state_read(fd, &n, &err) : NULL;
+	unsigned char *bytes = fd >= 0 ? frame_read(fd, &n, &err) : NULL;
 	if (fd < 0)
 		err_set(&err, "%s", strerror(errno));
 	else

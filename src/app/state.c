@@ -1,21 +1,15 @@
 #include "app/state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/sealed.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
 
 enum {
-	VERSION = 1, /* of the content; the frame stays as it is, so that a newer one is told from a damaged one */
-	MAGIC = 16,
-	FRAME = MAGIC + TLS_DIGEST, /* then the version and the content, which the digest is of */
-	PACK_TRIES = 3,
+	VERSION = 1, /* of the content */
 	EVIDENCE_MS = 2000,            /* of a rotation that goes on, and as many times as long as it takes to keep it: */
 	COST_FACTOR = 200,
 	QUIET_MS = 10 * 60 * 1000,     /* of one that does not go on; and deadlines come nearer */
@@ -26,8 +20,6 @@ enum {
 	ESCAPED_MAX = 180,     /* of a name; a longer one is told apart by a hash */
 	PROBLEMS_MAX = 64 * 1024,
 };
-
-static const char magic[MAGIC] = "bascule rotation";
 
 struct stuck {
 	struct stuck *next;
@@ -64,86 +56,24 @@ state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
 
 /* --- the frame ------------------------------------------------------------------------------------------------ */
 
-static bool
-seal_once(struct rotation *r, const struct tls_thread *thread, struct sealed *s, size_t *used, struct err *err)
-{
-	struct moment now = moment_now();
-	struct pack measured = {.to = NULL};
+static const struct frame_kind kind = {"bascule rotation", VERSION, "state of a rotation", "lower the rotation's \"clients\""};
 
-	rotation_pack(r, now, &measured);
-	if (measured.failed || measured.n > SHELF_SIZE_MAX / 2)
-		return err_set(err, "%zu bytes are too many: lower the rotation's \"clients\"", measured.n);
-	/* Clients come while nobody holds the lock: there is room for some more. */
-	if (!sealed_begin(s, "bascule-state", FRAME + 1 + measured.n + measured.n / 8 + 4096, err))
-		return false;
-	struct pack p = {.to = s->p + FRAME, .room = s->n - FRAME};
-	pack_u8(&p, VERSION);
-	rotation_pack(r, now, &p);
-	memcpy(s->p, magic, MAGIC);
-	*used = FRAME + p.n;
-	if (!p.failed && tls_digest(thread, p.to, p.n, s->p + MAGIC))
-		return true;
-	sealed_abandon(s);
-	return err_set(err, "clients come faster than they can be written down");
+static void
+pack_rotation(void *rotation, struct pack *p)
+{
+	rotation_pack(rotation, moment_now(), p);
 }
 
 int
 state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err)
 {
-	struct sealed s;
-	size_t used = 0;
-
-	for (unsigned i = 0; i < PACK_TRIES; i++)
-		if (seal_once(r, thread, &s, &used, err))
-			return sealed_shorten(&s, used, err) ? sealed_finish(&s, err) : -1;
-	return -1;
+	return frame_seal(&kind, pack_rotation, r, thread, err);
 }
 
 bool
 state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p;
-	unsigned char digest[TLS_DIGEST];
-
-	if (bytes.n <= FRAME || memcmp(p, magic, MAGIC) != 0)
-		return err_set(err, "it is no state of a rotation, or cut short");
-	if (!tls_digest(thread, p + FRAME, bytes.n - FRAME, digest))
-		return err_no_memory(err);
-	if (memcmp(p + MAGIC, digest, sizeof(digest)) != 0)
-		return err_set(err, "it is damaged: its checksum is another");
-	*u = (struct unpack){.p = p + FRAME, .n = bytes.n - FRAME};
-	unsigned version = unpack_u8(u);
-	if (version > VERSION)
-		return err_set(err, "a newer version of bascule wrote it (format %u, this one reads up to %u)", version, (unsigned)VERSION);
-	return version == VERSION || err_set(err, "its format %u is unknown", version);
-}
-
-unsigned char *
-state_read(int fd, size_t *n, struct err *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > SHELF_SIZE_MAX) {
-		err_set(err, "it is empty, or larger than a state can be");
-		return NULL;
-	}
-	size_t size = (size_t)st.st_size, at = 0;
-	unsigned char *p = malloc(size);
-	while (p != NULL && at < size) {
-		ssize_t got = pread(fd, p + at, size - at, (off_t)at);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		at += (size_t)got;
-	}
-	if (p != NULL && at == size) {
-		*n = size;
-		return p;
-	}
-	err_set(err, "can not read it: %s", p == NULL ? "out of memory" : strerror(errno));
-	secret_wipe(p, size);
-	return NULL;
+	return frame_open(&kind, bytes, thread, u, err);
 }
 
 /* --- taking back ---------------------------------------------------------------------------------------------- */
@@ -232,7 +162,7 @@ fetch(struct states *s, const char *name, struct err *err)
 
 	if (fd < 0)
 		return NULL;
-	if ((bytes = state_read(fd, &n, err)) != NULL) {
+	if ((bytes = frame_read(fd, &n, err)) != NULL) {
 		r = open_state(s, name, sv_of((const char *)bytes, n), err);
 		secret_wipe(bytes, n);
 	}

@@ -11,6 +11,7 @@
 
 #include "admin/admin.h"
 #include "app/control.h"
+#include "app/frame.h"
 #include "app/shelf.h"
 #include "rotation/registry.h"
 #include "rotation/state.h"
@@ -55,8 +56,5 @@ int state_seal(struct rotation *r, const struct tls_thread *thread, struct err *
 
 /* Is that a whole state of this version? `u` becomes what is in the frame. False with err set: why, and the way on. */
 MUST_CHECK bool state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err);
-
-/* All of a file, to be wiped by secret_wipe(). NULL with err set. */
-unsigned char *state_read(int fd, size_t *n, struct err *err);
 
 #endif
