@@ -155,6 +155,40 @@ rotation(struct exchange *x, struct admin *a, struct sv rest)
 	}
 }
 
+/* --- client CAs ---------------------------------------------------------------------------------------------- */
+
+static void
+client_cas(struct exchange *x, struct admin *a)
+{
+	answer_json(x, 200, admin_client_cas_json(a));
+}
+
+/* SITE, or SITE/CA. */
+static void
+client_ca(struct exchange *x, struct admin *a, struct sv rest)
+{
+	struct sv query = rest, ca = sv_cut(&query, '?'), site = sv_cut(&ca, '/');
+	char site_name[1024] = "", ca_name[1024] = "", *json = NULL;
+	struct client_cas *c = unescape(site, site_name, sizeof(site_name)) ? client_ca_registry_find(a->client_cas, site_name) : NULL;
+
+	if (c == NULL) {
+		exchange_refuse(x, 404, "no site of this name asks for client certificates; a site goes by its first name");
+		return;
+	}
+	if (!sv_eq(x->request.method, SV("GET"))) {
+		exchange_refuse(x, 405, "the admin API has this path with another method");
+		return;
+	}
+	bool understood = query.p == NULL && (ca.p == NULL || unescape(ca, ca_name, sizeof(ca_name)));
+	unsigned status = understood ? admin_client_ca_json(c, ca.p != NULL ? ca_name : NULL, &json) : 400;
+	if (status == 200 || status == 503)
+		answer_json(x, status, json);
+	else
+		exchange_refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one" :
+		                           status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint" :
+		                                           "the name of a CA stands there, and nothing else");
+}
+
 /* --- the calls ----------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -167,17 +201,22 @@ static const struct {
 	{"/v1/reload", "POST", reload, true},
 	{"/metrics", "GET", metrics, false},
 	{"/v1/rotations", "GET", rotations, false},
+	{"/v1/client-cas", "GET", client_cas, false},
 };
 
 void
 admin_service(struct exchange *x, void *arg)
 {
-	const struct sv rotations_of = SV("/v1/rotations/");
+	const struct sv rotations_of = SV("/v1/rotations/"), client_cas_of = SV("/v1/client-cas/");
 	struct admin *a = arg;
 	struct sv rest = x->request.path, path = sv_cut(&rest, '?');
 
 	if (sv_starts(x->request.path, rotations_of)) {
 		rotation(x, a, sv_of(x->request.path.p + rotations_of.n, x->request.path.n - rotations_of.n));
+		return;
+	}
+	if (sv_starts(x->request.path, client_cas_of)) {
+		client_ca(x, a, sv_of(x->request.path.p + client_cas_of.n, x->request.path.n - client_cas_of.n));
 		return;
 	}
 	for (size_t i = 0; i < COUNTOF(calls); i++) {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/state.h"
+#include "app/client_ca_states.h"
 
 static void
 check_file(const struct conf *conf, const char *name, const struct tls_thread *thread, const struct conf_where *at,
@@ -25,9 +25,11 @@ check_file(const struct conf *conf, const char *name, const struct tls_thread *t
 		err_set(&err, "%s", strerror(errno));
 	else
 		close(fd);
-	if (bytes == NULL || !state_unframe(sv_of((const char *)bytes, n), thread, &u, &err))
+	bool client_cas = sv_ends(sv_cstr(name), SV(SHELF_CLIENT_CAS));
+	if (bytes == NULL || !(client_cas ? client_ca_state_unframe : state_unframe)(sv_of((const char *)bytes, n), thread, &u, &err))
 		conf_warning(problems, at, "state_dir", "%s: %s; the next start moves it to %s" SHELF_REFUSED
-		    " and begins this rotation anew: put a good one in its place before that", path, err.text, name);
+		    " and begins %s anew: put a good one in its place before that", path, err.text, name,
+		    client_cas ? "to note client certificates" : "this rotation");
 	secret_wipe(bytes, n);
 }
 
@@ -45,7 +47,8 @@ check_files(const struct conf *conf, const struct tls_thread *thread, const stru
 	for (size_t i = 0; i < n; i++) {
 		if (shelf_name_is_safe(entries[i].name))
 			check_file(conf, entries[i].name, thread, at, problems);
-		else if (strstr(entries[i].name, SHELF_SUFFIX SHELF_REFUSED) != NULL)
+		else if (strstr(entries[i].name, SHELF_SUFFIX SHELF_REFUSED) != NULL ||
+		         strstr(entries[i].name, SHELF_CLIENT_CAS SHELF_REFUSED) != NULL)
 			conf_warning(problems, at, "state_dir",
 			    "%s/%s was refused at a start: put a good one back under its old name and restart, or remove it", conf->state_dir,
 			    entries[i].name);

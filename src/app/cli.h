@@ -30,6 +30,7 @@ int cli_reload(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_rotation(int argc, char **argv);
+int cli_client_ca(int argc, char **argv);
 int cli_pki(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
@@ -49,6 +50,9 @@ enum { CLI_PATH_SIZE = 256 };
 
 /* `path` with what is to be accepted: "/v1/reload?accept=lost-names,too-fresh". */
 void cli_accept_path(const char *path, unsigned accept, char out[CLI_PATH_SIZE]);
+
+/* Append a name to a path as a segment of it, all but letters, digits and a few others escaped. False: it does not fit. */
+MUST_CHECK bool cli_put_segment(char *path, size_t size, const char *name);
 
 struct admin_reply;
 

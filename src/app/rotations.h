@@ -10,10 +10,12 @@
 #include "app/state.h"
 #include "net/loop.h"
 #include "proxy/snapshot.h"
+#include "rotation/client_ca_registry.h"
 #include "rotation/registry.h"
 
 struct rotations {
 	struct rotation_registry *registry;
+	struct client_ca_registry *client_cas; /* of all sites that ask for client certificates */
 	struct net_timer tick;
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	uint64_t ticks;
@@ -25,7 +27,7 @@ MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struc
     const struct secret *secret, unsigned char key[16], struct err *err);
 void rotations_free(struct rotations *r); /* after the loop threads have ended; what they are is kept */
 
-/* Just before this snapshot is published. */
-void rotations_sync(struct rotations *r, const struct snapshot *s);
+/* Just before this snapshot is published: its sites are told where to note client certificates. */
+void rotations_sync(struct rotations *r, struct snapshot *s);
 
 #endif

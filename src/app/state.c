@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/client_ca_states.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
@@ -35,8 +36,8 @@ is_plain(char c)
 }
 
 /* "%" stands before two digits, and before "-" where the rest is a hash: no two names meet. */
-void
-state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
+static void
+put_name(const char *bundle, const char *suffix, char out[SHELF_NAME_MAX + 1])
 {
 	static const unsigned char key[SIPHASH_KEY] = "names of states";
 	char *at = out;
@@ -51,7 +52,19 @@ state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
 		else
 			at += snprintf(at, 4, "%%%02x", (unsigned)(unsigned char)*p);
 	}
-	memcpy(at, SHELF_SUFFIX, sizeof(SHELF_SUFFIX));
+	memcpy(at, suffix, strlen(suffix) + 1);
+}
+
+void
+state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
+{
+	put_name(bundle, SHELF_SUFFIX, out);
+}
+
+void
+state_site_name(const char *site, char out[SHELF_NAME_MAX + 1])
+{
+	put_name(site, SHELF_CLIENT_CAS, out);
 }
 
 /* --- the frame ------------------------------------------------------------------------------------------------ */
@@ -89,6 +102,16 @@ stick(struct states *s, const char *name)
 	s->stuck = e;
 }
 
+bool
+states_is_stuck(const struct states *s, const char *name)
+{
+	const struct stuck *e = s->stuck;
+
+	while (e != NULL && strcmp(e->name, name) != 0)
+		e = e->next;
+	return e != NULL;
+}
+
 static bool
 is_stuck(const struct states *s, const char *bundle)
 {
@@ -97,14 +120,11 @@ is_stuck(const struct states *s, const char *bundle)
 	if (s->stuck == NULL)
 		return false;
 	state_name(bundle, name);
-	const struct stuck *e = s->stuck;
-	while (e != NULL && strcmp(e->name, name) != 0)
-		e = e->next;
-	return e != NULL;
+	return states_is_stuck(s, name);
 }
 
-static void
-note(struct states *s, const char *name, const struct err *why)
+void
+states_refuse(struct states *s, const char *name, const char *anew, const struct err *why)
 {
 	struct err err = {""};
 	char to[4096], text[5120];
@@ -112,14 +132,14 @@ note(struct states *s, const char *name, const struct err *why)
 	bool moved = control_state_refuse(s->control, name, to, sizeof(to), &err);
 	if (moved)
 		(void)snprintf(text, sizeof(text),
-		    "%s/%s: %s; its rotation begins anew, by what is on the disk. It lies in %s now: to go on from it stop bascule, put a "
+		    "%s/%s: %s; %s. It lies in %s now: to go on from it stop bascule, put a "
 		    "good one back under the old name (a newer one's with the newer bascule) and start; else remove it",
-		    s->told.directory, name, why->text, to);
+		    s->told.directory, name, why->text, anew, to);
 	else
 		(void)snprintf(text, sizeof(text),
-		    "%s/%s: %s; its rotation begins anew, by what is on the disk, and is not kept, since the file can not be moved out of "
+		    "%s/%s: %s; %s, and is not kept, since the file can not be moved out of "
 		    "the way (%s): move or mend it and restart",
-		    s->told.directory, name, why->text, err.text);
+		    s->told.directory, name, why->text, anew, err.text);
 	if (!moved)
 		stick(s, name);
 	log_error("%s", text);
@@ -152,21 +172,26 @@ open_state(struct states *s, const char *name, struct sv bytes, struct err *err)
 	return r;
 }
 
-static struct rotation *
-fetch(struct states *s, const char *name, struct err *err)
+unsigned char *
+states_fetch(struct states *s, const char *name, size_t *n, struct err *err)
 {
-	struct rotation *r = NULL;
-	unsigned char *bytes;
-	size_t n;
 	int fd = control_state_get(s->control, name, err);
 
 	if (fd < 0)
 		return NULL;
-	if ((bytes = frame_read(fd, &n, err)) != NULL) {
-		r = open_state(s, name, sv_of((const char *)bytes, n), err);
-		secret_wipe(bytes, n);
-	}
+	unsigned char *bytes = frame_read(fd, n, err);
 	close(fd);
+	return bytes;
+}
+
+static struct rotation *
+fetch(struct states *s, const char *name, struct err *err)
+{
+	size_t n = 0;
+	unsigned char *bytes = states_fetch(s, name, &n, err);
+	struct rotation *r = bytes != NULL ? open_state(s, name, sv_of((const char *)bytes, n), err) : NULL;
+
+	secret_wipe(bytes, n);
 	return r;
 }
 
@@ -177,7 +202,7 @@ take_back(struct states *s, const char *name)
 	struct rotation *r = fetch(s, name, &err);
 
 	if (r == NULL) {
-		note(s, name, &err);
+		states_refuse(s, name, "its rotation begins anew, by what is on the disk", &err);
 		return;
 	}
 	*rotation_saved(r) = (struct rotation_saved){.stamp = rotation_stamp(r), .at_ms = clock_mono_ms()};
@@ -190,9 +215,9 @@ take_back(struct states *s, const char *name)
 
 void
 states_init(struct states *s, struct control *control, const struct tls_thread *thread, struct rotation_registry *registry,
-    const unsigned char key[16])
+    struct client_ca_registry *client_cas, const unsigned char key[16])
 {
-	*s = (struct states){.control = control, .thread = thread, .registry = registry};
+	*s = (struct states){.control = control, .thread = thread, .registry = registry, .client_cas = client_cas};
 	memcpy(s->key, key, sizeof(s->key));
 	buf_init(&s->told.problems, PROBLEMS_MAX);
 }
@@ -214,7 +239,10 @@ states_begin(struct states *s)
 		return;
 	}
 	for (size_t i = 0; entries != NULL && i < n; i++)
-		take_back(s, entries[i].name);
+		if (sv_ends(sv_cstr(entries[i].name), SV(SHELF_CLIENT_CAS)))
+			client_ca_states_take_back(s, entries[i].name);
+		else
+			take_back(s, entries[i].name);
 	free(entries);
 }
 
@@ -272,14 +300,31 @@ is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *
 
 /* Once in a while, since it is tried again and again. */
 static void
-complain(struct states *s, const char *bundle, const struct err *why, uint64_t now)
+complain(struct states *s, const char *whose, const char *name, const struct err *why, uint64_t now)
 {
 	s->told.unwritten = *why;
 	if (s->complained_ms != 0 && now - s->complained_ms < COMPLAIN_MS)
 		return;
 	s->complained_ms = now;
-	log_error("bundle \"%s\": the state of its rotation can not be kept: %s; it is tried again every few seconds, and until then does "
-	          "not survive %s", bundle, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+	log_error("%s \"%s\": the state can not be kept: %s; it is tried again every few seconds, and until then does "
+	          "not survive %s", whose, name, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+}
+
+bool
+states_put(struct states *s, const char *whose, const char *name, const char *file, int fd, struct err *err)
+{
+	bool ok = fd >= 0 && control_state_put(s->control, file, fd, err);
+
+	if (fd >= 0)
+		close(fd);
+	if (!ok) {
+		complain(s, whose, name, err, clock_mono_ms());
+	} else if (s->told.unwritten.text[0] != '\0') {
+		s->told.unwritten.text[0] = '\0';
+		s->complained_ms = 0;
+		log_notice("states are kept again");
+	}
+	return ok;
 }
 
 static void
@@ -291,17 +336,8 @@ keep_one(struct states *s, struct rotation *r, const struct rotation_stamp *stam
 
 	state_name(rotation_name(r), name);
 	int fd = state_seal(r, s->thread, &err);
-	bool ok = fd >= 0 && control_state_put(s->control, name, fd, &err);
-	if (fd >= 0)
-		close(fd);
+	bool ok = states_put(s, "rotation of bundle", rotation_name(r), name, fd, &err);
 	*saved = (struct rotation_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
-	if (!ok) {
-		complain(s, rotation_name(r), &err, now);
-	} else if (s->told.unwritten.text[0] != '\0') {
-		s->told.unwritten.text[0] = '\0';
-		s->complained_ms = 0;
-		log_notice("the states of rotations are kept again");
-	}
 }
 
 /* Those that go on, or the others; until the time is over. */
@@ -329,4 +365,5 @@ states_keep(struct states *s, enum states_when when)
 
 	keep_some(s, when, true, now + (when == STATES_LAST ? LAST_BUDGET_MS : BUDGET_MS));
 	keep_some(s, when, false, now + (when == STATES_LAST ? LAST_QUIET_BUDGET_MS : BUDGET_MS));
+	client_ca_states_keep(s, when, now + (when == STATES_LAST ? LAST_QUIET_BUDGET_MS : BUDGET_MS));
 }

@@ -8,6 +8,7 @@
 
 struct client_ca_registry {
 	struct client_cas *all; /* uthash by site */
+	uint64_t round;         /* of loads */
 };
 
 struct client_ca_registry *
@@ -69,15 +70,26 @@ struct client_cas *
 client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site, const struct tls_policy *policy, struct moment now)
 {
 	const struct client_cas_settings settings = {.window_ms = site->client.window, .remember = site->client.remember};
-	struct client_cas *found = client_ca_registry_find(r, conf_site_name(site));
 	size_t n;
 	const struct tls_pin *pins = tls_policy_pins(policy, &n);
 
-	/* A site that has stopped asking has dropped all its pins. */
-	if (found == NULL && n == 0)
+	if (policy->mode == CONF_CLIENT_NONE)
 		return NULL;
+	struct client_cas *found = client_ca_registry_find(r, conf_site_name(site));
 	if (found == NULL && ((found = client_cas_new(conf_site_name(site), &settings, now)) == NULL || !add(r, found)))
 		return NULL;
-	bool ok = client_cas_set(found, &settings, pins, n, now);
-	return ok && n > 0 ? found : NULL;
+	/* A site of the name "default" beside the default one. */
+	if (found->round == r->round + 1)
+		return NULL;
+	found->round = r->round + 1;
+	return client_cas_set(found, &settings, pins, n, now) ? found : NULL;
+}
+
+void
+client_ca_registry_synced(struct client_ca_registry *r, struct moment now)
+{
+	r->round++;
+	for (struct client_cas *each = r->all; each != NULL; each = each->hh.next)
+		if (each->round != r->round)
+			client_cas_drop_all(each, now);
 }

@@ -21,6 +21,8 @@ void client_ca_registry_free(struct client_ca_registry *r); /* NULL is fine; aft
  */
 struct client_cas *client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site, const struct tls_policy *policy,
     struct moment now);
+/* That were all sites of this load; others have stopped asking, and so dropped their pins. */
+void client_ca_registry_synced(struct client_ca_registry *r, struct moment now);
 
 /* One of before, which is taken over in any case. False: there is one of that name already, or no memory. */
 MUST_CHECK bool client_ca_registry_adopt(struct client_ca_registry *r, struct client_cas *restored);

@@ -176,6 +176,16 @@ client_cas_set(struct client_cas *s, const struct client_cas_settings *settings,
 	return ok;
 }
 
+void
+client_cas_drop_all(struct client_cas *s, struct moment now)
+{
+	pthread_mutex_lock(&s->lock);
+	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		if (ca->pinned)
+			drop_pin(s, ca, now);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* --- room ---------------------------------------------------------------------------------------------------- */
 
 /* Only those whose going changes no answer: a wait that is over, a word that would be said again. */

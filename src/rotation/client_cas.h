@@ -36,6 +36,8 @@ const char *client_cas_site(const struct client_cas *s);
 MUST_CHECK bool client_cas_set(struct client_cas *s, const struct client_cas_settings *settings, const struct tls_pin *pins, size_t n,
     struct moment now);
 
+void client_cas_drop_all(struct client_cas *s, struct moment now);
+
 /* --- connections --- */
 
 /* A client certificate, and who came with it. */

@@ -16,6 +16,7 @@ enum { DEVICE_CERTIFICATES_MAX = 16 };
 struct client_cas {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	struct client_cas_saved saved; /* the same */
+	uint64_t round;    /* the same; of loads, the last one that had it */
 	char *site;        /* constant */
 
 	pthread_mutex_t lock; /* over all that follows */
