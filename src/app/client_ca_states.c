@@ -85,7 +85,7 @@ keep_one(struct states *s, struct client_cas *cas, const char *name, const struc
 	uint64_t now = clock_mono_ms();
 	struct err err = {""};
 	int fd = frame_seal(&kind, pack_cas, cas, s->thread, &err);
-	bool ok = states_put(s, "client CAs of site", client_cas_site(cas), name, fd, &err);
+	bool ok = states_put(s, &(struct states_owner){"site", client_cas_site(cas), "client CAs"}, name, fd, &err);
 
 	*client_cas_saved(cas) = (struct client_cas_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
 }

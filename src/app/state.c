@@ -300,25 +300,25 @@ is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *
 
 /* Once in a while, since it is tried again and again. */
 static void
-complain(struct states *s, const char *whose, const char *name, const struct err *why, uint64_t now)
+complain(struct states *s, const struct states_owner *o, const struct err *why, uint64_t now)
 {
 	s->told.unwritten = *why;
 	if (s->complained_ms != 0 && now - s->complained_ms < COMPLAIN_MS)
 		return;
 	s->complained_ms = now;
-	log_error("%s \"%s\": the state can not be kept: %s; it is tried again every few seconds, and until then does "
-	          "not survive %s", whose, name, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+	log_error("%s \"%s\": the state of its %s can not be kept: %s; it is tried again every few seconds, and until then does "
+	          "not survive %s", o->kind, o->name, o->what, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
 }
 
 bool
-states_put(struct states *s, const char *whose, const char *name, const char *file, int fd, struct err *err)
+states_put(struct states *s, const struct states_owner *o, const char *file, int fd, struct err *err)
 {
 	bool ok = fd >= 0 && control_state_put(s->control, file, fd, err);
 
 	if (fd >= 0)
 		close(fd);
 	if (!ok) {
-		complain(s, whose, name, err, clock_mono_ms());
+		complain(s, o, err, clock_mono_ms());
 	} else if (s->told.unwritten.text[0] != '\0') {
 		s->told.unwritten.text[0] = '\0';
 		s->complained_ms = 0;
@@ -336,7 +336,7 @@ keep_one(struct states *s, struct rotation *r, const struct rotation_stamp *stam
 
 	state_name(rotation_name(r), name);
 	int fd = state_seal(r, s->thread, &err);
-	bool ok = states_put(s, "rotation of bundle", rotation_name(r), name, fd, &err);
+	bool ok = states_put(s, &(struct states_owner){"bundle", rotation_name(r), "rotation"}, name, fd, &err);
 	*saved = (struct rotation_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
 }
 

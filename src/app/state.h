@@ -59,8 +59,13 @@ void states_refuse(struct states *s, const char *name, const char *anew, const s
 /* It could not be moved out of the way: it is not to be written over. */
 bool states_is_stuck(const struct states *s, const char *name);
 
+/* As it is told of: bundle "shop", its rotation. */
+struct states_owner {
+	const char *kind, *name, *what;
+};
+
 /* Hand it over; closes fd (-1: it could not be made, see err). False: told in the log, once in a while. */
-MUST_CHECK bool states_put(struct states *s, const char *whose, const char *name, const char *file, int fd, struct err *err);
+MUST_CHECK bool states_put(struct states *s, const struct states_owner *o, const char *file, int fd, struct err *err);
 
 /* --- one state; for states.c, `bascule check` and tests --- */
 

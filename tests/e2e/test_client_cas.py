@@ -10,17 +10,17 @@ from harness.client import TLS12, TLS13
 from test_client_certs import VERSIONS, demand, moment, turned_away
 from test_survive import die
 
-OLD, NEW = "CN=Devices 2025", "CN=Devices 2026"
+OLD, NEW = "CN=Fleet 2025", "CN=Fleet 2026"
 
 
 @pytest.fixture(scope="session")
 def old(pki_directory):
-    return pki.Authority("Devices 2025", directory=pki_directory)
+    return pki.Authority("Fleet 2025", directory=pki_directory)
 
 
 @pytest.fixture(scope="session")
 def new(pki_directory):
-    return pki.Authority("Devices 2026", directory=pki_directory)
+    return pki.Authority("Fleet 2026", directory=pki_directory)
 
 
 @pytest.fixture
