@@ -247,18 +247,18 @@ add(struct client_cas *s, struct client_ca *ca, const struct client_sighting *wh
 	return h;
 }
 
-/* Of a device that is given a new certificate each day those of before are not all worth their room. */
+/*
+ * Of a device that is given a new certificate each day those of before are not worth their room. One that could come
+ * again stays: when it does, the subject is not that of one device.
+ */
 static void
 tidy(struct client_cas *s, struct device *d, struct moment now)
 {
-	const struct holder *taken_by;
-
 	if (d->n <= DEVICE_CERTIFICATES_MAX / 2 || d->n > DEVICE_CERTIFICATES_MAX)
 		return;
 	for (struct holder *h = d->holders, *next; h != NULL; h = next) {
-		enum holder_status status = holder_status(s, h, now, &taken_by);
 		next = h->next;
-		if (h->open == 0 && (status == HOLDER_EXPIRED || status == HOLDER_RENEWED))
+		if (h->open == 0 && (h->not_after < now.wall || holder_age(s, h, now) >= s->settings.window_ms))
 			holders_drop(&s->holders, h);
 	}
 }
@@ -351,7 +351,6 @@ client_cas_refused(struct client_cas *s, const struct client_sighting *who, bool
 		h->refused++;
 		h->refused_at = now.wall;
 		h->revoked = revoked;
-		h->ip = who->from;
 	} else {
 		refuse_stranger(s, who->issuer);
 	}

@@ -39,6 +39,15 @@ own_time(const struct client_cas *s, struct moment now)
 	return s->before + (now.ms > s->began ? now.ms - s->began : 0);
 }
 
+/* Own time since it was there. */
+static inline uint64_t
+holder_age(const struct client_cas *s, const struct holder *h, struct moment now)
+{
+	uint64_t at = own_time(s, now);
+
+	return h->open > 0 || at < h->seen_at ? 0 : at - h->seen_at;
+}
+
 /* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */
 enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now, const struct holder **next);
 

@@ -79,7 +79,7 @@ relatives_of(const struct holder *h)
 enum holder_status
 holder_status(const struct client_cas *s, const struct holder *h, struct moment now, const struct holder **next)
 {
-	uint64_t age = h->open > 0 ? 0 : own_time(s, now) - MIN_OF(own_time(s, now), h->seen_at);
+	uint64_t age = holder_age(s, h, now);
 	struct relatives r = relatives_of(h);
 	enum holder_status status = HOLDER_CURRENT;
 

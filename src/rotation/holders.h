@@ -65,7 +65,7 @@ struct holder {
 	uint32_t refused;               /* handshakes since it was last seen */
 	int64_t refused_at;             /* the last one; seconds of the epoch */
 	bool revoked;                   /* that was why */
-	struct net_ip ip;               /* of the last sighting, or refusal */
+	struct net_ip ip;               /* of the last sighting */
 };
 
 struct holders {
