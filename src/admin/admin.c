@@ -38,13 +38,13 @@ status(struct exchange *x, struct admin *a)
 
 /* Whoever talks to the API by hand is told what was wrong. */
 static void
-refuse(struct exchange *x, const char *why)
+refuse(struct exchange *x, unsigned status, const char *why)
 {
 	struct buf text;
 
 	buf_init(&text, REFUSAL_MAX);
 	if (buf_printf(&text, "%s\n", why))
-		answer(x, 400, SV("text/plain"), buf_view(&text));
+		answer(x, status, SV("text/plain"), buf_view(&text));
 	else
 		exchange_refuse(x, 503, "out of memory");
 	buf_clear(&text);
@@ -74,7 +74,7 @@ reload(struct exchange *x, struct admin *a)
 	unsigned accept = 0;
 
 	if (value.p != NULL && (!sv_eq(sv_cut(&value, '='), SV("accept")) || !conf_losses(value, &accept, &err))) {
-		refuse(x, err.text);
+		refuse(x, 400, err.text);
 		return;
 	}
 	bool ok = a->reload(a, accept);
@@ -172,7 +172,7 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 	struct client_cas *c = unescape(site, site_name, sizeof(site_name)) ? client_ca_registry_find(a->client_cas, site_name) : NULL;
 
 	if (c == NULL) {
-		exchange_refuse(x, 404, "no site of this name asks for client certificates; a site goes by its first name");
+		refuse(x, 404, "no site of this name asks for client certificates; a site goes by its first name");
 		return;
 	}
 	if (!sv_eq(x->request.method, SV("GET"))) {
@@ -184,7 +184,7 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 	if (status == 200 || status == 503)
 		answer_json(x, status, json);
 	else
-		exchange_refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one" :
+		refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one" :
 		                           status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint" :
 		                                           "the name of a CA stands there, and nothing else");
 }
@@ -223,7 +223,7 @@ admin_service(struct exchange *x, void *arg)
 		if (!sv_eq(path, sv_cstr(calls[i].path)))
 			continue;
 		if (rest.p != NULL && !calls[i].query)
-			refuse(x, "the admin API takes no query with this path");
+			refuse(x, 400, "the admin API takes no query with this path");
 		else if (sv_eq(x->request.method, sv_cstr(calls[i].method)))
 			calls[i].fn(x, a);
 		else
