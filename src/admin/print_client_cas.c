@@ -123,7 +123,7 @@ print_certificates(FILE *out, const json_t *list, bool in_the_way)
 	json_array_foreach(list, i, row) if (json_is_true(json_object_get(row, "in_the_way")) == in_the_way)
 		(void)json_array_append(some, row);
 	if (json_array_size(some) > 0) {
-		(void)fprintf(out, "  %s (%zu)\n", in_the_way ? "Certificates that need it" : "Certificates that do not", json_array_size(some));
+		(void)fprintf(out, "  %s (%zu)\n", in_the_way ? "Certificates that need it" : "Certificates that do not need it", json_array_size(some));
 		(void)fputs("    status   last seen            address                  expires    handshakes  whose\n", out);
 		print_table(out, some, columns, COUNTOF(columns));
 	}
@@ -182,6 +182,16 @@ print_verdict(FILE *out, const json_t *ca)
 	}
 }
 
+/* Mostly days, and no hours. */
+static void
+print_window(FILE *out, json_int_t s)
+{
+	if (s > 0 && s % 86400 == 0)
+		(void)fprintf(out, "%" JSON_INTEGER_FORMAT " d", s / 86400);
+	else
+		print_duration(out, s);
+}
+
 bool
 admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err)
 {
@@ -193,7 +203,7 @@ admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err)
 	(void)fputs("Site ", out);
 	print_safe(out, reply_text(root, "site"), 0);
 	(void)fputs(": who has not come for ", out);
-	print_duration(out, reply_number(root, "window_seconds"));
+	print_window(out, reply_number(root, "window_seconds"));
 	(void)fprintf(out, " is not waited for; %" JSON_INTEGER_FORMAT " certificates of each CA are remembered\n", reply_number(root, "remember"));
 	json_array_foreach(json_object_get(root, "cas"), i, ca) {
 		print_pin(out, ca);

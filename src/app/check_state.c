@@ -25,12 +25,22 @@ check_file(const struct conf *conf, const char *name, const struct tls_thread *t
 		err_set(&err, "%s", strerror(errno));
 	else
 		close(fd);
-	bool client_cas = sv_ends(sv_cstr(name), SV(SHELF_CLIENT_CAS));
-	if (bytes == NULL || !(client_cas ? client_ca_state_unframe : state_unframe)(sv_of((const char *)bytes, n), thread, &u, &err))
+	bool client_cas = sv_ends(sv_cstr(name), SV(SHELF_CLIENT_CAS)), whole = false;
+	if (bytes != NULL && client_cas)
+		whole = client_ca_state_unframe(sv_of((const char *)bytes, n), thread, &u, &err);
+	else if (bytes != NULL)
+		whole = state_unframe(sv_of((const char *)bytes, n), thread, &u, &err);
+	if (!whole)
 		conf_warning(problems, at, "state_dir", "%s: %s; the next start moves it to %s" SHELF_REFUSED
 		    " and begins %s anew: put a good one in its place before that", path, err.text, name,
 		    client_cas ? "to note client certificates" : "this rotation");
 	secret_wipe(bytes, n);
+}
+
+static bool
+was_refused(const char *name)
+{
+	return strstr(name, SHELF_SUFFIX SHELF_REFUSED) != NULL || strstr(name, SHELF_CLIENT_CAS SHELF_REFUSED) != NULL;
 }
 
 static void
@@ -44,11 +54,10 @@ check_files(const struct conf *conf, const struct tls_thread *thread, const stru
 		conf_error(problems, at, "state_dir", "%s", err.text);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; entries != NULL && i < n; i++) {
 		if (shelf_name_is_safe(entries[i].name))
 			check_file(conf, entries[i].name, thread, at, problems);
-		else if (strstr(entries[i].name, SHELF_SUFFIX SHELF_REFUSED) != NULL ||
-		         strstr(entries[i].name, SHELF_CLIENT_CAS SHELF_REFUSED) != NULL)
+		else if (was_refused(entries[i].name))
 			conf_warning(problems, at, "state_dir",
 			    "%s/%s was refused at a start: put a good one back under its old name and restart, or remove it", conf->state_dir,
 			    entries[i].name);

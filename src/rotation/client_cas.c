@@ -129,9 +129,7 @@ drop_pin(struct client_cas *s, struct client_ca *ca, struct moment now)
 static bool
 is_connected(const struct client_ca *ca)
 {
-	const struct holder *h;
-
-	TAILQ_FOREACH(h, &ca->holders, link)
+	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
 		if (h->open > 0)
 			return true;
 	return false;

@@ -122,8 +122,6 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 static void
 pack_ca(struct pack *p, const struct client_ca *ca)
 {
-	const struct holder *h;
-
 	pack_bytes(p, ca->id, sizeof(ca->id));
 	pack_bytes(p, ca->fingerprint, sizeof(ca->fingerprint));
 	pack_string(p, ca->name);
@@ -137,7 +135,7 @@ pack_ca(struct pack *p, const struct client_ca *ca)
 	pack_u64(p, ca->left_out_at);
 	pack_u64(p, ca->strangers);
 	pack_u32(p, (uint32_t)ca->n_holders);
-	TAILQ_FOREACH(h, &ca->holders, link)
+	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
 		pack_holder(p, h);
 }
 

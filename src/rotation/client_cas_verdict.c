@@ -165,12 +165,13 @@ judge_use(const struct client_cas *s, struct client_ca_report *o)
 	char until[16];
 
 	if (o->by_status[HOLDER_CURRENT] > 0)
-		reason(o, DROP_NO, "%s of it came within %s, and none of another CA with the same subject since",
+		reason(o, DROP_NO, "current: %s that came within %s, and none of another CA with the same subject since",
 		    certificates(o->by_status[HOLDER_CURRENT]).text, window.text);
 	if (o->by_status[HOLDER_BOTH] > 0)
-		reason(o, DROP_NO, "%s of it came in turns with one of another CA that has the same subject", certificates(o->by_status[HOLDER_BOTH]).text);
+		reason(o, DROP_NO, "both: %s that came in turns with one of another CA that has the same subject",
+		    certificates(o->by_status[HOLDER_BOTH]).text);
 	if (o->by_status[HOLDER_SHARED] > 0)
-		reason(o, DROP_NO, "%s of it came within %s with a subject that several in use have in common: who of them has moved is not known",
+		reason(o, DROP_NO, "shared: %s that came within %s with a subject that several in use have in common: who of them has moved is not known",
 		    certificates(o->by_status[HOLDER_SHARED]).text, window.text);
 	if (o->last_expiry != 0) {
 		date(o->last_expiry, until);
@@ -187,7 +188,7 @@ judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct
 		reason(o, DROP_UNKNOWN, "it has been watched for %s only: who comes less often may not have come yet (window: %s)",
 		    duration(o->watched_s * 1000).text, duration(s->settings.window_ms).text);
 	if (ca->left_out > 0 && own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) < s->settings.window_ms)
-		reason(o, DROP_UNKNOWN, "%llu handshakes were with certificates that found no room: raise \"remember\" (now %zu)",
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
 		    (unsigned long long)ca->left_out, s->settings.remember);
 }
 
@@ -201,14 +202,19 @@ has_another(const struct client_cas *s, const struct client_ca *ca)
 }
 
 static void
-remark(struct client_ca_report *o)
+remark(const struct client_cas *s, struct client_ca_report *o)
 {
+	size_t ended = o->by_status[HOLDER_EXPIRED] + o->by_status[HOLDER_REVOKED];
+
 	if (o->by_status[HOLDER_MOVED] > 0)
-		reason(o, DROP_YES, "%s of it: another CA's has come with the same subject since", certificates(o->by_status[HOLDER_MOVED]).text);
+		reason(o, DROP_YES, "moved: %s, and one of another CA came with the same subject since", certificates(o->by_status[HOLDER_MOVED]).text);
+	if (o->by_status[HOLDER_RENEWED] > 0)
+		reason(o, DROP_YES, "renewed: %s, and a newer one of the same CA came with the same subject", certificates(o->by_status[HOLDER_RENEWED]).text);
 	if (o->by_status[HOLDER_ABSENT] > 0)
-		reason(o, DROP_YES, "%s of it not seen for longer than the window, and not waited for", certificates(o->by_status[HOLDER_ABSENT]).text);
-	if (o->by_status[HOLDER_EXPIRED] + o->by_status[HOLDER_REVOKED] > 0)
-		reason(o, DROP_YES, "%s of it expired or revoked", certificates(o->by_status[HOLDER_EXPIRED] + o->by_status[HOLDER_REVOKED]).text);
+		reason(o, DROP_YES, "absent: %s that did not come within %s and %s not waited for", certificates(o->by_status[HOLDER_ABSENT]).text,
+		    duration(s->settings.window_ms).text, o->by_status[HOLDER_ABSENT] == 1 ? "is" : "are");
+	if (ended > 0)
+		reason(o, DROP_YES, "expired or revoked: %s", certificates(ended).text);
 }
 
 static void
@@ -224,25 +230,25 @@ judge_pinned(const struct client_cas *s, const struct client_ca *ca, struct mome
 		date(o->until - 1, until);
 		reason(o, DROP_YES, "its pin ends by itself after %s", until);
 	}
-	remark(o);
+	remark(s, o);
 	if (o->verdict == DROP_YES)
 		reason(o, DROP_YES, "nobody who came within %s needs it", duration(s->settings.window_ms).text);
 }
 
 /* It is gone; is anybody missing it? */
 static void
-judge_dropped(struct client_ca_report *o)
+judge_dropped(const struct client_cas *s, struct client_ca_report *o)
 {
 	char since[16];
 
 	date(o->dropped_at, since);
 	reason(o, DROP_YES, "it is not pinned any more, since %s", since);
 	if (o->refused > 0)
-		reason(o, DROP_NO, "%s of it refused since, of devices that have not come with another", certificates(o->refused).text);
+		reason(o, DROP_NO, "refused since: %s, of devices that have not come with another", certificates(o->refused).text);
 	if (o->strangers > 0)
-		reason(o, DROP_NO, "%llu handshakes refused since, with certificates that say they are from it and were not seen before",
+		reason(o, DROP_NO, "refused since: %llu handshakes with certificates that say they are from it and were not seen before",
 		    (unsigned long long)o->strangers);
-	remark(o);
+	remark(s, o);
 }
 
 /* --- the report ---------------------------------------------------------------------------------------------- */
@@ -269,11 +275,11 @@ fill_row(struct arena *a, const struct holder *h, const struct holder *next, str
 static bool
 count_holders(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a, struct client_ca_report *o)
 {
-	const struct holder *h, *next;
+	const struct holder *next;
 	size_t i = 0;
 	bool ok = true;
 
-	TAILQ_FOREACH_REVERSE(h, &ca->holders, holder_list, link) {
+	for (const struct holder *h = TAILQ_LAST(&ca->holders, holder_list); h != NULL; h = TAILQ_PREV(h, holder_list, link)) {
 		enum holder_status status = holder_status(s, h, now, &next);
 		o->by_status[status]++;
 		o->connected += h->open > 0;
@@ -311,7 +317,7 @@ report_ca(const struct client_cas *s, const struct client_ca *ca, bool lists, st
 	if (ca->pinned)
 		judge_pinned(s, ca, now, o);
 	else
-		judge_dropped(o);
+		judge_dropped(s, o);
 	return true;
 }
 

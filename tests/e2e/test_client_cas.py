@@ -273,7 +273,7 @@ def test_no_until_the_last_one_has_moved(site, old, new):
         s.come(device(new, "a"))
         done = status(s, "site.test", "Fleet 2025")
         assert done.returncode == 3 and "The pin may be dropped: not yet" in done.stdout
-        assert "1 certificate of it came within 1s, and none of another CA with the same subject since" in done.stdout
+        assert "current: 1 certificate that came within 1s, and none of another CA with the same subject since" in done.stdout
     s.come(device(new, "b"))
     s.until_closed()
     assert s.whose() == {"CN=a": "moved", "CN=b": "moved"}
@@ -306,7 +306,7 @@ def test_one_too_many(site, old, new):
         assert x.request().status == y.request().status == 200
         s.come(three)
         assert sorted(s.whose()) == ["CN=a", "CN=b"] and s.ca()["counts"]["not_remembered"] == 1
-        assert ("unknown", '1 handshakes were with certificates that found no room: raise "remember" (now 2)') in s.says()
+        assert ("unknown", '1 handshakes with certificates that found no room: raise "remember" (now 2)') in s.says()
     wait.until(lambda: s.whose() == {"CN=a": "absent", "CN=b": "absent"}, "the window to pass")
     s.come(three)
     assert "CN=c" in s.whose() and len(s.whose()) == 2, "one that nobody waits for has made room"

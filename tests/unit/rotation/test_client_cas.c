@@ -275,7 +275,7 @@ Test(client_cas, no_until_the_last_one_has_moved)
 	come(OLD, 2, "CN=b");
 	come(NEW, 3, "CN=a");
 	cr_expect_eq(verdict(OLD), DROP_NO, "%s", text);
-	expect_told("1 certificate of it came within 30d, and none of another CA with the same subject since");
+	expect_told("current: 1 certificate that came within 30d, and none of another CA with the same subject since");
 	expect_told("the last of these expires by itself on 2065-01-24");
 	come(NEW, 4, "CN=b");
 	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
@@ -320,7 +320,7 @@ Test(client_cas, one_who_found_no_room_leaves_it_unknown)
 		come(NEW, 10 + n, subject);
 	}
 	cr_expect_eq(verdict(OLD), DROP_UNKNOWN, "%s", text);
-	expect_told("1 handshakes were with certificates that found no room: raise \"remember\" (now 3)");
+	expect_told("1 handshakes with certificates that found no room: raise \"remember\" (now 3)");
 	/* Those that have moved make room; and after the window nothing that mattered was missed. */
 	cr_expect_not_null(connect_with(OLD, 3, "CN=3"));
 	cr_expect_eq(s->cas->n_holders, 3);
@@ -393,12 +393,12 @@ Test(client_cas, after_the_pin_was_dropped_it_is_told_who_was_refused)
 	cr_expect_eq(verdict(OLD), DROP_YES, "it has another: %s", text);
 	refuse(2, "CN=b", false);
 	cr_expect_eq(verdict(OLD), DROP_NO);
-	expect_told("1 certificate of it refused since, of devices that have not come with another");
+	expect_told("refused since: 1 certificate, of devices that have not come with another");
 	come(NEW, 4, "CN=b");
 	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
 	refuse(77, "CN=nobody knows", false);
 	cr_expect_eq(verdict(OLD), DROP_NO);
-	expect_told("1 handshakes refused since, with certificates that say they are from it");
+	expect_told("refused since: 1 handshakes with certificates that say they are from it");
 	cr_expect_eq(s->cas->n_holders, 2, "nothing is noted of what nobody vouches for");
 }
 
