@@ -146,7 +146,8 @@ static const struct key client_certificate_keys[] = {
 	    "`required`: no handshake without a valid one. `optional`: asked for, and refused when it is not valid.",
 	    .preset = CONF_CLIENT_NONE, WORDS("none", "optional", "required"), .example = "\"required\""),
 	ROW_LIST("pins", conf_client_certificate, pins, conf_pin, keys_pin,
-	    "The CAs that are trusted. Two at a time let clients move from one to the other.",
+	    "The CAs that are trusted. Two at a time let clients move from one to the other; who has not moved yet, and whether the old one may "
+	    "go, says `bascule client-ca status`: see [rotation.md](rotation.md#replacing-a-client-ca).",
 	    .example = "[ { \"ca\": \"devices-2025.pem\" }, { \"ca\": \"devices-2026.pem\" } ]"),
 	ROW_PATHS("crls", conf_client_certificate, crls,
 	    "Files with revocation lists, PEM or DER, read again at each reload.", .example = "\"devices.crl\""),
