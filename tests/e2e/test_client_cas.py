@@ -210,6 +210,27 @@ def test_a_ca_whose_certificate_was_renewed_is_the_same(site, old, new, director
     assert s.whose() == {"CN=a": "current", "CN=b": "current"}
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_ca_that_got_a_new_key_is_another(simple, old, new, directory, version):
+    """Of the same name: what it is called by is its fingerprint."""
+    for place in ("one", "two"):
+        (directory / place).mkdir()
+    before, after = (pki.Authority("Of One Name", directory=directory / place) for place in ("one", "two"))
+    p = simple(sites=[proxy.site("site.test", client_certificate=demand("required", before, after))])
+    for who in (device(before, "a"), device(before, "b"), device(after, "a")):
+        context = client.tls_context(identity=who, version=version)
+        with p.client(context=context) as c:
+            assert c.request().status == 200
+            session = c.session
+        with p.client(context=context, session=session) as c:
+            assert c.request().status == 200 and c.resumed
+    assert p.admin("GET", "/v1/client-cas/site.test/Of%20One%20Name").status == 409
+    for ca, known in ((before, 2), (after, 1)):
+        answer = p.admin("GET", "/v1/client-cas/site.test/" + ca.certificate.fingerprint(hashes.SHA256()).hex()[:12])
+        [found] = answer.json()["cas"]
+        assert [row["resumed"] for row in found["certificates"]] == [1] * known
+
+
 def test_who_is_let_in_without_a_certificate_is_not_noted(simple, old, device_count=3):
     p = simple(sites=[proxy.site("site.test", client_certificate=demand("optional", old))])
     for _ in range(device_count):
@@ -365,15 +386,20 @@ def test_who_is_refused_afterwards_is_told(site, old, new, version):
 
 
 def test_a_pin_that_ends_by_its_date(simple, old, new):
-    pins = [{"ca": old.file, "until": moment(3)}, {"ca": new.file}]
-    p = simple(sites=[proxy.site("site.test", client_certificate={"mode": "required", "pins": pins})])
+    def sites(until):
+        pins = [{"ca": old.file, "until": until}, {"ca": new.file}]
+        return [proxy.site("site.test", client_certificate={"mode": "required", "pins": pins})]
+
+    p = simple(sites=sites(moment(3600)))
     a = device(old, "a")
     assert p.get(identity=a).status == 200
 
     def ca():
         return next(ca for ca in p.admin("GET", "/v1/client-cas/site.test").json()["cas"] if ca["name"] == OLD)
 
-    assert ca()["pinned_until"].startswith(pins[0]["until"][:19])
+    for until in (moment(7200), moment(3)):
+        p.reconfigure(sites=sites(until))
+        assert ca()["pinned_until"].startswith(until[:19])
     wait.until(lambda: not ca()["pinned"], "the pin to end")
     assert turned_away(p, identity=a)
     wait.until(lambda: ca()["counts"]["refused"] == 1, "the refusal to be noted")
