@@ -180,7 +180,7 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 		return;
 	}
 	bool understood = query.p == NULL && (ca.p == NULL || unescape(ca, ca_name, sizeof(ca_name)));
-	unsigned status = understood ? admin_client_ca_json(c, ca.p != NULL ? ca_name : NULL, &json) : 400;
+	unsigned status = understood ? admin_client_ca_json(a, c, ca.p != NULL ? ca_name : NULL, &json) : 400;
 	if (status == 200 || status == 503)
 		answer_json(x, status, json);
 	else

@@ -152,6 +152,23 @@ site(const struct client_cas_report *r)
 	return o;
 }
 
+/* Pins of the config whose day has not come; their files are not read until then. */
+static json_t *
+coming(const struct conf *conf, const char *name, struct moment now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		const struct conf_site *s = &conf->sites[i];
+		if (strcmp(conf_site_name(s), name) != 0)
+			continue;
+		for (size_t k = 0; k < s->client.n_pins; k++)
+			if (conf_pin_from(&s->client.pins[k]) > now.wall)
+				json_add(list, json_pack("{s:s, s:o}", "ca", s->client.pins[k].ca, "from", json_seconds(conf_pin_from(&s->client.pins[k]))));
+	}
+	return list;
+}
+
 /* Takes over `o`. */
 static char *
 dump(json_t *o)
@@ -183,7 +200,7 @@ admin_client_cas_json(const struct admin *a)
 }
 
 unsigned
-admin_client_ca_json(struct client_cas *c, const char *word, char **out)
+admin_client_ca_json(const struct admin *a, struct client_cas *c, const char *word, char **out)
 {
 	struct client_cas_report report;
 	struct moment now = moment_now();
@@ -196,10 +213,12 @@ admin_client_ca_json(struct client_cas *c, const char *word, char **out)
 			json_add(cas, client_ca(&report.cas[i], now));
 	size_t n = json_array_size(cas);
 	json_t *o = ok ? site(&report) : NULL;
-	if (o != NULL)
+	if (o != NULL) {
 		json_put(o, "cas", cas);
-	else
+		json_put(o, "coming", coming(a->snapshot->conf, report.site, now));
+	} else {
 		json_decref(cas);
+	}
 	client_cas_report_free(&report);
 	if (ok && word != NULL && n != 1) {
 		json_decref(o);

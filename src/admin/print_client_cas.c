@@ -192,6 +192,18 @@ print_window(FILE *out, json_int_t s)
 		print_duration(out, s);
 }
 
+static void
+print_coming(FILE *out, const json_t *list)
+{
+	const json_t *pin;
+	size_t i;
+
+	json_array_foreach(list, i, pin) {
+		(void)fprintf(out, "From %.10s %.5s on: ", reply_text(pin, "from"), strlen(reply_text(pin, "from")) > 11 ? reply_text(pin, "from") + 11 : "");
+		print_line(out, "", reply_text(pin, "ca"));
+	}
+}
+
 bool
 admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err)
 {
@@ -205,6 +217,7 @@ admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err)
 	(void)fputs(": who has not come for ", out);
 	print_window(out, reply_number(root, "window_seconds"));
 	(void)fprintf(out, " is not waited for; %" JSON_INTEGER_FORMAT " certificates of each CA are remembered\n", reply_number(root, "remember"));
+	print_coming(out, json_object_get(root, "coming"));
 	json_array_foreach(json_object_get(root, "cas"), i, ca) {
 		print_pin(out, ca);
 		print_counts(out, json_object_get(ca, "counts"));

@@ -405,6 +405,15 @@ def test_a_pin_that_ends_by_its_date(simple, old, new):
     wait.until(lambda: ca()["counts"]["refused"] == 1, "the refusal to be noted")
 
 
+def test_a_pin_whose_day_has_not_come(simple, old, new):
+    pins = [{"ca": old.file}, {"ca": new.file, "from": "2099-07-01T12:00:00Z"}]
+    p = simple(sites=[proxy.site("site.test", client_certificate={"mode": "required", "pins": pins})])
+    answer = p.admin("GET", "/v1/client-cas/site.test").json()
+    assert [ca["name"] for ca in answer["cas"]] == [OLD]
+    assert [(pin["ca"], pin["from"][:16]) for pin in answer["coming"]] == [(new.file, "2099-07-01T12:00")]
+    assert "From 2099-07-01 12:00 on: " + new.file in p.command("client-ca", "status", "site.test").stdout
+
+
 # --- it lasts ---
 
 

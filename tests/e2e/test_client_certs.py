@@ -358,6 +358,17 @@ def test_a_pin_has_its_time(simple, devices, next_devices, device, watch):
     assert turned_away(p, identity=device)
 
 
+def test_when_a_pin_ends_by_its_date_connections_do_as_the_site_says(simple, devices, next_devices, device):
+    pins = [{"ca": devices.file, "until": moment(3)}, {"ca": next_devices.file}]
+    rule = {"mode": "required", "pins": pins, "when_refused": "close"}
+    p = simple(sites=[proxy.site("site.test", client_certificate=rule)])
+    with p.client(identity=device) as old, p.client(identity=next_devices.leaf("d", client=True)) as new:
+        assert old.request().status == new.request().status == 200
+        p.wait_log("its client certificate is no longer accepted")
+        assert old.ended()
+        assert new.request().status == 200
+
+
 def test_a_date_that_was_moved_holds_from_the_reload_on(simple, devices, next_devices, device):
     """The files are the same: only the day on which a pin begins or ends has changed."""
 
