@@ -38,13 +38,13 @@ status(struct exchange *x, struct admin *a)
 
 /* Whoever talks to the API by hand is told what was wrong. */
 static void
-refuse(struct exchange *x, const char *why)
+refuse(struct exchange *x, unsigned status, const char *why)
 {
 	struct buf text;
 
 	buf_init(&text, REFUSAL_MAX);
 	if (buf_printf(&text, "%s\n", why))
-		answer(x, 400, SV("text/plain"), buf_view(&text));
+		answer(x, status, SV("text/plain"), buf_view(&text));
 	else
 		exchange_refuse(x, 503, "out of memory");
 	buf_clear(&text);
@@ -74,7 +74,7 @@ reload(struct exchange *x, struct admin *a)
 	unsigned accept = 0;
 
 	if (value.p != NULL && (!sv_eq(sv_cut(&value, '='), SV("accept")) || !conf_losses(value, &accept, &err))) {
-		refuse(x, err.text);
+		refuse(x, 400, err.text);
 		return;
 	}
 	bool ok = a->reload(a, accept);
@@ -155,6 +155,40 @@ rotation(struct exchange *x, struct admin *a, struct sv rest)
 	}
 }
 
+/* --- client CAs ---------------------------------------------------------------------------------------------- */
+
+static void
+client_cas(struct exchange *x, struct admin *a)
+{
+	answer_json(x, 200, admin_client_cas_json(a));
+}
+
+/* SITE, or SITE/CA. */
+static void
+client_ca(struct exchange *x, struct admin *a, struct sv rest)
+{
+	struct sv query = rest, ca = sv_cut(&query, '?'), site = sv_cut(&ca, '/');
+	char site_name[1024] = "", ca_name[1024] = "", *json = NULL;
+	struct client_cas *c = unescape(site, site_name, sizeof(site_name)) ? client_ca_registry_find(a->client_cas, site_name) : NULL;
+
+	if (c == NULL) {
+		refuse(x, 404, "no site of this name asks for client certificates; a site goes by its first name");
+		return;
+	}
+	if (!sv_eq(x->request.method, SV("GET"))) {
+		exchange_refuse(x, 405, "the admin API has this path with another method");
+		return;
+	}
+	bool understood = query.p == NULL && (ca.p == NULL || unescape(ca, ca_name, sizeof(ca_name)));
+	unsigned status = understood ? admin_client_ca_json(a, c, ca.p != NULL ? ca_name : NULL, &json) : 400;
+	if (status == 200 || status == 503)
+		answer_json(x, status, json);
+	else
+		refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one" :
+		                           status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint" :
+		                                           "the name of a CA stands there, and nothing else");
+}
+
 /* --- the calls ----------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -167,12 +201,13 @@ static const struct {
 	{"/v1/reload", "POST", reload, true},
 	{"/metrics", "GET", metrics, false},
 	{"/v1/rotations", "GET", rotations, false},
+	{"/v1/client-cas", "GET", client_cas, false},
 };
 
 void
 admin_service(struct exchange *x, void *arg)
 {
-	const struct sv rotations_of = SV("/v1/rotations/");
+	const struct sv rotations_of = SV("/v1/rotations/"), client_cas_of = SV("/v1/client-cas/");
 	struct admin *a = arg;
 	struct sv rest = x->request.path, path = sv_cut(&rest, '?');
 
@@ -180,11 +215,15 @@ admin_service(struct exchange *x, void *arg)
 		rotation(x, a, sv_of(x->request.path.p + rotations_of.n, x->request.path.n - rotations_of.n));
 		return;
 	}
+	if (sv_starts(x->request.path, client_cas_of)) {
+		client_ca(x, a, sv_of(x->request.path.p + client_cas_of.n, x->request.path.n - client_cas_of.n));
+		return;
+	}
 	for (size_t i = 0; i < COUNTOF(calls); i++) {
 		if (!sv_eq(path, sv_cstr(calls[i].path)))
 			continue;
 		if (rest.p != NULL && !calls[i].query)
-			refuse(x, "the admin API takes no query with this path");
+			refuse(x, 400, "the admin API takes no query with this path");
 		else if (sv_eq(x->request.method, sv_cstr(calls[i].method)))
 			calls[i].fn(x, a);
 		else

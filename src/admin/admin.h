@@ -11,6 +11,9 @@
  *   POST /v1/rotations/NAME/start   begin with what its files are now; with ?accept= as at a reload
  *   POST /v1/rotations/NAME/WORD  hold, resume, commit, rollback?to=N, retire?compromised=1. All but hold with force=1, too:
  *                                 though clients that need the previous generation lose it, for which it is refused (409) else
+ *   GET  /v1/client-cas           the CAs of client certificates, of all sites that ask for them: numbers and verdicts
+ *   GET  /v1/client-cas/SITE      of one site, with each certificate that came
+ *   GET  /v1/client-cas/SITE/CA   of one of its CAs, by name or by the first digits of its fingerprint
  *
  * A service of a listener of the background thread: it answers exchanges
  * without an origin. Background thread only; other threads' counters are
@@ -20,6 +23,7 @@
 #define BASCULE_ADMIN_ADMIN_H
 
 #include "proxy/thread.h"
+#include "rotation/client_ca_registry.h"
 #include "rotation/registry.h"
 
 /* How the last load of config and certificates went. */
@@ -43,6 +47,7 @@ struct admin {
 	unsigned n_threads;
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	const struct rotation_registry *rotations; /* borrowed */
+	const struct client_ca_registry *client_cas; /* borrowed */
 	const struct admin_states *states; /* borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
@@ -66,6 +71,11 @@ char *admin_rotations_json(const struct admin *a);
 char *admin_rotation_json(struct rotation *r);
 /* False with err set: it makes no sense now, or there is no such word. */
 MUST_CHECK bool admin_rotation_command(struct admin *a, struct rotation *r, struct sv word, struct sv query, struct err *err);
+
+/* admin/client_cas.c: NULL when memory is out; the caller frees. */
+char *admin_client_cas_json(const struct admin *a);
+/* Of one site; `word` NULL: all of its CAs. The status of the reply: 200 with *out; 404, 409: the word means none of them, or several. */
+unsigned admin_client_ca_json(const struct admin *a, struct client_cas *c, const char *word, char **out);
 
 /* admin/metrics.c: append the Prometheus text; false when it does not fit. */
 MUST_CHECK bool admin_metrics(const struct admin *a, struct buf *out);

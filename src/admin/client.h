@@ -51,6 +51,12 @@ MUST_CHECK bool admin_print_rotation(const struct admin_reply *r, FILE *out, str
 /* Does the reply for a bundle say that the previous generation may go? */
 MUST_CHECK bool admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err);
 
+/* The replies to /v1/client-cas, and to what stands below it. */
+MUST_CHECK bool admin_print_client_cas(const struct admin_reply *r, FILE *out, struct err *err);
+MUST_CHECK bool admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err);
+/* Does the reply for one CA say that its pin may be dropped? */
+MUST_CHECK bool admin_client_ca_verdict(const struct admin_reply *r, bool *may_drop, struct err *err);
+
 /*
  * The bundles that the proxy has in service, without their keys, to compare others with (tls/shown.h). NULL with err set as by
  * admin_request().

@@ -33,6 +33,18 @@ static const char server_help[] = "Requests given to an origin server.";
 	    (double)r->counts[SLOT_CURRENT].silent)                                                                      \
 	X(rotation_may_retire, gauge, "1: the previous generation may go.", (r->may_retire ? 1.0 : 0.0))
 
+/* X(name, kind, help, value): of each CA of each site that asks for client certificates; `r` is its report. */
+#define CLIENT_CA_ROWS(X)                                                                                                \
+	X(client_ca_pinned, gauge, "1: clients with certificates of this CA are let in; 0: its pin has been dropped.", (r->pinned ? 1.0 : 0.0)) \
+	X(client_ca_current, gauge, "Certificates in use whose devices have not come with one of another CA since. While there are any, the pin must not go.", \
+	    (double)client_ca_waiting(r))                                                                                \
+	X(client_ca_moved, gauge, "Certificates of devices that have come with one of another CA since.", (double)r->by_status[HOLDER_MOVED]) \
+	X(client_ca_connected, gauge, "Certificates that connections are open with.", (double)r->connected)               \
+	X(client_ca_refused, gauge, "Certificates refused since they were last seen, of devices that have not come with another.", (double)r->refused) \
+	X(client_ca_not_remembered, gauge, "Handshakes whose certificate found no room (`remember`): then nobody can tell whether the pin may go.", \
+	    (double)r->left_out)                                                                                         \
+	X(client_ca_may_drop, gauge, "1: the pin may be dropped.", (r->verdict == DROP_YES ? 1.0 : 0.0))
+
 uint64_t
 admin_sum(const struct admin *a, size_t offset)
 {
@@ -149,6 +161,70 @@ put_rotations(const struct admin *a, struct buf *out)
 	return ok;
 }
 
+/* --- client CAs --- */
+
+#define X(name, kind, help, value)                           \
+	static double name##_of(const struct client_ca_report *r) \
+	{                                                         \
+		return value;                                     \
+	}
+CLIENT_CA_ROWS(X)
+#undef X
+
+static const struct {
+	const char *name, *kind, *help;
+	double (*of)(const struct client_ca_report *r);
+} client_ca_rows[] = {
+#define X(field, type, text, value) {#field, #type, text, field##_of},
+	CLIENT_CA_ROWS(X)
+#undef X
+};
+
+static bool
+put_client_ca(const char *name, const char *site, const struct client_ca_report *r, double value, struct buf *out)
+{
+	/* Two CAs may have one name; not one fingerprint. */
+	return buf_printf(out, "bascule_%s{site=\"", name) && put_label(out, site) && buf_printf(out, "\",ca=\"") && put_label(out, r->name) &&
+	       buf_printf(out, "\",fingerprint=\"%02x%02x%02x%02x\"} %.10g\n", r->fingerprint[0], r->fingerprint[1], r->fingerprint[2],
+		   r->fingerprint[3], value);
+}
+
+static bool
+put_client_ca_rows(const struct client_cas_report *reports, size_t n, struct buf *out)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < COUNTOF(client_ca_rows); i++) {
+		ok = put_head(out, client_ca_rows[i].name, client_ca_rows[i].kind, client_ca_rows[i].help);
+		for (size_t k = 0; ok && k < n; k++)
+			for (size_t m = 0; ok && m < reports[k].n_cas; m++)
+				ok = put_client_ca(client_ca_rows[i].name, reports[k].site, &reports[k].cas[m],
+				    client_ca_rows[i].of(&reports[k].cas[m]), out);
+	}
+	return ok;
+}
+
+static bool
+put_client_cas(const struct admin *a, struct buf *out)
+{
+	size_t n = 0, room = 0;
+	struct client_cas *c = NULL;
+	bool ok = true;
+
+	while ((c = client_ca_registry_next(a->client_cas, c)) != NULL)
+		room++;
+	struct client_cas_report *reports = calloc(MAX_OF(room, (size_t)1), sizeof(*reports));
+	if (reports == NULL)
+		return false;
+	while (ok && n < room && (c = client_ca_registry_next(a->client_cas, c)) != NULL)
+		ok = client_cas_report(c, false, moment_now(), &reports[n++]);
+	ok = ok && put_client_ca_rows(reports, n, out);
+	for (size_t i = 0; i < n; i++)
+		client_cas_report_free(&reports[i]);
+	free(reports);
+	return ok;
+}
+
 bool
 admin_metrics(const struct admin *a, struct buf *out)
 {
@@ -161,7 +237,7 @@ admin_metrics(const struct admin *a, struct buf *out)
 	     buf_printf(out, "bascule_error_lines_lost %llu\n", (unsigned long long)log_lost());
 	ok = ok && put_head(out, "generation", "gauge", generation_help) &&
 	     buf_printf(out, "bascule_generation %llu\n", (unsigned long long)(a->snapshot != NULL ? a->snapshot->generation : 0));
-	return ok && put_closed(a, out) && put_servers(a, out) && put_rotations(a, out);
+	return ok && put_closed(a, out) && put_servers(a, out) && put_rotations(a, out) && put_client_cas(a, out);
 }
 
 bool
@@ -180,6 +256,9 @@ admin_metrics_reference(struct buf *out)
 	     buf_printf(out, "| `bascule_connections_closed{reason}` | counter | %s |\n", closed_help);
 	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++)
 		ok = buf_printf(out, "| `bascule_%s{bundle}` | %s | %s |\n", rotation_rows[i].name, rotation_rows[i].kind, rotation_rows[i].help);
+	for (size_t i = 0; ok && i < COUNTOF(client_ca_rows); i++)
+		ok = buf_printf(out, "| `bascule_%s{site,ca,fingerprint}` | %s | %s |\n", client_ca_rows[i].name, client_ca_rows[i].kind,
+		    client_ca_rows[i].help);
 	ok = ok &&
 	     buf_printf(out, "\n## Reasons for which a connection is closed\n\n| reason | an error | meaning |\n|---|---|---|\n");
 	for (int r = 0; ok && r < CLOSE_REASONS_N; r++)

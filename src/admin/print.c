@@ -105,6 +105,16 @@ cell_number(FILE *out, const json_t *row, const struct column *c)
 	(void)fprintf(out, "%*" JSON_INTEGER_FORMAT, c->width, reply_number(row, c->key));
 }
 
+/* "2026-11-21T10:20:30.123Z" to the second, without the letters. */
+void
+cell_time(FILE *out, const json_t *row, const struct column *c)
+{
+	const char *at = reply_text(row, c->key);
+	const char *clock = strchr(at, 'T');
+
+	(void)fprintf(out, "%.10s %-*.8s", at, c->width - 11, clock != NULL ? clock + 1 : "");
+}
+
 void
 cell_names(FILE *out, const json_t *row, const struct column *c)
 {

@@ -36,6 +36,7 @@ struct column {
 
 void cell_text(FILE *out, const json_t *row, const struct column *c);
 void cell_number(FILE *out, const json_t *row, const struct column *c);
+void cell_time(FILE *out, const json_t *row, const struct column *c); /* to the second, without the letters */
 void cell_names(FILE *out, const json_t *row, const struct column *c);
 void print_table(FILE *out, const json_t *list, const struct column *columns, size_t n);
 

@@ -79,16 +79,6 @@ cell_name(FILE *out, const json_t *row, const struct column *c)
 	print_safe(out, name[0] != '\0' ? name : "-", c->width);
 }
 
-/* "2026-11-21T10:20:30.123Z" to the second, without the letters. */
-static void
-cell_time(FILE *out, const json_t *row, const struct column *c)
-{
-	const char *at = reply_text(row, c->key);
-	const char *clock = strchr(at, 'T');
-
-	(void)fprintf(out, "%.10s %-*.8s", at, c->width - 11, clock != NULL ? clock + 1 : "");
-}
-
 static void
 cell_evidence(FILE *out, const json_t *row, const struct column *c)
 {

@@ -7,12 +7,6 @@
 #include "admin/admin.h"
 #include "admin/json.h"
 
-static json_t *
-seconds(int64_t at)
-{
-	return at > 0 ? json_wall_time((uint64_t)at * 1000000) : json_null();
-}
-
 /* --- clients ------------------------------------------------------------------------------------------------- */
 
 static json_t *
@@ -44,7 +38,7 @@ client(const struct report_client *c)
 	json_put(o, "address", address(&r->who.ip));
 	json_put(o, "fingerprint", json_string(print));
 	json_put(o, "name", c->name[0] != '\0' ? json_string(c->name) : json_null());
-	json_put(o, "last_seen", seconds(r->last_seen));
+	json_put(o, "last_seen", json_seconds(r->last_seen));
 	json_put(o, "accepted_previous", json_integer(r->by[SLOT_PREVIOUS].accepted));
 	if (r->refuses[SLOT_CURRENT]) {
 		json_put(o, "refusals", json_integer(e->rejected + e->silent));
@@ -52,7 +46,7 @@ client(const struct report_client *c)
 		json_put(o, "suspected", json_boolean(r->suspected));
 		json_put(o, "mixed", json_boolean(r->refuses[SLOT_PREVIOUS]));
 	}
-	json_put(o, "last_resumed", seconds(r->last_resumed));
+	json_put(o, "last_resumed", json_seconds(r->last_resumed));
 	return o;
 }
 
@@ -112,7 +106,7 @@ summary(const struct rotation_report *r)
 	json_put(o, "bundle", json_string(r->name));
 	json_put(o, "phase", json_string(rotation_phase_word(r->phase)));
 	json_put(o, "share_percent", json_real((double)r->share * 100 / SHARE_ALL));
-	json_put(o, "begun", seconds(r->begun));
+	json_put(o, "begun", json_seconds(r->begun));
 	json_put(o, "orphans", json_integer((json_int_t)r->n_orphans));
 	json_put(o, "untested", json_integer((json_int_t)r->n_untested));
 	json_put(o, "may_retire", json_boolean(r->may_retire));
@@ -127,11 +121,11 @@ whole(const struct rotation_report *r)
 	json_put(o, "stage", json_integer(r->n_stages > 0 ? (json_int_t)r->stage + 1 : 0));
 	json_put(o, "stages", json_integer(r->n_stages));
 	json_put(o, "stage_left_seconds", json_integer((json_int_t)(r->stage_left_ms / 1000)));
-	json_put(o, "previous_ends_by", seconds(r->ended_by));
+	json_put(o, "previous_ends_by", json_seconds(r->ended_by));
 	json_put(o, "current", generation(r->bundles[SLOT_CURRENT], &r->counts[SLOT_CURRENT]));
 	json_put(o, "previous", generation(r->bundles[SLOT_PREVIOUS], &r->counts[SLOT_PREVIOUS]));
 	json_put(o, "resumed", json_integer((json_int_t)r->resumed));
-	json_put(o, "tickets_end", seconds(r->begun > 0 ? r->tickets_end : 0));
+	json_put(o, "tickets_end", json_seconds(r->begun > 0 ? r->tickets_end : 0));
 	json_put(o, "not_tracked", json_integer((json_int_t)r->left_out));
 	json_put(o, "reasons", reasons(r));
 	json_put(o, "orphan_list", clients(r->orphans, r->n_orphans));

@@ -37,6 +37,12 @@ json_wall_time(uint64_t us)
 	return json_string(text);
 }
 
+json_t *
+json_seconds(int64_t at)
+{
+	return at > 0 ? json_wall_time((uint64_t)at * 1000000) : json_null();
+}
+
 static json_t *
 strings(const char *const *v, size_t n)
 {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "app/check_start.h"
-#include "app/state.h"
+#include "app/client_ca_states.h"
 
 static void
 check_file(const struct conf *conf, const char *name, const struct tls_thread *thread, const struct conf_where *at,
@@ -22,15 +22,27 @@ check_file(const struct conf *conf, const char *name, const struct tls_thread *t
 
 	(void)snprintf(path, sizeof(path), "%s/%s", conf->state_dir, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	unsigned char *bytes = fd >= 0 ? state_read(fd, &n, &err) : NULL;
+	unsigned char *bytes = fd >= 0 ? frame_read(fd, &n, &err) : NULL;
 	if (fd < 0)
 		err_set(&err, "%s", strerror(errno));
 	else
 		close(fd);
-	if (bytes == NULL || !state_unframe(sv_of((const char *)bytes, n), thread, &u, &err))
+	bool client_cas = sv_ends(sv_cstr(name), SV(SHELF_CLIENT_CAS)), whole = false;
+	if (bytes != NULL && client_cas)
+		whole = client_ca_state_unframe(sv_of((const char *)bytes, n), thread, &u, &err);
+	else if (bytes != NULL)
+		whole = state_unframe(sv_of((const char *)bytes, n), thread, &u, &err);
+	if (!whole)
 		conf_warning(problems, at, "state_dir", "%s: %s; the next start moves it to %s" SHELF_REFUSED
-		    " and begins this rotation anew: put a good one in its place before that", path, err.text, name);
+		    " and begins %s anew: put a good one in its place before that", path, err.text, name,
+		    client_cas ? "to note client certificates" : "this rotation");
 	secret_wipe(bytes, n);
+}
+
+static bool
+was_refused(const char *name)
+{
+	return strstr(name, SHELF_SUFFIX SHELF_REFUSED) != NULL || strstr(name, SHELF_CLIENT_CAS SHELF_REFUSED) != NULL;
 }
 
 static void
@@ -44,10 +56,10 @@ check_files(const struct conf *conf, const struct tls_thread *thread, const stru
 		conf_error(problems, at, "state_dir", "%s", err.text);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; entries != NULL && i < n; i++) {
 		if (shelf_name_is_safe(entries[i].name))
 			check_file(conf, entries[i].name, thread, at, problems);
-		else if (strstr(entries[i].name, SHELF_SUFFIX SHELF_REFUSED) != NULL)
+		else if (was_refused(entries[i].name))
 			conf_warning(problems, at, "state_dir",
 			    "%s/%s was refused at a start: put a good one back under its old name and restart, or remove it", conf->state_dir,
 			    entries[i].name);

@@ -30,19 +30,28 @@ int cli_reload(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_rotation(int argc, char **argv);
+int cli_client_ca(int argc, char **argv);
 int cli_pki(int argc, char **argv);
 
 /* Options that several subcommands share; which of them, each says. */
-enum { CLI_TAKES_CONFIG = 1, CLI_TAKES_SOCKET = 2, CLI_TAKES_JSON = 4, CLI_TAKES_ACCEPT = 8, CLI_TAKES_ROTATION = 16 };
+enum {
+	CLI_TAKES_CONFIG = 1,
+	CLI_TAKES_SOCKET = 2,
+	CLI_TAKES_JSON = 4,
+	CLI_TAKES_ACCEPT = 8,
+	CLI_TAKES_ROTATION = 16,
+	CLI_TAKES_CLIENT_CA = 32,
+};
 
 struct cli_options {
 	const char *config; /* -c, --config FILE; the default when not given */
 	const char *socket; /* --socket PATH; NULL: not given */
 	bool json;          /* --json */
 	unsigned accept;    /* --accept WORD,WORD: losses of certificates, each its bit; none when not given */
-	/* Of CLI_TAKES_ROTATION: */
-	const char *words[2]; /* what to do, and the bundle */
+	/* What to do, and with what: with CLI_TAKES_ROTATION the bundle, with CLI_TAKES_CLIENT_CA the site and the CA. */
+	const char *words[3];
 	unsigned n_words;
+	/* Of CLI_TAKES_ROTATION: */
 	const char *to;   /* --to NUMBER; NULL: not given */
 	bool compromised; /* --compromised */
 	bool force;       /* --force */
@@ -55,6 +64,9 @@ enum { CLI_PATH_SIZE = 256 };
 
 /* `path` with what is to be accepted: "/v1/reload?accept=lost-names,too-fresh". */
 void cli_accept_path(const char *path, unsigned accept, char out[CLI_PATH_SIZE]);
+
+/* Append a name to a path as a segment of it, all but letters, digits and a few others escaped. False: it does not fit. */
+MUST_CHECK bool cli_put_segment(char *path, size_t size, const char *name);
 
 struct admin_reply;
 

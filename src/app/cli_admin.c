@@ -60,6 +60,22 @@ cli_ask(const char *command, const struct cli_options *o, const char *method, co
 	return find_socket(command, o, socket, err) && admin_request(socket, method, path, reply, err);
 }
 
+bool
+cli_put_segment(char *out, size_t size, const char *name)
+{
+	size_t n = strlen(out);
+
+	for (; *name != '\0'; name++) {
+		unsigned char c = (unsigned char)*name;
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
+		int put = snprintf(out + n, size - n, plain ? "%c" : "%%%02X", c);
+		if (put < 0 || (size_t)put >= size - n)
+			return false;
+		n += (size_t)put;
+	}
+	return true;
+}
+
 void
 cli_accept_path(const char *path, unsigned accept, char out[CLI_PATH_SIZE])
 {

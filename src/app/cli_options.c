@@ -64,13 +64,14 @@ store(struct cli_options *to, const struct option *o, const char *value, struct 
 bool
 cli_options(struct cli_options *o, unsigned takes, int argc, char **argv)
 {
+	const unsigned words = (takes & CLI_TAKES_CLIENT_CA) != 0 ? 3 : (takes & CLI_TAKES_ROTATION) != 0 ? 2 : 0;
 	struct err err;
 
 	*o = (struct cli_options){.config = CLI_DEFAULT_CONFIG};
 	for (int i = 1; i < argc; i++) {
 		const char *argument = argv[i], *value = NULL, *why = "not understood";
 		const struct option *option = find_option(takes, argument, &value);
-		if (option == NULL && argument[0] != '-' && (takes & CLI_TAKES_ROTATION) != 0 && o->n_words < COUNTOF(o->words)) {
+		if (option == NULL && argument[0] != '-' && o->n_words < words) {
 			o->words[o->n_words++] = argument;
 			continue;
 		}

@@ -25,23 +25,6 @@ static const struct order orders[] = {
 
 enum { PATH_SIZE = 4096 };
 
-/* The name as a segment of a path, all but letters, digits and a few others escaped. */
-static bool
-put_segment(char *out, size_t size, const char *name)
-{
-	size_t n = strlen(out);
-
-	for (; *name != '\0'; name++) {
-		unsigned char c = (unsigned char)*name;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
-		int put = snprintf(out + n, size - n, plain ? "%c" : "%%%02X", c);
-		if (put < 0 || (size_t)put >= size - n)
-			return false;
-		n += (size_t)put;
-	}
-	return true;
-}
-
 static int
 usage(const char *why)
 {
@@ -87,7 +70,7 @@ make_path(char path[PATH_SIZE], const struct order *order, const struct cli_opti
 	if (o->words[1] == NULL)
 		return snprintf(path, PATH_SIZE, "/v1/rotations") > 0;
 	(void)snprintf(path, PATH_SIZE, "/v1/rotations/");
-	if (!put_segment(path, PATH_SIZE - CLI_PATH_SIZE, o->words[1]))
+	if (!cli_put_segment(path, PATH_SIZE - CLI_PATH_SIZE, o->words[1]))
 		return false;
 	size_t n = strlen(path);
 	if (order->changes)

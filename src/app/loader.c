@@ -166,6 +166,7 @@ have_secret(struct loader *l, const struct conf *c)
 	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret, l->threads.shared.rotation_key,
 		&err)) {
 		l->admin.rotations = l->rotations.registry;
+		l->admin.client_cas = l->rotations.client_cas;
 		l->admin.states = &l->rotations.states.told;
 		return true;
 	}

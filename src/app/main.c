@@ -60,6 +60,15 @@ static const struct cli_command commands[] = {
 	    "What would take the one before from clients that need it, or may, is refused and tells who they are;\n"
 	    "--force does it all the same.\n",
 	    cli_rotation},
+	{"client-ca", "status [SITE [CA]] [-c FILE | --socket PATH] [--json]",
+	    "Tell who comes with a client certificate of which CA, and which pin may be dropped.",
+	    CONFIG_HELP SOCKET_HELP
+	    "  --json             the reply as JSON\n\n"
+	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject of its certificates.\n"
+	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last, from where; with CA (its name,\n"
+	    "             the common name in it, or the first digits of its fingerprint) that one alone, and then status 0: its pin may be\n"
+	    "             dropped, or was and nobody is missing it; 3: not yet, or nobody can tell yet\n",
+	    cli_client_ca},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},
 	{"config", "schema | reference | manual | metrics", "Print the JSON schema of the config, or the references.",

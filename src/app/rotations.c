@@ -71,6 +71,22 @@ look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struc
 	rotation_report_free(&report);
 }
 
+/* Once, too, when others have moved away from a CA and nobody is left. */
+static void
+look_whether_pins_may_go(const struct rotations *rs, struct moment now)
+{
+	struct client_cas_report report;
+
+	for (struct client_cas *c = client_ca_registry_next(rs->client_cas, NULL); c != NULL; c = client_ca_registry_next(rs->client_cas, c)) {
+		bool ok = client_cas_report(c, false, now, &report);
+		for (size_t i = 0; ok && i < report.n_cas; i++)
+			if (client_cas_note_verdict(c, &report.cas[i]))
+				log_notice("site \"%s\": the pin of the client CA \"%s\" may be dropped: nobody comes with a certificate of it alone",
+				    report.site, report.cas[i].name);
+		client_cas_report_free(&report);
+	}
+}
+
 static void
 on_tick(struct net_timer *t)
 {
@@ -89,6 +105,8 @@ on_tick(struct net_timer *t)
 		if (verdict && rotation_is_active(r))
 			look_whether_it_may_retire(rs, r, now);
 	}
+	if (verdict)
+		look_whether_pins_may_go(rs, now);
 	states_keep(&rs->states, STATES_DUE);
 	net_timer_set(t, TICK_MS);
 }
@@ -100,9 +118,14 @@ rotations_init(struct rotations *r, struct net_loop *loop, struct control *contr
 	if (!secret_derive(secret, "bascule rotation", SV_NONE, key, 16))
 		return err_set(err, "can not derive the key of clients' identities: OpenSSL failed");
 	r->registry = rotation_registry_new(key);
-	if (r->registry == NULL)
+	r->client_cas = client_ca_registry_new();
+	if (r->registry == NULL || r->client_cas == NULL) {
+		rotation_registry_free(r->registry);
+		client_ca_registry_free(r->client_cas);
+		r->registry = NULL;
 		return err_no_memory(err);
-	states_init(&r->states, control, thread, r->registry, key);
+	}
+	states_init(&r->states, control, thread, r->registry, r->client_cas, key);
 	net_timer_init(&r->tick, loop, on_tick);
 	net_timer_set(&r->tick, TICK_MS);
 	return true;
@@ -118,6 +141,7 @@ rotations_free(struct rotations *r)
 		states_keep(&r->states, STATES_LAST);
 	states_end(&r->states);
 	rotation_registry_free(r->registry);
+	client_ca_registry_free(r->client_cas);
 	r->registry = NULL;
 }
 
@@ -144,10 +168,26 @@ rotations_prepare(struct rotations *r, const struct snapshot *s, struct err *err
 	return rotation_registry_prepare(r->registry, s->conf, s->store) || err_no_memory(err);
 }
 
+static void
+sync_client_cas(struct rotations *r, struct snapshot *s)
+{
+	struct moment now = moment_now();
+
+	for (size_t i = 0; i < s->conf->n_sites; i++) {
+		struct snap_site *site = &s->sites[i];
+		site->client_cas = client_ca_registry_sync(r->client_cas, site->conf, site->policy, now);
+		if (site->client_cas == NULL && site->policy->mode != CONF_CLIENT_NONE)
+			log_error("site \"%s\": who comes with a client certificate is not noted: out of memory, or another site has its name",
+			    conf_site_name(site->conf));
+	}
+	client_ca_registry_synced(r->client_cas, now);
+}
+
 void
-rotations_commit(struct rotations *r, const struct snapshot *s)
+rotations_commit(struct rotations *r, struct snapshot *s)
 {
 	r->snapshot = s;
+	sync_client_cas(r, s);
 	rotation_registry_commit(r->registry, moment_now(), began, r);
 }
 

@@ -10,10 +10,12 @@
 #include "app/state.h"
 #include "net/loop.h"
 #include "proxy/snapshot.h"
+#include "rotation/client_ca_registry.h"
 #include "rotation/registry.h"
 
 struct rotations {
 	struct rotation_registry *registry;
+	struct client_ca_registry *client_cas; /* of all sites that ask for client certificates */
 	struct net_timer tick;
 	const struct snapshot *snapshot; /* the newest; borrowed */
 	uint64_t ticks;
@@ -27,7 +29,7 @@ void rotations_free(struct rotations *r); /* after the loop threads have ended; 
 
 /* In two steps, see rotation/registry.h. Commit comes just before the loop threads serve the snapshot. */
 MUST_CHECK bool rotations_prepare(struct rotations *r, const struct snapshot *s, struct err *err);
-void rotations_commit(struct rotations *r, const struct snapshot *s);
+void rotations_commit(struct rotations *r, struct snapshot *s);
 void rotations_abandon(struct rotations *r);
 
 #endif

@@ -56,7 +56,7 @@ shelf_name_is_safe(const char *name)
 	struct sv s = sv_cstr(name);
 	size_t good = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%_.-");
 
-	return s.n <= SHELF_NAME_MAX && good == s.n && s.p[0] != '.' && sv_ends(s, SV(SHELF_SUFFIX));
+	return s.n <= SHELF_NAME_MAX && good == s.n && s.p[0] != '.' && (sv_ends(s, SV(SHELF_SUFFIX)) || sv_ends(s, SV(SHELF_CLIENT_CAS)));
 }
 
 static bool

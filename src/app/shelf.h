@@ -1,5 +1,5 @@
 /*
- * shelf.h: where the supervisor keeps the states of rotations for its workers.
+ * shelf.h: where the supervisor keeps for its workers the states of rotations, and who came with which client certificate.
  *
  * With a state_dir each lies in a file of its own there, written whole or not
  * at all, for its owner's eyes only. Without one, or while the directory
@@ -17,7 +17,8 @@ enum {
 	SHELF_NAME_MAX = 224,           /* bytes of a name; what is put behind one fits into 255 */
 	SHELF_SIZE_MAX = 256 << 20,     /* bytes of a state */
 };
-#define SHELF_SUFFIX ".rotation"
+#define SHELF_SUFFIX ".rotation"      /* of a bundle's rotation */
+#define SHELF_CLIENT_CAS ".client-ca" /* of the client certificates of a site */
 #define SHELF_REFUSED ".refused"
 
 struct held;
@@ -33,7 +34,7 @@ struct shelf {
 MUST_CHECK bool shelf_init(struct shelf *s, const char *path);
 void shelf_free(struct shelf *s);
 
-/* Letters, digits and "%_.-" only, no dot at the beginning, ending in SHELF_SUFFIX: lies in the directory itself. */
+/* Letters, digits and "%_.-" only, no dot at the beginning, ending in one of the two: lies in the directory itself. */
 bool shelf_name_is_safe(const char *name);
 
 /*

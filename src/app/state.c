@@ -1,21 +1,16 @@
 #include "app/state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/sealed.h"
+#include "app/client_ca_states.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
 
 enum {
-	VERSION = 1, /* of the content; the frame stays as it is, so that a newer one is told from a damaged one */
-	MAGIC = 16,
-	FRAME = MAGIC + TLS_DIGEST, /* then the version and the content, which the digest is of */
-	PACK_TRIES = 3,
+	VERSION = 1, /* of the content */
 	EVIDENCE_MS = 2000,            /* of a rotation that goes on, and as many times as long as it takes to keep it: */
 	COST_FACTOR = 200,
 	QUIET_MS = 10 * 60 * 1000,     /* of one that does not go on; and deadlines come nearer */
@@ -26,8 +21,6 @@ enum {
 	ESCAPED_MAX = 180,     /* of a name; a longer one is told apart by a hash */
 	PROBLEMS_MAX = 64 * 1024,
 };
-
-static const char magic[MAGIC] = "bascule rotation";
 
 struct stuck {
 	struct stuck *next;
@@ -43,8 +36,8 @@ is_plain(char c)
 }
 
 /* "%" stands before two digits, and before "-" where the rest is a hash: no two names meet. */
-void
-state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
+static void
+put_name(const char *bundle, const char *suffix, char out[SHELF_NAME_MAX + 1])
 {
 	static const unsigned char key[SIPHASH_KEY] = "names of states";
 	char *at = out;
@@ -59,91 +52,41 @@ state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
 		else
 			at += snprintf(at, 4, "%%%02x", (unsigned)(unsigned char)*p);
 	}
-	memcpy(at, SHELF_SUFFIX, sizeof(SHELF_SUFFIX));
+	memcpy(at, suffix, strlen(suffix) + 1);
+}
+
+void
+state_name(const char *bundle, char out[SHELF_NAME_MAX + 1])
+{
+	put_name(bundle, SHELF_SUFFIX, out);
+}
+
+void
+state_site_name(const char *site, char out[SHELF_NAME_MAX + 1])
+{
+	put_name(site, SHELF_CLIENT_CAS, out);
 }
 
 /* --- the frame ------------------------------------------------------------------------------------------------ */
 
-static bool
-seal_once(struct rotation *r, const struct tls_thread *thread, struct sealed *s, size_t *used, struct err *err)
-{
-	struct moment now = moment_now();
-	struct pack measured = {.to = NULL};
+static const struct frame_kind kind = {"bascule rotation", VERSION, "state of a rotation", "lower the rotation's \"clients\""};
 
-	rotation_pack(r, now, &measured);
-	if (measured.failed || measured.n > SHELF_SIZE_MAX / 2)
-		return err_set(err, "%zu bytes are too many: lower the rotation's \"clients\"", measured.n);
-	/* Clients come while nobody holds the lock: there is room for some more. */
-	if (!sealed_begin(s, "bascule-state", FRAME + 1 + measured.n + measured.n / 8 + 4096, err))
-		return false;
-	struct pack p = {.to = s->p + FRAME, .room = s->n - FRAME};
-	pack_u8(&p, VERSION);
-	rotation_pack(r, now, &p);
-	memcpy(s->p, magic, MAGIC);
-	*used = FRAME + p.n;
-	if (!p.failed && tls_digest(thread, p.to, p.n, s->p + MAGIC))
-		return true;
-	sealed_abandon(s);
-	return err_set(err, "clients come faster than they can be written down");
+static void
+pack_rotation(void *rotation, struct pack *p)
+{
+	rotation_pack(rotation, moment_now(), p);
 }
 
 int
 state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err)
 {
-	struct sealed s;
-	size_t used = 0;
-
-	for (unsigned i = 0; i < PACK_TRIES; i++)
-		if (seal_once(r, thread, &s, &used, err))
-			return sealed_shorten(&s, used, err) ? sealed_finish(&s, err) : -1;
-	return -1;
+	return frame_seal(&kind, pack_rotation, r, thread, err);
 }
 
 bool
 state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p;
-	unsigned char digest[TLS_DIGEST];
-
-	if (bytes.n <= FRAME || memcmp(p, magic, MAGIC) != 0)
-		return err_set(err, "it is no state of a rotation, or cut short");
-	if (!tls_digest(thread, p + FRAME, bytes.n - FRAME, digest))
-		return err_no_memory(err);
-	if (memcmp(p + MAGIC, digest, sizeof(digest)) != 0)
-		return err_set(err, "it is damaged: its checksum is another");
-	*u = (struct unpack){.p = p + FRAME, .n = bytes.n - FRAME};
-	unsigned version = unpack_u8(u);
-	if (version > VERSION)
-		return err_set(err, "a newer version of bascule wrote it (format %u, this one reads up to %u)", version, (unsigned)VERSION);
-	return version == VERSION || err_set(err, "its format %u is unknown", version);
-}
-
-unsigned char *
-state_read(int fd, size_t *n, struct err *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > SHELF_SIZE_MAX) {
-		err_set(err, "it is empty, or larger than a state can be");
-		return NULL;
-	}
-	size_t size = (size_t)st.st_size, at = 0;
-	unsigned char *p = malloc(size);
-	while (p != NULL && at < size) {
-		ssize_t got = pread(fd, p + at, size - at, (off_t)at);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		at += (size_t)got;
-	}
-	if (p != NULL && at == size) {
-		*n = size;
-		return p;
-	}
-	err_set(err, "can not read it: %s", p == NULL ? "out of memory" : strerror(errno));
-	secret_wipe(p, size);
-	return NULL;
+	return frame_open(&kind, bytes, thread, u, err);
 }
 
 /* --- taking back ---------------------------------------------------------------------------------------------- */
@@ -159,6 +102,16 @@ stick(struct states *s, const char *name)
 	s->stuck = e;
 }
 
+bool
+states_is_stuck(const struct states *s, const char *name)
+{
+	const struct stuck *e = s->stuck;
+
+	while (e != NULL && strcmp(e->name, name) != 0)
+		e = e->next;
+	return e != NULL;
+}
+
 static bool
 is_stuck(const struct states *s, const char *bundle)
 {
@@ -167,14 +120,11 @@ is_stuck(const struct states *s, const char *bundle)
 	if (s->stuck == NULL)
 		return false;
 	state_name(bundle, name);
-	const struct stuck *e = s->stuck;
-	while (e != NULL && strcmp(e->name, name) != 0)
-		e = e->next;
-	return e != NULL;
+	return states_is_stuck(s, name);
 }
 
-static void
-note(struct states *s, const char *name, const struct err *why)
+void
+states_refuse(struct states *s, const char *name, const char *anew, const struct err *why)
 {
 	struct err err = {""};
 	char to[4096], text[5120];
@@ -182,14 +132,14 @@ note(struct states *s, const char *name, const struct err *why)
 	bool moved = control_state_refuse(s->control, name, to, sizeof(to), &err);
 	if (moved)
 		(void)snprintf(text, sizeof(text),
-		    "%s/%s: %s; its rotation begins anew, by what is on the disk. It lies in %s now: to go on from it stop bascule, put a "
+		    "%s/%s: %s; %s. It lies in %s now: to go on from it stop bascule, put a "
 		    "good one back under the old name (a newer one's with the newer bascule) and start; else remove it",
-		    s->told.directory, name, why->text, to);
+		    s->told.directory, name, why->text, anew, to);
 	else
 		(void)snprintf(text, sizeof(text),
-		    "%s/%s: %s; its rotation begins anew, by what is on the disk, and is not kept, since the file can not be moved out of "
+		    "%s/%s: %s; %s, and is not kept, since the file can not be moved out of "
 		    "the way (%s): move or mend it and restart",
-		    s->told.directory, name, why->text, err.text);
+		    s->told.directory, name, why->text, anew, err.text);
 	if (!moved)
 		stick(s, name);
 	log_error("%s", text);
@@ -222,21 +172,26 @@ open_state(struct states *s, const char *name, struct sv bytes, struct err *err)
 	return r;
 }
 
-static struct rotation *
-fetch(struct states *s, const char *name, struct err *err)
+unsigned char *
+states_fetch(struct states *s, const char *name, size_t *n, struct err *err)
 {
-	struct rotation *r = NULL;
-	unsigned char *bytes;
-	size_t n;
 	int fd = control_state_get(s->control, name, err);
 
 	if (fd < 0)
 		return NULL;
-	if ((bytes = state_read(fd, &n, err)) != NULL) {
-		r = open_state(s, name, sv_of((const char *)bytes, n), err);
-		secret_wipe(bytes, n);
-	}
+	unsigned char *bytes = frame_read(fd, n, err);
 	close(fd);
+	return bytes;
+}
+
+static struct rotation *
+fetch(struct states *s, const char *name, struct err *err)
+{
+	size_t n = 0;
+	unsigned char *bytes = states_fetch(s, name, &n, err);
+	struct rotation *r = bytes != NULL ? open_state(s, name, sv_of((const char *)bytes, n), err) : NULL;
+
+	secret_wipe(bytes, n);
 	return r;
 }
 
@@ -247,7 +202,7 @@ take_back(struct states *s, const char *name)
 	struct rotation *r = fetch(s, name, &err);
 
 	if (r == NULL) {
-		note(s, name, &err);
+		states_refuse(s, name, "its rotation begins anew, by what is on the disk", &err);
 		return;
 	}
 	*rotation_saved(r) = (struct rotation_saved){.stamp = rotation_stamp(r), .at_ms = clock_mono_ms()};
@@ -260,9 +215,9 @@ take_back(struct states *s, const char *name)
 
 void
 states_init(struct states *s, struct control *control, const struct tls_thread *thread, struct rotation_registry *registry,
-    const unsigned char key[16])
+    struct client_ca_registry *client_cas, const unsigned char key[16])
 {
-	*s = (struct states){.control = control, .thread = thread, .registry = registry};
+	*s = (struct states){.control = control, .thread = thread, .registry = registry, .client_cas = client_cas};
 	memcpy(s->key, key, sizeof(s->key));
 	buf_init(&s->told.problems, PROBLEMS_MAX);
 }
@@ -284,7 +239,10 @@ states_begin(struct states *s)
 		return;
 	}
 	for (size_t i = 0; entries != NULL && i < n; i++)
-		take_back(s, entries[i].name);
+		if (sv_ends(sv_cstr(entries[i].name), SV(SHELF_CLIENT_CAS)))
+			client_ca_states_take_back(s, entries[i].name);
+		else
+			take_back(s, entries[i].name);
 	free(entries);
 }
 
@@ -342,14 +300,31 @@ is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *
 
 /* Once in a while, since it is tried again and again. */
 static void
-complain(struct states *s, const char *bundle, const struct err *why, uint64_t now)
+complain(struct states *s, const struct states_owner *o, const struct err *why, uint64_t now)
 {
 	s->told.unwritten = *why;
 	if (s->complained_ms != 0 && now - s->complained_ms < COMPLAIN_MS)
 		return;
 	s->complained_ms = now;
-	log_error("bundle \"%s\": the state of its rotation can not be kept: %s; it is tried again every few seconds, and until then does "
-	          "not survive %s", bundle, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+	log_error("%s \"%s\": the state of its %s can not be kept: %s; it is tried again every few seconds, and until then does "
+	          "not survive %s", o->kind, o->name, o->what, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+}
+
+bool
+states_put(struct states *s, const struct states_owner *o, const char *file, int fd, struct err *err)
+{
+	bool ok = fd >= 0 && control_state_put(s->control, file, fd, err);
+
+	if (fd >= 0)
+		close(fd);
+	if (!ok) {
+		complain(s, o, err, clock_mono_ms());
+	} else if (s->told.unwritten.text[0] != '\0') {
+		s->told.unwritten.text[0] = '\0';
+		s->complained_ms = 0;
+		log_notice("states are kept again");
+	}
+	return ok;
 }
 
 static void
@@ -361,17 +336,8 @@ keep_one(struct states *s, struct rotation *r, const struct rotation_stamp *stam
 
 	state_name(rotation_name(r), name);
 	int fd = state_seal(r, s->thread, &err);
-	bool ok = fd >= 0 && control_state_put(s->control, name, fd, &err);
-	if (fd >= 0)
-		close(fd);
+	bool ok = states_put(s, &(struct states_owner){"bundle", rotation_name(r), "rotation"}, name, fd, &err);
 	*saved = (struct rotation_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
-	if (!ok) {
-		complain(s, rotation_name(r), &err, now);
-	} else if (s->told.unwritten.text[0] != '\0') {
-		s->told.unwritten.text[0] = '\0';
-		s->complained_ms = 0;
-		log_notice("the states of rotations are kept again");
-	}
 }
 
 /* Those that go on, or the others; until the time is over. */
@@ -399,4 +365,5 @@ states_keep(struct states *s, enum states_when when)
 
 	keep_some(s, when, true, now + (when == STATES_LAST ? LAST_BUDGET_MS : BUDGET_MS));
 	keep_some(s, when, false, now + (when == STATES_LAST ? LAST_QUIET_BUDGET_MS : BUDGET_MS));
+	client_ca_states_keep(s, when, now + (when == STATES_LAST ? LAST_QUIET_BUDGET_MS : BUDGET_MS));
 }

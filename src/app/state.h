@@ -1,5 +1,5 @@
 /*
- * state.h: rotations outlive the worker, and with a state_dir a restart.
+ * state.h: rotations outlive the worker, and with a state_dir a restart; so does what is known of client CAs.
  *
  * Each is packed, framed and handed to the supervisor, which keeps it where it
  * can (app/shelf.h): at once when it changes who is served what, now and then
@@ -11,7 +11,9 @@
 
 #include "admin/admin.h"
 #include "app/control.h"
+#include "app/frame.h"
 #include "app/shelf.h"
+#include "rotation/client_ca_registry.h"
 #include "rotation/registry.h"
 #include "rotation/state.h"
 
@@ -21,6 +23,7 @@ struct states {
 	struct control *control;
 	const struct tls_thread *thread;
 	struct rotation_registry *registry;
+	struct client_ca_registry *client_cas;
 	unsigned char key[16];
 	struct admin_states told;
 	bool unread;          /* the directory could not be */
@@ -30,7 +33,7 @@ struct states {
 };
 
 void states_init(struct states *s, struct control *control, const struct tls_thread *thread, struct rotation_registry *registry,
-    const unsigned char key[16]);
+    struct client_ca_registry *client_cas, const unsigned char key[16]);
 /* Take back what there is, into the registry, which is empty. What can not be is logged and noted. */
 void states_begin(struct states *s);
 void states_end(struct states *s);
@@ -45,18 +48,35 @@ enum states_when {
 };
 void states_keep(struct states *s, enum states_when when);
 
+/* --- what app/client_ca_states.c shares with it --- */
+
+/* All of a state, to be wiped by secret_wipe(). NULL with err set. */
+unsigned char *states_fetch(struct states *s, const char *name, size_t *n, struct err *err);
+
+/* Nothing can be made of it: out of the way, and told with what begins `anew` because of it. */
+void states_refuse(struct states *s, const char *name, const char *anew, const struct err *why);
+
+/* It could not be moved out of the way: it is not to be written over. */
+bool states_is_stuck(const struct states *s, const char *name);
+
+/* As it is told of: bundle "shop", its rotation. */
+struct states_owner {
+	const char *kind, *name, *what;
+};
+
+/* Hand it over; closes fd (-1: it could not be made, see err). False: told in the log, once in a while. */
+MUST_CHECK bool states_put(struct states *s, const struct states_owner *o, const char *file, int fd, struct err *err);
+
 /* --- one state; for states.c, `bascule check` and tests --- */
 
 /* The name it is kept under: any name of a bundle gives a safe one, and no two the same. */
 void state_name(const char *bundle, char out[SHELF_NAME_MAX + 1]);
+void state_site_name(const char *site, char out[SHELF_NAME_MAX + 1]); /* its client CAs */
 
 /* Sealed memory; the descriptor is the caller's. -1 with err set. */
 int state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err);
 
 /* Is that a whole state of this version? `u` becomes what is in the frame. False with err set: why, and the way on. */
 MUST_CHECK bool state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err);
-
-/* All of a file, to be wiped by secret_wipe(). NULL with err set. */
-unsigned char *state_read(int fd, size_t *n, struct err *err);
 
 #endif

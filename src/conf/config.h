@@ -150,6 +150,8 @@ struct conf_client_certificate {
 	enum conf_crl_check crl_check;
 	uint64_t depth; /* intermediates allowed between the leaf and the pin */
 	enum conf_when_refused when_refused;
+	uint64_t window;   /* ms: who has not come for so long is not waited for when a pin is to be dropped */
+	uint64_t remember; /* certificates of each CA */
 };
 
 /* Fields set and removed on the way; `value` may hold ${host}, ${client_address}, ${scheme} and the like. */
@@ -359,5 +361,12 @@ MUST_CHECK bool conf_losses(struct sv words, unsigned *set, struct err *err);
 /* NULL: there is none of that name. */
 const struct conf_upstream *conf_upstream(const struct conf *c, const char *name);
 const struct conf_bundle *conf_bundle(const struct conf *c, const char *name);
+
+/* What people know it by: its first name. */
+static inline const char *
+conf_site_name(const struct conf_site *s)
+{
+	return s->names.n > 0 ? s->names.v[0] : "default";
+}
 
 #endif

@@ -149,7 +149,8 @@ static const struct key client_certificate_keys[] = {
 	    "`required`: no handshake without a valid one. `optional`: asked for, and refused when it is not valid.",
 	    .preset = CONF_CLIENT_NONE, WORDS("none", "optional", "required"), .example = "\"required\""),
 	ROW_LIST("pins", conf_client_certificate, pins, conf_pin, keys_pin,
-	    "The CAs that are trusted. Two at a time let clients move from one to the other.",
+	    "The CAs that are trusted. Two at a time let clients move from one to the other; who has not moved yet, and whether the old one may "
+	    "go, says `bascule client-ca status`: see [rotation.md](rotation.md#replacing-a-client-ca).",
 	    .example = "[ { \"ca\": \"devices-2025.pem\" }, { \"ca\": \"devices-2026.pem\" } ]"),
 	ROW_PATHS("crls", conf_client_certificate, crls,
 	    "Files with revocation lists, PEM or DER, read again at each reload.", .example = "\"devices.crl\""),
@@ -163,6 +164,14 @@ static const struct key client_certificate_keys[] = {
 	    .preset = CONF_REFUSED_NEXT_REQUEST, WORDS("next_request", "close", "keep"), .example = "\"close\""),
 	ROW_NUMBER("depth", conf_client_certificate, depth,
 	    "Intermediate CAs allowed between the client's certificate and the pin.", .min = 0, .max = 9, .preset = 2),
+	ROW_DURATION("window", conf_client_certificate, window,
+	    "Whether a pin may be dropped is told by who came within this time (`bascule client-ca status`); who has not come for "
+	    "so long is not waited for. Only time in which bascule served counts.",
+	    .min = SECOND, .max = 3650 * DAY, .preset = 30 * DAY, .example = "\"45d\""),
+	ROW_NUMBER("remember", conf_client_certificate, remember,
+	    "How many certificates of each CA are remembered for that; about 500 bytes each, taken as they come. When there is no room "
+	    "for another, nobody can tell whether the pin may be dropped, and bascule says so.",
+	    .min = 1, .max = 10000000, .zero = "none are, and nothing can be told", .preset = 65536),
 };
 
 static const struct key_object keys_client_certificate = {

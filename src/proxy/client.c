@@ -25,7 +25,7 @@ handshake_text(const struct client *c, char *out, size_t size)
 	struct net_address local = {.length = sizeof(local.u)};
 	struct sv name = tls_stream_server_name(&c->stream);
 	const struct snap_site *site = name.n > 0 || c->policy != NULL ? snapshot_site(c->view->snapshot, name) : NULL;
-	const char *site_name = site == NULL ? "none" : site->conf->names.n > 0 ? site->conf->names.v[0] : "default";
+	const char *site_name = site == NULL ? "none" : conf_site_name(site->conf);
 	char at[NET_ADDRESS_TEXT] = "unknown";
 
 	if (getsockname(c->stream.fd, &local.u.sa, &local.length) == 0)
@@ -99,6 +99,7 @@ close_with(struct client *c, enum close_reason why, const char *detail)
 	if (c->view != NULL)
 		px_view_unref(c->view);
 	client_rotation_left(c, why == CLOSE_CLIENT || why == CLOSE_CLIENT_BROKE);
+	client_certificate_left(c);
 	/* Without TLS only a reset tells a client that a response without a length is not whole. */
 	net_stream_close(&c->stream, (c->cut_off || net_stream_pending(&c->stream) > 0) && !c->is_tls);
 	LIST_REMOVE(c, link);
@@ -236,6 +237,7 @@ on_open(struct net_stream *s)
 	if (c->is_tls) {
 		tls_stream_facts(s, &facts);
 		counter_add(facts.resumed ? &c->thread->counters.handshakes_resumed : &c->thread->counters.handshakes_full, 1);
+		client_certificate_opened(c, facts.resumed);
 		px_view_unref(c->view);
 		c->view = NULL;
 		client_rotation_opened(c, facts.resumed);
@@ -281,6 +283,7 @@ on_failed(struct net_stream *s, int error)
 	}
 	tls_stream_failure(s, &f);
 	client_rotation_failed(c, &f);
+	client_certificate_refused(c);
 	counter_add(f.unrecognized_name ? &c->thread->counters.handshakes_unrecognized : &c->thread->counters.handshakes_failed, 1);
 	if (error != EPROTO || f.peer_alert != 0) {
 		close_with(c, CLOSE_HANDSHAKE, f.text);

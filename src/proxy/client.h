@@ -28,6 +28,7 @@ struct client {
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
 	struct client_rotation *rotation; /* until the first byte of a request; NULL: nothing to learn */
+	struct holder *holder;       /* the client certificate, where it is noted that it came; NULL: none, or not noted */
 	struct exchange *exchange;   /* NULL between requests */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with pipelined bytes */
@@ -104,6 +105,15 @@ void client_rotation_failed(struct client *c, const struct tls_failure *f);
 void client_rotation_spoke(struct client *c); /* c->rotation is not NULL */
 void client_rotation_left(struct client *c, bool by_itself);
 void client_rotation_end(struct client *c);
+
+/*
+ * --- client_certificate.c ---
+ *
+ * For sites that ask for client certificates it is noted which come, of which CA, and which are refused.
+ */
+void client_certificate_opened(struct client *c, bool resumed); /* c->view is still there */
+void client_certificate_refused(struct client *c);              /* the same */
+void client_certificate_left(struct client *c);
 
 /* --- client_h1.c --- */
 

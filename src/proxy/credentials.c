@@ -39,12 +39,6 @@ end_notes(struct job *job, bool accepted)
 
 /* --- whom sites trust --------------------------------------------------------------------------------------- */
 
-static const char *
-name_of(const struct conf_site *c)
-{
-	return c->names.n > 0 ? c->names.v[0] : "default";
-}
-
 /* The same site in the snapshot before: the one that has the first name of this one. */
 static struct tls_policy *
 previous_policy(const struct snapshot *previous, const struct conf_site *c)
@@ -74,13 +68,19 @@ policy_before(const struct job *job, size_t i)
 }
 
 static bool
+same_pin(const struct conf_pin *a, const struct conf_pin *b)
+{
+	return strcmp(a->ca, b->ca) == 0 && conf_pin_from(a) == conf_pin_from(b) && conf_pin_until(a) == conf_pin_until(b);
+}
+
+static bool
 same_rule(const struct conf_client_certificate *a, const struct conf_client_certificate *b)
 {
 	if (a->mode != b->mode || a->crl_check != b->crl_check || a->depth != b->depth || a->n_pins != b->n_pins ||
 	    a->crls.n != b->crls.n)
 		return false;
 	for (size_t i = 0; i < a->n_pins; i++)
-		if (strcmp(a->pins[i].ca, b->pins[i].ca) != 0)
+		if (!same_pin(&a->pins[i], &b->pins[i]))
 			return false;
 	for (size_t i = 0; i < a->crls.n; i++)
 		if (strcmp(a->crls.v[i], b->crls.v[i]) != 0)
@@ -94,7 +94,7 @@ note_policy(struct job *job, size_t i, const struct tls_policy *new)
 	char text[TEXT_MAX];
 
 	tls_policy_text(new, text, sizeof(text));
-	return tls_outcomes_add(job->outcomes, TLS_LOADED, "site", name_of(&job->conf->sites[i]), text);
+	return tls_outcomes_add(job->outcomes, TLS_LOADED, "site", conf_site_name(&job->conf->sites[i]), text);
 }
 
 static struct tls_policy *
@@ -122,7 +122,7 @@ read_or_hold(struct job *job, const struct conf_site *c, struct tls_policy *befo
 	(void)snprintf(text, sizeof(text), "%.*s", SV_FMT(first.after));
 	if (p != NULL)
 		conf_problems_add(job->problems, &problems);
-	else if (tls_outcomes_add(job->outcomes, TLS_HELD, "site", name_of(c), text))
+	else if (tls_outcomes_add(job->outcomes, TLS_HELD, "site", conf_site_name(c), text))
 		p = tls_policy_ref(before);
 	conf_problems_free(&problems);
 	return p;

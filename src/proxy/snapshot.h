@@ -21,6 +21,8 @@
 
 enum { SITE_BUNDLES_MAX = CONF_SITE_BUNDLES_MAX };
 
+struct client_cas;
+
 struct snap_upstream {
 	struct upstream *balance;
 	struct tls_client *tls; /* NULL: plain */
@@ -37,6 +39,7 @@ struct snap_action {
 struct snap_site {
 	const struct conf_site *conf;
 	struct tls_policy *policy; /* never NULL */
+	struct client_cas *client_cas; /* who comes with a certificate; set before it is published; NULL: not noted */
 	struct tls_bundle *bundles[SITE_BUNDLES_MAX]; /* referenced; none: by name among the directories' */
 	unsigned n_bundles;
 	struct route_set *routes;

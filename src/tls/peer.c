@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tls/private.h"
 #include "tls/server.h"
@@ -66,20 +67,27 @@ tls_peer_is_nameable(const X509 *cert)
 }
 
 static bool
-fingerprint(const X509 *cert, const EVP_MD *sha256, char out[65])
+fingerprint(const X509 *cert, const EVP_MD *sha256, struct tls_peer *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char digest[32], *der = NULL;
+	unsigned char *der = NULL;
 	int n = i2d_X509(cert, &der);
-	bool ok = n > 0 && EVP_Digest(der, (size_t)n, digest, NULL, sha256, NULL) == 1;
+	bool ok = n > 0 && EVP_Digest(der, (size_t)n, out->sha256, NULL, sha256, NULL) == 1;
 
 	OPENSSL_free(der);
-	for (size_t i = 0; ok && i < sizeof(digest); i++) {
-		out[2 * i] = digits[digest[i] >> 4];
-		out[2 * i + 1] = digits[digest[i] & 15];
+	for (size_t i = 0; ok && i < sizeof(out->sha256); i++) {
+		out->fingerprint[2 * i] = digits[out->sha256[i] >> 4];
+		out->fingerprint[2 * i + 1] = digits[out->sha256[i] & 15];
 	}
-	out[64] = '\0';
 	return ok;
+}
+
+static int64_t
+not_after(const X509 *cert)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
 /* The three texts, each with its NUL, in the order of struct tls_peer. */
@@ -100,22 +108,42 @@ with_texts(BIO *texts)
 }
 
 struct tls_peer *
+tls_peer_of(const X509 *cert, struct tls_thread *thread)
+{
+	BIO *texts = BIO_new(BIO_s_mem());
+	bool ok = texts != NULL && print_name(texts, X509_get_subject_name(cert)) && BIO_write(texts, "", 1) == 1 &&
+	    print_name(texts, X509_get_issuer_name(cert)) && BIO_write(texts, "", 1) == 1 &&
+	    print_serial(texts, X509_get0_serialNumber(cert)) && BIO_write(texts, "", 1) == 1;
+	struct tls_peer *peer = ok ? with_texts(texts) : NULL;
+	BIO_free(texts);
+	if (peer == NULL || !fingerprint(cert, thread->sha256, peer)) {
+		free(peer);
+		return NULL;
+	}
+	peer->not_after = not_after(cert);
+	return peer;
+}
+
+struct tls_peer *
 tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *shown)
 {
 	const struct tls_stream *t = s->state;
 	const X509 *cert = SSL_get0_peer_certificate(t->ssl);
 
 	*shown = cert != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK;
-	BIO *texts = *shown ? BIO_new(BIO_s_mem()) : NULL;
-	bool ok = texts != NULL && print_name(texts, X509_get_subject_name(cert)) && BIO_write(texts, "", 1) == 1 &&
-	    print_name(texts, X509_get_issuer_name(cert)) && BIO_write(texts, "", 1) == 1 &&
-	    print_serial(texts, X509_get0_serialNumber(cert)) && BIO_write(texts, "", 1) == 1;
-	struct tls_peer *peer = ok ? with_texts(texts) : NULL;
-	BIO_free(texts);
-	if (peer == NULL || fingerprint(cert, thread->sha256, peer->fingerprint))
-		return peer;
-	free(peer);
-	return NULL;
+	return *shown ? tls_peer_of(cert, thread) : NULL;
+}
+
+const struct tls_pin *
+tls_peer_issuer(const X509 *cert, const struct tls_policy *p)
+{
+	unsigned char *der = NULL;
+	int n = cert != NULL ? i2d_X509(cert, &der) : 0;
+	struct cert_view v;
+	const struct tls_pin *pin = n > 0 && cert_parse(der, (size_t)n, &v) ? tls_policy_issuer(p, &v) : NULL;
+
+	OPENSSL_free(der);
+	return pin;
 }
 
 static bool

@@ -18,6 +18,8 @@ struct tls_policy_private {
 
 	/* Constant. */
 	struct der_list pins, crls;
+	struct tls_pin *facts; /* of the pins; `until` is the background thread's */
+	size_t n_facts;
 	int depth;
 	enum conf_crl_check crl_check;
 
@@ -45,6 +47,7 @@ tls_policy_unref(struct tls_policy *p)
 	}
 	der_list_free(&own->pins);
 	der_list_free(&own->crls);
+	free(own->facts);
 	free(own);
 	free(p);
 }
@@ -59,6 +62,15 @@ hash_file(EVP_MD_CTX *ctx, const char *path, struct files *files)
 
 	(void)files->stamp(files, path, &stamp, NULL);
 	return EVP_DigestUpdate(ctx, path, strlen(path) + 1) == 1 && EVP_DigestUpdate(ctx, &stamp, sizeof(stamp)) == 1;
+}
+
+/* A date that was moved changes who is trusted today, or the day on which that changes. */
+static bool
+hash_dates(EVP_MD_CTX *ctx, const struct conf_pin *p)
+{
+	const int64_t dates[] = {conf_pin_from(p), conf_pin_until(p)};
+
+	return EVP_DigestUpdate(ctx, dates, sizeof(dates)) == 1;
 }
 
 /* What a policy does besides whom it trusts. */
@@ -81,7 +93,7 @@ hash_files(const struct conf_client_certificate *c, struct files *files, const s
 
 	if (c->mode != CONF_CLIENT_NONE) {
 		for (size_t i = 0; ok && i < c->n_pins; i++)
-			ok = hash_file(ctx, c->pins[i].ca, files);
+			ok = hash_dates(ctx, &c->pins[i]) && hash_file(ctx, c->pins[i].ca, files);
 		for (size_t i = 0; ok && i < c->crls.n; i++)
 			ok = hash_file(ctx, c->crls.v[i], files);
 	}
@@ -146,6 +158,8 @@ read_trust(struct tls_policy *p, struct trust_reader *r)
 		return false;
 	}
 	bool ok = trust_read_pins(&own->pins, r);
+	own->facts = r->pins;
+	own->n_facts = r->n_pins;
 	ok &= trust_read_crls(&own->crls, r);
 	return ok && trust_check(&own->pins, &own->crls, r);
 }
@@ -155,6 +169,16 @@ static bool
 is_fresh(const struct tls_policy *p, const unsigned char files[32], int64_t now)
 {
 	return p != NULL && p->private->good_until > now && memcmp(p->private->files, files, sizeof(p->private->files)) == 0;
+}
+
+/* The same pins; the dates at which they end may be others. */
+static void
+adopt_dates(struct tls_policy_private *to, const struct tls_policy_private *from)
+{
+	for (size_t i = 0; i < to->n_facts; i++)
+		for (size_t k = 0; k < from->n_facts; k++)
+			if (memcmp(to->facts[i].sha256, from->facts[k].sha256, sizeof(to->facts[i].sha256)) == 0)
+				to->facts[i].until = from->facts[k].until;
 }
 
 static struct tls_policy *
@@ -188,12 +212,49 @@ tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *prev
 	if (!make_identity(p, thread))
 		return no_memory(p, &r);
 	if (previous != NULL && tls_policy_same(previous, p)) {
+		adopt_dates(previous->private, p->private);
 		tls_policy_unref(p);
 		p = tls_policy_ref(previous);
 	}
 	memcpy(p->private->files, now, sizeof(now));
 	p->private->good_until = r.good_until;
 	return p;
+}
+
+const struct tls_pin *
+tls_policy_pins(const struct tls_policy *p, size_t *n)
+{
+	*n = p->private->n_facts;
+	return p->private->facts;
+}
+
+static const struct tls_pin *
+find_pin(const struct tls_policy_private *own, const unsigned char sha256[32])
+{
+	for (size_t i = 0; i < own->n_facts; i++)
+		if (memcmp(own->facts[i].sha256, sha256, sizeof(own->facts[i].sha256)) == 0)
+			return &own->facts[i];
+	return NULL;
+}
+
+const struct tls_pin *
+tls_policy_pin(const struct tls_policy *p, const X509 *ca, const struct tls_thread *t)
+{
+	unsigned char sha256[32];
+
+	return X509_digest(ca, t->sha256, sha256, NULL) == 1 ? find_pin(p->private, sha256) : NULL;
+}
+
+const struct tls_pin *
+tls_policy_issuer(const struct tls_policy *p, const struct cert_view *leaf)
+{
+	const struct der_list *pins = &p->private->pins;
+	struct cert_view v;
+
+	for (size_t i = 0; i < pins->n; i++)
+		if (cert_parse(pins->v[i]->bytes, pins->v[i]->size, &v) && cert_issued_by(leaf, &v))
+			return find_pin(p->private, pins->v[i]->sha256);
+	return NULL;
 }
 
 void

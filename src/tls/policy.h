@@ -31,6 +31,18 @@ struct tls_policy *tls_policy_load(const struct conf_client_certificate *c, stru
 struct tls_policy *tls_policy_ref(struct tls_policy *p);
 void tls_policy_unref(struct tls_policy *p);
 
+/* A CA that a policy trusts. */
+struct tls_pin {
+	unsigned char id[32];     /* SHA-256 over its name and key: each certificate of this CA has the same */
+	unsigned char sha256[32]; /* of the certificate that is pinned */
+	int64_t not_after;        /* seconds of the epoch */
+	int64_t until;            /* when the config ends it; INT64_MAX: never. The background thread's */
+	char name[512];           /* RFC 2253, as that of a peer's issuer */
+};
+
+/* Those in force; owned by the policy. */
+const struct tls_pin *tls_policy_pins(const struct tls_policy *p, size_t *n);
+
 /* For people: "2 CAs and 1 CRL are in force". */
 void tls_policy_text(const struct tls_policy *p, char *out, size_t size);
 

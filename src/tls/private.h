@@ -12,6 +12,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "tls/bundle.h"
+#include "tls/facts.h"
 #include "tls/policy.h"
 
 struct tls_materials {
@@ -34,6 +35,12 @@ struct tls_bundle_private {
 	struct tls_materials **slots; /* TLS_THREADS_MAX of them, allocated on first use */
 };
 
+/* What is told of a client's certificate; one allocation. NULL: memory is out. */
+struct tls_peer *tls_peer_of(const X509 *cert, struct tls_thread *thread);
+
+/* The pin that may have issued it itself; NULL: none. */
+const struct tls_pin *tls_peer_issuer(const X509 *cert, const struct tls_policy *p);
+
 /*
  * Certificate, chain and key for this thread, made on first use; borrowed from the bundle. NULL when they can not be
  * made, or when the key turns out not to be the certificate's: the bundle is unusable.
@@ -48,5 +55,9 @@ X509_STORE *tls_policy_store(struct tls_policy *p, struct tls_thread *t);
 
 /* The pins' names for the CertificateRequest; borrowed, as above. */
 STACK_OF(X509_NAME) *tls_policy_names(struct tls_policy *p, struct tls_thread *t);
+
+/* Which of its pins is this certificate; which of them may have issued `leaf`? NULL: none. */
+const struct tls_pin *tls_policy_pin(const struct tls_policy *p, const X509 *ca, const struct tls_thread *t);
+const struct tls_pin *tls_policy_issuer(const struct tls_policy *p, const struct cert_view *leaf);
 
 #endif

@@ -26,10 +26,24 @@ struct server_stream {
 	bool chosen;
 	bool certified; /* certificates have been set: it is a full handshake, and ours is shown next */
 	int8_t shown;   /* of the choice's bundles; -1: none */
+	bool revoked;   /* why `refused` was */
+	X509 *refused;  /* the client's certificate, when it was; referenced; NULL: it was not */
 	struct tls_choice choice; /* bundles only until the handshake ends */
 };
 
 /* --- the handshake ------------------------------------------------------------------------------------------ */
+
+static void
+note_refused(struct server_stream *t, X509_STORE_CTX *x)
+{
+	X509 *cert = X509_STORE_CTX_get0_cert(x);
+
+	tls_stream_note_refused(&t->tls, x, "client");
+	if (t->refused != NULL || cert == NULL || X509_up_ref(cert) != 1)
+		return;
+	t->refused = cert;
+	t->revoked = X509_STORE_CTX_get_error(x) == X509_V_ERR_CERT_REVOKED && X509_STORE_CTX_get_error_depth(x) == 0;
+}
 
 static int
 on_verify(int ok, X509_STORE_CTX *x)
@@ -43,7 +57,7 @@ on_verify(int ok, X509_STORE_CTX *x)
 		return 0;
 	}
 	if (!ok)
-		tls_stream_note_refused(tls_stream_of(ssl)->state, x, "client");
+		note_refused(tls_stream_of(ssl)->state, x);
 	return ok;
 }
 
@@ -189,6 +203,26 @@ tls_stream_shown(const struct net_stream *s)
 	return t != NULL ? t->shown : -1;
 }
 
+const struct tls_pin *
+tls_stream_pin(const struct net_stream *s, struct tls_thread *thread)
+{
+	const struct server_stream *t = s->state;
+	const STACK_OF(X509) *chain = SSL_get0_verified_chain(t->tls.ssl);
+
+	if (SSL_session_reused(t->tls.ssl) == 1)
+		return tls_peer_issuer(SSL_get0_peer_certificate(t->tls.ssl), t->choice.policy);
+	return sk_X509_num(chain) > 0 ? tls_policy_pin(t->choice.policy, sk_X509_value(chain, sk_X509_num(chain) - 1), thread) : NULL;
+}
+
+struct tls_peer *
+tls_stream_refused(const struct net_stream *s, struct tls_thread *thread, bool *revoked)
+{
+	const struct server_stream *t = s->state;
+
+	*revoked = t->revoked;
+	return t->refused != NULL && tls_peer_is_nameable(t->refused) ? tls_peer_of(t->refused, thread) : NULL;
+}
+
 /* What only the handshake needed is given back: it would be a good part of an idle connection's memory. */
 static void
 settle(struct server_stream *t)
@@ -222,6 +256,7 @@ server_free(struct net_stream *s)
 
 	tls_stream_clear(&t->tls);
 	tls_server_unref(t->server);
+	X509_free(t->refused);
 	free(t->name);
 	free(t);
 	s->state = NULL;

@@ -79,11 +79,25 @@ struct tls_peer {
 	const char *subject, *issuer; /* RFC 2253, printable ASCII only */
 	const char *serial;           /* upper-case hex */
 	char fingerprint[65];         /* SHA-256 of the DER, lower-case hex */
+	unsigned char sha256[32];     /* the same */
+	int64_t not_after;            /* seconds of the epoch */
 	char text[];
 };
 
 /* NULL: none was shown, or memory is out (*shown tells which). Also after a resumption. */
 struct tls_peer *tls_stream_peer(const struct net_stream *s, struct tls_thread *thread, bool *shown);
+
+/*
+ * Which pin of the handshake's policy vouches for that certificate, in on_open. After a resumption, which has no chain, it
+ * is told by the issuer alone. NULL: not known.
+ */
+const struct tls_pin *tls_stream_pin(const struct net_stream *s, struct tls_thread *thread);
+
+/*
+ * The certificate for which the client has been refused, which nobody vouches for and which need not even be its own: in
+ * on_failed. NULL: it was not refused for one, or memory is out. free() it.
+ */
+struct tls_peer *tls_stream_refused(const struct net_stream *s, struct tls_thread *thread, bool *revoked);
 
 /*
  * Would the client be let in by this policy as well, with the certificate it has shown, or none? As a handshake would

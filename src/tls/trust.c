@@ -10,6 +10,7 @@
 
 #include "tls/der.h"
 #include "tls/pem.h"
+#include "tls/stream.h"
 
 enum { PIN_FILE_MAX = 1024 * 1024, CRL_FILE_MAX = 64 * 1024 * 1024, NAME_TEXT = 160 };
 
@@ -113,6 +114,55 @@ add_pem(struct der_list *l, struct trust_reader *r, const char *path, struct sv 
 
 /* --- pins --- */
 
+/* The same CA whichever of its certificates is pinned: one that was renewed with its key vouches for the same clients. */
+static bool
+identify(const struct cert_view *v, const struct tls_thread *t, unsigned char out[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, t->sha256, NULL) == 1 && EVP_DigestUpdate(ctx, v->subject.p, v->subject.n) == 1 &&
+	    EVP_DigestUpdate(ctx, v->algorithm.p, v->algorithm.n) == 1 && EVP_DigestUpdate(ctx, v->public_key.p, v->public_key.n) == 1 &&
+	    EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+/* As the names of clients and their issuers are written; one that is too long for that is cut. */
+static void
+name_pin(struct tls_pin *pin, const struct cert_view *v)
+{
+	const unsigned char *p = v->subject.p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)v->subject.n);
+
+	if (name != NULL)
+		tls_name_text(name, pin->name, sizeof(pin->name));
+	if (pin->name[0] == '\0')
+		cert_name_text(v->subject, pin->name, sizeof(pin->name));
+	X509_NAME_free(name);
+}
+
+/* Pinned twice it is trusted until the later of the two ends. */
+static bool
+note_pin(struct trust_reader *r, const struct tls_der *der, const struct cert_view *v)
+{
+	struct tls_pin pin = {.not_after = v->not_after, .until = r->until};
+
+	if (!identify(v, r->thread, pin.id) || EVP_Digest(der->bytes, der->size, pin.sha256, NULL, r->thread->sha256, NULL) != 1)
+		return false;
+	name_pin(&pin, v);
+	for (size_t i = 0; i < r->n_pins; i++)
+		if (memcmp(r->pins[i].sha256, pin.sha256, sizeof(pin.sha256)) == 0) {
+			r->pins[i].until = MAX_OF(r->pins[i].until, pin.until);
+			return true;
+		}
+	struct tls_pin *more = reallocarray(r->pins, r->n_pins + 1, sizeof(*more));
+	if (more == NULL)
+		return false;
+	r->pins = more;
+	r->pins[r->n_pins++] = pin;
+	return true;
+}
+
 static bool
 judge_pin(struct trust_reader *r, const char *path, const struct tls_der *der, struct err *err)
 {
@@ -131,7 +181,7 @@ judge_pin(struct trust_reader *r, const char *path, const struct tls_der *der, s
 		warn(r, "ca", "%s: the pinned CA \"%s\" has expired: clients whose certificates it issued are refused",
 		    path, subject);
 	r->good_until = MIN_OF(r->good_until, v.not_after);
-	return true;
+	return note_pin(r, der, &v) || err_no_memory(err);
 }
 
 static bool
@@ -171,6 +221,7 @@ trust_read_pins(struct der_list *out, struct trust_reader *r)
 	for (size_t i = 0; i < r->conf->n_pins; i++) {
 		const struct conf_pin *pin = &r->conf->pins[i];
 		r->at = conf_place(&pin->at, &pin->ca);
+		r->until = conf_pin_until(pin);
 		if (is_in_force(r, pin) && !read_pin(out, r, pin->ca, &err))
 			conf_error(r->problems, &r->at, "ca", "%s", err.text);
 	}

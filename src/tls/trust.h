@@ -6,6 +6,7 @@
 
 #include "conf/config.h"
 #include "tls/facts.h"
+#include "tls/policy.h"
 #include "tls/thread.h"
 
 /* Grows as needed; each has one reference. Sorted by SHA-256 and without doubles once read. */
@@ -24,6 +25,9 @@ struct trust_reader {
 	int64_t now;                    /* seconds of the epoch */
 	int64_t good_until;             /* what is first too old is so then; not after `now`: there was a warning */
 	struct conf_where at;           /* of the file that is being read */
+	int64_t until;                  /* the end of the pin that is being read */
+	struct tls_pin *pins;           /* what is told of those read; malloc'ed, the caller's */
+	size_t n_pins;
 };
 
 /* Read the pins' files. Each certificate must be a CA. One that has expired is only warned about. */

@@ -358,6 +358,57 @@ def test_a_pin_has_its_time(simple, devices, next_devices, device, watch):
     assert turned_away(p, identity=device)
 
 
+def test_when_a_pin_ends_by_its_date_connections_do_as_the_site_says(simple, devices, next_devices, device):
+    pins = [{"ca": devices.file, "until": moment(3)}, {"ca": next_devices.file}]
+    rule = {"mode": "required", "pins": pins, "when_refused": "close"}
+    p = simple(sites=[proxy.site("site.test", client_certificate=rule)])
+    with p.client(identity=device) as old, p.client(identity=next_devices.leaf("d", client=True)) as new:
+        assert old.request().status == new.request().status == 200
+        p.wait_log("its client certificate is no longer accepted")
+        assert old.ended()
+        assert new.request().status == 200
+
+
+def test_a_date_that_was_moved_holds_from_the_reload_on(simple, devices, next_devices, device):
+    """The files are the same: only the day on which a pin begins or ends has changed."""
+
+    def rule(until, begins):
+        pins = [{"ca": devices.file, "until": moment(until)}, {"ca": next_devices.file, "from": moment(begins)}]
+        return [proxy.site("site.test", client_certificate={"mode": "required", "pins": pins})]
+
+    successor = next_devices.leaf("device-1", client=True)
+    p = simple(sites=rule(3600, 3600))
+    assert p.get(identity=device).status == 200 and turned_away(p, identity=successor)
+    p.reconfigure(sites=rule(-1, -1))
+    assert turned_away(p, identity=device) and p.get(identity=successor).status == 200
+
+
+def test_two_sites_with_the_same_pins_and_other_dates(simple, devices, device):
+    def site(name, until):
+        pins = [{"ca": devices.file, "until": moment(until)}]
+        return proxy.site(name, client_certificate={"mode": "required", "pins": pins})
+
+    p = simple(sites=[site("site.test", 3600), site("b.site.test", -1)])
+    assert p.get(identity=device).status == 200
+    assert turned_away(p, identity=device, name="b.site.test")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("when", ["close", "keep", "next_request"])
+def test_what_becomes_of_the_connections_of_a_ca_that_is_dropped(guarded, devices, next_devices, device, when, version):
+    successor = next_devices.leaf("device-1", client=True)
+    p = guarded("required", devices, next_devices, when_refused=when)
+    with p.client(identity=device, version=version) as old, p.client(identity=successor, version=version) as new:
+        assert old.request().status == 200 and new.request().status == 200
+        p.reconfigure(sites=[proxy.site("site.test", client_certificate=demand("required", next_devices, when_refused=when))])
+        if when == "close":
+            assert old.ended()
+        else:
+            assert old.request().status == (200 if when == "keep" else 421)
+        assert new.request().status == 200
+    assert turned_away(p, identity=device, version=version)
+
+
 def test_dates_of_pins_that_make_no_sense(simple, devices):
     for dates, told in (({"until": "2026-02-30"}, "is no date"), ({"from": "soon"}, "is no date"),
                         ({"from": "2027-01-02", "until": "2027-01-01"}, "ends before")):  # fmt: skip

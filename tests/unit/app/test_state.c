@@ -85,7 +85,7 @@ sealed_bytes(size_t *n)
 	int fd = state_seal(r, fix.thread, &err);
 
 	cr_assert_geq(fd, 0, "%s", err.text);
-	unsigned char *p = state_read(fd, n, &err);
+	unsigned char *p = frame_read(fd, n, &err);
 	cr_assert_not_null(p, "%s", err.text);
 	close(fd);
 	return p;

@@ -1,0 +1,57 @@
+/*
+ * client_cas_private.h: the client CAs of a site, for the files of this folder.
+ */
+#ifndef BASCULE_ROTATION_CLIENT_CAS_PRIVATE_H
+#define BASCULE_ROTATION_CLIENT_CAS_PRIVATE_H
+
+#include <pthread.h>
+
+#include "rotation/client_cas.h"
+#include "rotation/client_cas_state.h"
+#include "rotation/holders.h"
+
+/* More certificates than one device has: nobody can tell by the subject who is who, nor is it walked through them all. */
+enum { DEVICE_CERTIFICATES_MAX = 16 };
+
+struct client_cas {
+	UT_hash_handle hh; /* of the registry; the background thread's */
+	struct client_cas_saved saved; /* the same */
+	uint64_t round;    /* the same; of loads, the last one that had it */
+	char *site;        /* constant */
+
+	pthread_mutex_t lock; /* over all that follows */
+	struct client_cas_settings settings;
+	struct client_ca *cas;
+	struct holders holders;
+	/*
+	 * Own time, in milliseconds: that in which connections were served. No clock that is set changes it, and who could
+	 * not come because nobody served is not taken for one who has gone.
+	 */
+	uint64_t before;    /* so much of it before `began` */
+	uint64_t began;     /* monotonic */
+	uint64_t sightings; /* counts them */
+	uint64_t news;      /* grows with what must not wait to be kept */
+};
+
+static inline uint64_t
+own_time(const struct client_cas *s, struct moment now)
+{
+	return s->before + (now.ms > s->began ? now.ms - s->began : 0);
+}
+
+/* Own time since it was there. */
+static inline uint64_t
+holder_age(const struct client_cas *s, const struct holder *h, struct moment now)
+{
+	uint64_t at = own_time(s, now);
+
+	return h->open > 0 || at < h->seen_at ? 0 : at - h->seen_at;
+}
+
+/* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */
+enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now, const struct holder **next);
+
+/* NULL: no memory. */
+struct client_ca *client_cas_add_ca(struct client_cas *s, const unsigned char id[CA_ID], const char *name);
+
+#endif

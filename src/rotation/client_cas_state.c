@@ -1,0 +1,226 @@
+#include "rotation/client_cas_state.h"
+
+#include <stdlib.h>
+
+#include "rotation/client_cas_private.h"
+
+/*
+ * What is packed and what is unpacked stand side by side, piece by piece, so that one is not changed without the other.
+ * A new field means a new version of whoever frames this (app/state.c).
+ */
+
+enum {
+	PACKED_HOLDER_LEAST = 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
+	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8 + 4,
+};
+
+/* --- pieces -------------------------------------------------------------------------------------------------- */
+
+static bool
+unpack_bool(struct unpack *u)
+{
+	uint8_t v = unpack_u8(u);
+
+	if (v > 1)
+		u->bad = true;
+	return v == 1;
+}
+
+/* Seconds of the epoch that can be reckoned with; before it as well, since certificates are dated so. */
+static int64_t
+unpack_time(struct unpack *u)
+{
+	uint64_t bits = unpack_u64(u);
+	int64_t at;
+
+	memcpy(&at, &bits, sizeof(at));
+	if (at < -(INT64_C(1) << 40) || at > INT64_C(1) << 40)
+		u->bad = true;
+	return u->bad ? 0 : at;
+}
+
+/* Not beyond what has passed. */
+static uint64_t
+unpack_past(struct unpack *u, uint64_t most)
+{
+	uint64_t v = unpack_u64(u);
+
+	if (v > most)
+		u->bad = true;
+	return v;
+}
+
+static void
+pack_ip(struct pack *p, const struct net_ip *ip)
+{
+	pack_u8(p, ip->size);
+	pack_bytes(p, ip->bytes, sizeof(ip->bytes));
+}
+
+static void
+unpack_ip(struct unpack *u, struct net_ip *ip)
+{
+	ip->size = unpack_u8(u);
+	unpack_bytes(u, ip->bytes, sizeof(ip->bytes));
+	if (ip->size != 0 && ip->size != 4 && ip->size != 16)
+		u->bad = true;
+}
+
+/* --- certificates -------------------------------------------------------------------------------------------- */
+
+static void
+pack_holder(struct pack *p, const struct holder *h)
+{
+	pack_bytes(p, h->fingerprint, sizeof(h->fingerprint));
+	pack_string(p, h->device->subject);
+	pack_string(p, h->serial);
+	pack_u64(p, (uint64_t)h->not_after);
+	pack_u64(p, (uint64_t)h->first_seen);
+	pack_u64(p, (uint64_t)h->last_seen);
+	pack_u64(p, h->first);
+	pack_u64(p, h->last);
+	pack_u64(p, h->seen_at);
+	pack_u32(p, h->full);
+	pack_u32(p, h->resumed);
+	pack_u32(p, h->refused);
+	pack_u64(p, (uint64_t)h->refused_at);
+	pack_u8(p, h->revoked);
+	pack_ip(p, &h->ip);
+}
+
+static void
+unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
+{
+	unsigned char fingerprint[32];
+
+	unpack_bytes(u, fingerprint, sizeof(fingerprint));
+	const char *subject = unpack_string(u), *serial = unpack_string(u);
+	struct holder *h = !u->bad && holders_find(&s->holders, fingerprint) == NULL ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
+	if (h == NULL) {
+		u->bad = true;
+		return;
+	}
+	h->of = s;
+	if (!sv_copy(sv_cstr(serial), h->serial, sizeof(h->serial)))
+		u->bad = true;
+	h->not_after = unpack_time(u);
+	h->first_seen = unpack_time(u);
+	h->last_seen = unpack_time(u);
+	h->first = unpack_past(u, s->sightings);
+	h->last = unpack_past(u, s->sightings);
+	h->seen_at = unpack_past(u, s->before);
+	h->full = unpack_u32(u);
+	h->resumed = unpack_u32(u);
+	h->refused = unpack_u32(u);
+	h->refused_at = unpack_time(u);
+	h->revoked = unpack_bool(u);
+	unpack_ip(u, &h->ip);
+}
+
+/* --- CAs ----------------------------------------------------------------------------------------------------- */
+
+static void
+pack_ca(struct pack *p, const struct client_ca *ca)
+{
+	pack_bytes(p, ca->id, sizeof(ca->id));
+	pack_bytes(p, ca->fingerprint, sizeof(ca->fingerprint));
+	pack_string(p, ca->name);
+	pack_u64(p, (uint64_t)ca->not_after);
+	pack_u8(p, ca->pinned);
+	pack_u8(p, ca->told);
+	pack_u64(p, ca->since);
+	pack_u64(p, (uint64_t)ca->pinned_at);
+	pack_u64(p, (uint64_t)ca->dropped_at);
+	pack_u64(p, ca->left_out);
+	pack_u64(p, ca->left_out_at);
+	pack_u64(p, ca->strangers);
+	pack_u32(p, (uint32_t)ca->n_holders);
+	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
+		pack_holder(p, h);
+}
+
+static void
+unpack_ca(struct unpack *u, struct client_cas *s)
+{
+	unsigned char id[CA_ID], fingerprint[32];
+
+	unpack_bytes(u, id, sizeof(id));
+	unpack_bytes(u, fingerprint, sizeof(fingerprint));
+	const char *name = unpack_string(u);
+	struct client_ca *ca = !u->bad ? client_cas_add_ca(s, id, name) : NULL;
+	if (ca == NULL) {
+		u->bad = true;
+		return;
+	}
+	memcpy(ca->fingerprint, fingerprint, sizeof(ca->fingerprint));
+	ca->not_after = unpack_time(u);
+	ca->until = INT64_MAX; /* the config's */
+	ca->pinned = unpack_bool(u);
+	ca->told = unpack_bool(u);
+	ca->since = unpack_past(u, s->before);
+	ca->pinned_at = unpack_time(u);
+	ca->dropped_at = unpack_time(u);
+	ca->left_out = unpack_u64(u);
+	ca->left_out_at = unpack_past(u, s->before);
+	ca->strangers = unpack_u64(u);
+	size_t n = unpack_count(u, PACKED_HOLDER_LEAST);
+	for (size_t i = 0; i < n && !u->bad; i++)
+		unpack_holder(u, s, ca);
+}
+
+/* --- the whole ----------------------------------------------------------------------------------------------- */
+
+void
+client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
+{
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		n++;
+	pack_string(p, s->site);
+	pack_u64(p, own_time(s, now));
+	pack_u64(p, s->sightings);
+	pack_u32(p, n);
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		pack_ca(p, ca);
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct client_cas *
+client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
+{
+	const struct client_cas_settings until_set = {.window_ms = UINT64_MAX};
+	const char *site = unpack_string(u);
+	struct client_cas *s = !u->bad ? client_cas_new(site, &until_set, now) : NULL;
+
+	if (s != NULL) {
+		s->before = unpack_u64(u);
+		s->sightings = unpack_u64(u);
+		if (s->before > UINT64_MAX / 2)
+			u->bad = true;
+		size_t n = unpack_count(u, PACKED_CA_LEAST);
+		for (size_t i = 0; i < n && !u->bad; i++)
+			unpack_ca(u, s);
+		if (!u->bad && u->n == 0)
+			return s;
+	}
+	client_cas_free(s);
+	err_set(err, "what is in it tells nothing of client CAs, or memory is out");
+	return NULL;
+}
+
+struct client_cas_stamp
+client_cas_stamp(struct client_cas *s)
+{
+	pthread_mutex_lock(&s->lock);
+	struct client_cas_stamp out = {.news = s->news, .sightings = s->sightings};
+	pthread_mutex_unlock(&s->lock);
+	return out;
+}
+
+struct client_cas_saved *
+client_cas_saved(struct client_cas *s)
+{
+	return &s->saved;
+}

@@ -1,0 +1,375 @@
+/* client_cas_verdict.c: how it stands with each client certificate, and whether the pin of a CA may be dropped. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "rotation/client_cas_private.h"
+
+enum {
+	DAY = 24 * 3600,
+	SETTLED_MS = 7 * DAY * 1000, /* who went back to the old certificate once must stay away from it for so long */
+};
+
+static const struct {
+	const char *word;
+	bool blocks;
+} rows[] = {
+#define X(name, word, blocks) [name] = {word, blocks},
+	HOLDER_STATUS_ROWS(X)
+#undef X
+};
+
+const char *
+holder_status_word(enum holder_status s)
+{
+	return rows[s].word;
+}
+
+bool
+holder_status_blocks(enum holder_status s)
+{
+	return rows[s].blocks;
+}
+
+const char *
+drop_verdict_word(enum drop_verdict v)
+{
+	return v == DROP_YES ? "yes" : v == DROP_NO ? "no" : "unknown";
+}
+
+/* --- one certificate ----------------------------------------------------------------------------------------- */
+
+/* What other certificates of its device say about it. */
+struct relatives {
+	const struct holder *later; /* of another CA that is pinned, seen last; NULL: none since */
+	bool renewed;               /* one of the same CA was seen since */
+	bool in_turns;              /* it was seen again after one of another CA had come */
+	bool shared;                /* one of the same CA was in use at the same time: they are of two devices */
+};
+
+static void
+look_at(struct relatives *r, const struct holder *h, const struct holder *o)
+{
+	bool since = o->last > h->last;
+
+	if (o->ca == h->ca) {
+		r->renewed |= since;
+		r->shared |= o->first < h->last && h->first < o->last;
+	} else if (o->ca->pinned) {
+		r->in_turns |= o->first < h->last;
+		if (since && (r->later == NULL || o->last > r->later->last))
+			r->later = o;
+	}
+}
+
+static struct relatives
+relatives_of(const struct holder *h)
+{
+	struct relatives r = {.shared = h->device->n > DEVICE_CERTIFICATES_MAX};
+
+	if (r.shared)
+		return r;
+	for (const struct holder *o = h->device->holders; o != NULL; o = o->next)
+		if (o != h)
+			look_at(&r, h, o);
+	return r;
+}
+
+enum holder_status
+holder_status(const struct client_cas *s, const struct holder *h, struct moment now, const struct holder **next)
+{
+	uint64_t age = holder_age(s, h, now);
+	struct relatives r = relatives_of(h);
+	enum holder_status status = HOLDER_CURRENT;
+
+	*next = NULL;
+	if (h->not_after < now.wall)
+		return HOLDER_EXPIRED;
+	if (h->revoked)
+		return HOLDER_REVOKED;
+	if (r.shared) {
+		status = HOLDER_SHARED;
+	} else if (r.later != NULL) {
+		bool left = h->open == 0 && (!r.in_turns || age >= MIN_OF((uint64_t)SETTLED_MS, s->settings.window_ms));
+		*next = r.later;
+		status = left ? HOLDER_MOVED : HOLDER_BOTH;
+	} else if (r.renewed && h->open == 0) {
+		return HOLDER_RENEWED;
+	}
+	return rows[status].blocks && age >= s->settings.window_ms ? HOLDER_ABSENT : status;
+}
+
+/* --- the reasons --------------------------------------------------------------------------------------------- */
+
+static void reason(struct client_ca_report *o, enum drop_verdict says, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void
+reason(struct client_ca_report *o, enum drop_verdict says, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (o->n_reasons == DROP_REASONS_MAX)
+		return;
+	struct drop_reason *r = &o->reasons[o->n_reasons++];
+	r->says = says;
+	va_start(ap, fmt);
+	(void)vsnprintf(r->text, sizeof(r->text), fmt, ap);
+	va_end(ap);
+	o->verdict = MAX_OF(o->verdict, says);
+}
+
+struct words {
+	char text[40];
+};
+
+/* "1 certificate", "2 certificates". */
+static struct words
+certificates(size_t n)
+{
+	struct words out;
+
+	(void)snprintf(out.text, sizeof(out.text), "%zu certificate%s", n, n == 1 ? "" : "s");
+	return out;
+}
+
+/* To the unit in which people think of it. */
+static struct words
+duration(uint64_t ms)
+{
+	static const uint64_t units[] = {DAY * UINT64_C(1000), 3600 * 1000, 60 * 1000, 1000};
+	struct words out;
+	char text[CLOCK_DURATION_SIZE];
+	size_t i = 0;
+
+	while (i + 1 < COUNTOF(units) && ms < 2 * units[i])
+		i++;
+	(void)snprintf(out.text, sizeof(out.text), "%s", clock_duration(ms - ms % units[i], text));
+	return out;
+}
+
+static void
+date(int64_t at, char out[16])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, 16, "%Y-%m-%d", &tm) == 0)
+		out[0] = '\0';
+}
+
+static void
+judge_use(const struct client_cas *s, struct client_ca_report *o)
+{
+	const struct words window = duration(s->settings.window_ms);
+	char until[16];
+
+	if (o->by_status[HOLDER_CURRENT] > 0)
+		reason(o, DROP_NO, "current: %s that came within %s, and none of another CA with the same subject since",
+		    certificates(o->by_status[HOLDER_CURRENT]).text, window.text);
+	if (o->by_status[HOLDER_BOTH] > 0)
+		reason(o, DROP_NO, "both: %s that came in turns with one of another CA that has the same subject",
+		    certificates(o->by_status[HOLDER_BOTH]).text);
+	if (o->by_status[HOLDER_SHARED] > 0)
+		reason(o, DROP_NO, "shared: %s that came within %s with a subject that several in use have in common: who of them has moved is not known",
+		    certificates(o->by_status[HOLDER_SHARED]).text, window.text);
+	if (o->last_expiry != 0) {
+		date(o->last_expiry, until);
+		reason(o, DROP_YES, "the last of these expires by itself on %s", until);
+	}
+}
+
+static void
+judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct client_ca *ca, struct moment now)
+{
+	if (s->settings.remember == 0)
+		reason(o, DROP_UNKNOWN, "nothing is remembered: \"remember\" is 0");
+	if (o->watched_s * 1000 < s->settings.window_ms)
+		reason(o, DROP_UNKNOWN, "it has been watched for %s only: who comes less often may not have come yet (window: %s)",
+		    duration(o->watched_s * 1000).text, duration(s->settings.window_ms).text);
+	if (ca->left_out > 0 && own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) < s->settings.window_ms)
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
+		    (unsigned long long)ca->left_out, s->settings.remember);
+}
+
+static bool
+has_another(const struct client_cas *s, const struct client_ca *ca)
+{
+	for (const struct client_ca *o = s->cas; o != NULL; o = o->next)
+		if (o != ca && o->pinned)
+			return true;
+	return false;
+}
+
+static void
+remark(const struct client_cas *s, struct client_ca_report *o)
+{
+	size_t ended = o->by_status[HOLDER_EXPIRED] + o->by_status[HOLDER_REVOKED];
+
+	if (o->by_status[HOLDER_MOVED] > 0)
+		reason(o, DROP_YES, "moved: %s, and one of another CA came with the same subject since", certificates(o->by_status[HOLDER_MOVED]).text);
+	if (o->by_status[HOLDER_RENEWED] > 0)
+		reason(o, DROP_YES, "renewed: %s, and a newer one of the same CA came with the same subject", certificates(o->by_status[HOLDER_RENEWED]).text);
+	if (o->by_status[HOLDER_ABSENT] > 0)
+		reason(o, DROP_YES, "absent: %s that did not come within %s and %s not waited for", certificates(o->by_status[HOLDER_ABSENT]).text,
+		    duration(s->settings.window_ms).text, o->by_status[HOLDER_ABSENT] == 1 ? "is" : "are");
+	if (ended > 0)
+		reason(o, DROP_YES, "expired or revoked: %s", certificates(ended).text);
+}
+
+static void
+judge_pinned(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct client_ca_report *o)
+{
+	char until[16];
+
+	if (!has_another(s, ca))
+		reason(o, DROP_NO, "it is the only CA that is pinned: without it no client gets in");
+	judge_use(s, o);
+	judge_watch(s, o, ca, now);
+	if (o->until != INT64_MAX) {
+		date(o->until - 1, until);
+		reason(o, DROP_YES, "its pin ends by itself after %s", until);
+	}
+	remark(s, o);
+	if (o->verdict == DROP_YES)
+		reason(o, DROP_YES, "nobody who came within %s needs it", duration(s->settings.window_ms).text);
+}
+
+/* It is gone; is anybody missing it? */
+static void
+judge_dropped(const struct client_cas *s, struct client_ca_report *o)
+{
+	char since[16];
+
+	date(o->dropped_at, since);
+	reason(o, DROP_YES, "it is not pinned any more, since %s", since);
+	if (o->refused > 0)
+		reason(o, DROP_NO, "refused since: %s, of devices that have not come with another", certificates(o->refused).text);
+	if (o->strangers > 0)
+		reason(o, DROP_NO, "refused since: %llu handshakes with certificates that say they are from it and were not seen before",
+		    (unsigned long long)o->strangers);
+	remark(s, o);
+}
+
+/* --- the report ---------------------------------------------------------------------------------------------- */
+
+static bool
+fill_row(struct arena *a, const struct holder *h, const struct holder *next, struct holder_row *to)
+{
+	to->subject = arena_copy(a, sv_cstr(h->device->subject));
+	to->moved_to = next != NULL ? arena_copy(a, sv_cstr(next->ca->name)) : NULL;
+	(void)snprintf(to->serial, sizeof(to->serial), "%s", h->serial);
+	memcpy(to->fingerprint, h->fingerprint, sizeof(to->fingerprint));
+	to->not_after = h->not_after;
+	to->first_seen = h->first_seen;
+	to->last_seen = h->last_seen;
+	to->refused_at = h->refused_at;
+	to->full = h->full;
+	to->resumed = h->resumed;
+	to->open = h->open;
+	to->refused = h->refused;
+	to->ip = h->ip;
+	return to->subject != NULL && (next == NULL || to->moved_to != NULL);
+}
+
+static bool
+count_holders(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a, struct client_ca_report *o)
+{
+	const struct holder *next;
+	size_t i = 0;
+	bool ok = true;
+
+	for (const struct holder *h = TAILQ_LAST(&ca->holders, holder_list); h != NULL; h = TAILQ_PREV(h, holder_list, link)) {
+		enum holder_status status = holder_status(s, h, now, &next);
+		o->by_status[status]++;
+		o->connected += h->open > 0;
+		o->refused += h->refused > 0 && (rows[status].blocks || status == HOLDER_ABSENT);
+		if (rows[status].blocks)
+			o->last_expiry = MAX_OF(o->last_expiry, h->not_after);
+		if (o->rows == NULL)
+			continue;
+		o->rows[i].status = status;
+		ok &= fill_row(a, h, next, &o->rows[i++]);
+	}
+	return ok;
+}
+
+static bool
+report_ca(const struct client_cas *s, const struct client_ca *ca, bool lists, struct moment now, struct client_cas_report *whole,
+    struct client_ca_report *o)
+{
+	*o = (struct client_ca_report){
+		.name = arena_copy(&whole->arena, sv_cstr(ca->name)),
+		.not_after = ca->not_after,
+		.until = ca->until,
+		.pinned = ca->pinned,
+		.pinned_at = ca->pinned_at,
+		.dropped_at = ca->dropped_at,
+		.watched_s = ca->pinned ? (own_time(s, now) - MIN_OF(own_time(s, now), ca->since)) / 1000 : 0,
+		.certificates = ca->n_holders,
+		.left_out = ca->left_out,
+		.strangers = ca->strangers,
+		.rows = lists ? arena_alloc(&whole->arena, MAX_OF(ca->n_holders, (size_t)1) * sizeof(*o->rows)) : NULL,
+	};
+	memcpy(o->fingerprint, ca->fingerprint, sizeof(o->fingerprint));
+	if (o->name == NULL || (lists && o->rows == NULL) || !count_holders(s, ca, now, &whole->arena, o))
+		return false;
+	if (ca->pinned)
+		judge_pinned(s, ca, now, o);
+	else
+		judge_dropped(s, o);
+	return true;
+}
+
+bool
+client_cas_report(struct client_cas *s, bool lists, struct moment now, struct client_cas_report *out)
+{
+	size_t n = 0;
+
+	*out = (struct client_cas_report){.site = s->site, .arena = ARENA_EMPTY};
+	pthread_mutex_lock(&s->lock);
+	out->window_s = s->settings.window_ms / 1000;
+	out->remember = s->settings.remember;
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		n++;
+	out->cas = arena_alloc(&out->arena, MAX_OF(n, (size_t)1) * sizeof(*out->cas));
+	bool ok = out->cas != NULL;
+	for (const struct client_ca *ca = s->cas; ok && ca != NULL; ca = ca->next)
+		ok = report_ca(s, ca, lists, now, out, &out->cas[out->n_cas++]);
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+void
+client_cas_report_free(struct client_cas_report *r)
+{
+	arena_free(&r->arena);
+	*r = (struct client_cas_report){.site = NULL};
+}
+
+size_t
+client_ca_waiting(const struct client_ca_report *r)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < HOLDER_STATUSES; i++)
+		n += rows[i].blocks ? r->by_status[i] : 0;
+	return n;
+}
+
+bool
+client_cas_note_verdict(struct client_cas *s, const struct client_ca_report *r)
+{
+	bool may = r->pinned && r->verdict == DROP_YES, news = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next) {
+		if (memcmp(ca->fingerprint, r->fingerprint, sizeof(ca->fingerprint)) != 0 || !ca->pinned)
+			continue;
+		news = may && !ca->told && r->by_status[HOLDER_MOVED] > 0;
+		s->news += ca->told != (may && (ca->told || news));
+		ca->told = may && (ca->told || news);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return news;
+}

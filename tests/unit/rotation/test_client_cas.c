@@ -1,0 +1,527 @@
+/* Client CAs: whose certificates came, who has moved, and may a pin be dropped. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rotation/client_cas_private.h"
+
+enum { OLD, NEW, THIRD, PINS };
+
+static struct tls_pin pins[PINS] = {
+	[OLD] = {.id = "old", .sha256 = "old certificate", .not_after = 4000000000, .until = INT64_MAX, .name = "CN=Old"},
+	[NEW] = {.id = "new", .sha256 = "new certificate", .not_after = 4000000000, .until = INT64_MAX, .name = "CN=New"},
+	[THIRD] = {.id = "third", .sha256 = "third certificate", .not_after = 4000000000, .until = INT64_MAX, .name = "CN=Third"},
+};
+static const uint64_t day = 24 * 3600;
+static struct client_cas_settings settings;
+static struct client_cas *s;
+static struct moment now;
+
+static void
+set(size_t n)
+{
+	cr_assert(client_cas_set(s, &settings, pins, n, now));
+}
+
+static void
+setup(void)
+{
+	settings = (struct client_cas_settings){.window_ms = 30 * day * 1000, .remember = 100};
+	now = (struct moment){.ms = 1000, .wall = 2000000000};
+	s = client_cas_new("site.test", &settings, now);
+	cr_assert_not_null(s);
+	set(2);
+}
+
+static void
+teardown(void)
+{
+	client_cas_free(s);
+}
+
+TestSuite(client_cas, .init = setup, .fini = teardown);
+
+static void
+pass(uint64_t seconds)
+{
+	now.ms += seconds * 1000;
+	now.wall += (int64_t)seconds;
+}
+
+/* The certificate number n; its bytes are as good as a digest's. */
+static struct client_sighting
+certificate(unsigned n, const char *subject)
+{
+	static unsigned char digest[32];
+
+	memset(digest, 0, sizeof(digest));
+	memcpy(digest, &n, sizeof(n));
+	return (struct client_sighting){.fingerprint = digest, .subject = subject, .issuer = "CN=Old", .serial = "C0FFEE",
+	    .not_after = 3000000000, .from = {.bytes = {192, 0, 2, 1}, .size = 4}};
+}
+
+static struct holder *
+connect_with(unsigned ca, unsigned n, const char *subject)
+{
+	struct client_sighting who = certificate(n, subject);
+
+	return client_cas_came(s, &pins[ca], &who, false, now);
+}
+
+static void
+come(unsigned ca, unsigned n, const char *subject)
+{
+	struct holder *h = connect_with(ca, n, subject);
+
+	cr_assert_not_null(h);
+	client_cas_left(h, now);
+}
+
+static void
+refuse(unsigned n, const char *subject, bool revoked)
+{
+	struct client_sighting who = certificate(n, subject);
+
+	client_cas_refused(s, &who, revoked, now);
+}
+
+static enum holder_status
+status_of(unsigned n)
+{
+	struct client_sighting who = certificate(n, "");
+	const struct holder *next, *h = holders_find(&s->holders, who.fingerprint);
+
+	cr_assert_not_null(h, "%u", n);
+	return holder_status(s, h, now, &next);
+}
+
+/* The report's answer; its reasons joined in `text`. */
+static char text[4096];
+
+static enum drop_verdict
+verdict(unsigned ca)
+{
+	struct client_cas_report r;
+	enum drop_verdict v = DROP_NO;
+
+	text[0] = '\0';
+	cr_assert(client_cas_report(s, true, now, &r));
+	for (size_t i = 0; i < r.n_cas; i++) {
+		if (strcmp(r.cas[i].name, pins[ca].name) != 0)
+			continue;
+		v = r.cas[i].verdict;
+		for (unsigned k = 0; k < r.cas[i].n_reasons; k++) {
+			strncat(text, r.cas[i].reasons[k].text, sizeof(text) - strlen(text) - 2);
+			strncat(text, "\n", sizeof(text) - strlen(text) - 1);
+		}
+	}
+	client_cas_report_free(&r);
+	return v;
+}
+
+#define expect_status(n, wanted) \
+	cr_expect_eq(status_of(n), wanted, "%u is %s", (unsigned)(n), holder_status_word(status_of(n)))
+#define expect_told(part) cr_expect_not_null(strstr(text, part), "%s", text)
+
+/* --- how it stands with each --- */
+
+Test(client_cas, who_comes_with_one_of_another_ca_has_moved)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	expect_status(1, HOLDER_CURRENT);
+	come(NEW, 3, "CN=a");
+	expect_status(1, HOLDER_MOVED);
+	expect_status(2, HOLDER_CURRENT);
+	expect_status(3, HOLDER_CURRENT);
+}
+
+Test(client_cas, a_renewed_certificate_is_not_waited_for)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=a");
+	expect_status(1, HOLDER_RENEWED);
+	expect_status(2, HOLDER_CURRENT);
+	come(NEW, 3, "CN=a");
+	expect_status(1, HOLDER_MOVED);
+	expect_status(2, HOLDER_MOVED);
+}
+
+Test(client_cas, who_goes_back_has_not_moved_until_it_stays_away)
+{
+	come(OLD, 1, "CN=a");
+	come(NEW, 2, "CN=a");
+	pass(60);
+	come(OLD, 1, "CN=a");
+	expect_status(1, HOLDER_CURRENT);
+	come(NEW, 2, "CN=a");
+	expect_status(1, HOLDER_BOTH);
+	pass(7 * day - 1);
+	come(NEW, 2, "CN=a");
+	expect_status(1, HOLDER_BOTH);
+	pass(1);
+	expect_status(1, HOLDER_MOVED);
+}
+
+Test(client_cas, two_devices_of_one_subject_can_not_be_told_apart)
+{
+	come(OLD, 1, "CN=device");
+	come(OLD, 2, "CN=device");
+	come(OLD, 1, "CN=device");
+	come(NEW, 3, "CN=device");
+	expect_status(1, HOLDER_SHARED);
+	expect_status(2, HOLDER_SHARED);
+	pass(30 * day);
+	expect_status(1, HOLDER_ABSENT);
+}
+
+Test(client_cas, many_certificates_of_one_subject_are_not_walked_through)
+{
+	for (unsigned n = 0; n < 40; n++)
+		come(OLD, n, "");
+	expect_status(0, HOLDER_SHARED);
+	expect_status(39, HOLDER_SHARED);
+}
+
+/* Not even when each comes once, so that they look like one device's, renewed again and again. */
+Test(client_cas, devices_of_one_subject_that_come_one_after_the_other)
+{
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned n = 0; n < 12; n++)
+			come(OLD, n, "CN=device");
+	for (unsigned n = 0; n < 12; n++)
+		expect_status(n, HOLDER_SHARED);
+	cr_expect_eq(s->cas->n_holders, 12);
+}
+
+Test(client_cas, a_certificate_a_day_takes_no_room)
+{
+	for (unsigned n = 0; n < 400; n++) {
+		struct client_sighting who = certificate(n, "CN=a");
+		who.not_after = now.wall + (int64_t)day;
+		client_cas_left(client_cas_came(s, &pins[OLD], &who, false, now), now);
+		pass(day);
+	}
+	cr_expect_leq(s->cas->n_holders, DEVICE_CERTIFICATES_MAX);
+	cr_expect_eq(s->cas->left_out, 0);
+	expect_status(399, HOLDER_CURRENT);
+}
+
+Test(client_cas, who_has_not_come_for_the_window_is_absent)
+{
+	come(OLD, 1, "CN=a");
+	pass(30 * day - 1);
+	expect_status(1, HOLDER_CURRENT);
+	pass(1);
+	expect_status(1, HOLDER_ABSENT);
+	come(OLD, 1, "CN=a");
+	expect_status(1, HOLDER_CURRENT);
+}
+
+Test(client_cas, an_open_connection_is_there)
+{
+	struct holder *h = connect_with(OLD, 1, "CN=a");
+
+	come(NEW, 2, "CN=a");
+	expect_status(1, HOLDER_BOTH);
+	pass(60 * day);
+	expect_status(1, HOLDER_BOTH);
+	client_cas_left(h, now);
+	expect_status(1, HOLDER_MOVED);
+	come(OLD, 3, "CN=b");
+	h = connect_with(OLD, 3, "CN=b");
+	pass(60 * day);
+	expect_status(3, HOLDER_CURRENT);
+	client_cas_left(h, now);
+	expect_status(3, HOLDER_CURRENT);
+}
+
+Test(client_cas, an_expired_or_revoked_certificate_is_in_nobodys_way)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	refuse(2, "CN=b", true);
+	expect_status(2, HOLDER_REVOKED);
+	refuse(2, "CN=b", false);
+	expect_status(2, HOLDER_CURRENT);
+	refuse(2, "CN=b", true);
+	come(OLD, 2, "CN=b");
+	expect_status(2, HOLDER_CURRENT);
+	now.wall = 3000000001;
+	expect_status(1, HOLDER_EXPIRED);
+}
+
+/* --- clocks --- */
+
+Test(client_cas, a_clock_that_is_set_makes_nobody_absent)
+{
+	come(OLD, 1, "CN=a");
+	now.wall += 40 * (int64_t)day;
+	expect_status(1, HOLDER_CURRENT);
+	now.wall -= 400 * (int64_t)day;
+	expect_status(1, HOLDER_CURRENT);
+	come(NEW, 2, "CN=a");
+	expect_status(1, HOLDER_MOVED);
+	pass(30 * day);
+	expect_status(2, HOLDER_ABSENT);
+}
+
+/* --- the verdict --- */
+
+Test(client_cas, no_until_the_last_one_has_moved)
+{
+	pass(40 * day);
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	come(NEW, 3, "CN=a");
+	cr_expect_eq(verdict(OLD), DROP_NO, "%s", text);
+	expect_told("current: 1 certificate that came within 30d, and none of another CA with the same subject since");
+	expect_told("the last of these expires by itself on 2065-01-24");
+	come(NEW, 4, "CN=b");
+	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
+	expect_told("nobody who came within 30d needs it");
+	cr_expect_eq(verdict(NEW), DROP_NO);
+}
+
+Test(client_cas, nobody_can_tell_before_it_was_watched_for_the_window)
+{
+	come(OLD, 1, "CN=a");
+	come(NEW, 2, "CN=a");
+	pass(30 * day - 1);
+	cr_expect_eq(verdict(OLD), DROP_UNKNOWN, "%s", text);
+	expect_told("it has been watched for 29d only");
+	pass(1);
+	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
+}
+
+Test(client_cas, the_only_pin_stays)
+{
+	set(1);
+	pass(40 * day);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("it is the only CA that is pinned");
+}
+
+Test(client_cas, one_who_found_no_room_leaves_it_unknown)
+{
+	char subject[32];
+
+	settings.remember = 3;
+	set(2);
+	pass(40 * day);
+	for (unsigned n = 0; n < 3; n++) {
+		(void)snprintf(subject, sizeof(subject), "CN=%u", n);
+		come(OLD, n, subject);
+	}
+	cr_expect_null(connect_with(OLD, 3, "CN=3"));
+	cr_expect_eq(s->cas->n_holders, 3);
+	for (unsigned n = 0; n < 3; n++) {
+		(void)snprintf(subject, sizeof(subject), "CN=%u", n);
+		come(NEW, 10 + n, subject);
+	}
+	cr_expect_eq(verdict(OLD), DROP_UNKNOWN, "%s", text);
+	expect_told("1 handshakes with certificates that found no room: raise \"remember\" (now 3)");
+	/* Those that have moved make room; and after the window nothing that mattered was missed. */
+	cr_expect_not_null(connect_with(OLD, 3, "CN=3"));
+	cr_expect_eq(s->cas->n_holders, 3);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+}
+
+Test(client_cas, with_nothing_remembered_nothing_is_known)
+{
+	settings.remember = 0;
+	set(2);
+	pass(40 * day);
+	cr_expect_null(connect_with(OLD, 1, "CN=a"));
+	cr_expect_eq(verdict(OLD), DROP_UNKNOWN);
+	expect_told("nothing is remembered");
+}
+
+Test(client_cas, a_resumption_that_nobody_can_place_leaves_it_unknown)
+{
+	struct client_sighting who = certificate(1, "CN=a");
+
+	pass(40 * day);
+	cr_expect_null(client_cas_came(s, NULL, &who, true, now));
+	cr_expect_eq(verdict(OLD), DROP_UNKNOWN, "%s", text);
+	pass(30 * day);
+	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
+}
+
+Test(client_cas, a_resumption_counts_for_the_ca_of_its_full_handshake)
+{
+	struct client_sighting who = certificate(1, "CN=a");
+
+	come(OLD, 1, "CN=a");
+	pass(29 * day);
+	client_cas_left(client_cas_came(s, NULL, &who, true, now), now);
+	pass(29 * day);
+	expect_status(1, HOLDER_CURRENT);
+	cr_expect_eq(s->cas->left_out, 0);
+	who = certificate(1, "");
+	cr_expect_eq(holders_find(&s->holders, who.fingerprint)->resumed, 1);
+}
+
+Test(client_cas, it_is_told_once_that_a_pin_may_be_dropped)
+{
+	struct client_cas_report r;
+	unsigned told = 0;
+
+	come(OLD, 1, "CN=a");
+	pass(40 * day);
+	come(OLD, 1, "CN=a");
+	for (unsigned i = 0; i < 4; i++) {
+		cr_assert(client_cas_report(s, false, now, &r));
+		told += client_cas_note_verdict(s, &r.cas[OLD]) + 10 * client_cas_note_verdict(s, &r.cas[NEW]);
+		client_cas_report_free(&r);
+		if (i == 1)
+			come(NEW, 2, "CN=a");
+	}
+	cr_expect_eq(told, 1);
+}
+
+/* --- pins come and go --- */
+
+Test(client_cas, after_the_pin_was_dropped_it_is_told_who_was_refused)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	come(NEW, 3, "CN=a");
+	cr_assert(client_cas_set(s, &settings, &pins[NEW], 1, now));
+	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
+	refuse(1, "CN=a", false);
+	cr_expect_eq(verdict(OLD), DROP_YES, "it has another: %s", text);
+	refuse(2, "CN=b", false);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("refused since: 1 certificate, of devices that have not come with another");
+	come(NEW, 4, "CN=b");
+	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
+	refuse(77, "CN=nobody knows", false);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("refused since: 1 handshakes with certificates that say they are from it");
+	cr_expect_eq(s->cas->n_holders, 2, "nothing is noted of what nobody vouches for");
+}
+
+Test(client_cas, a_pin_that_comes_back_is_watched_anew)
+{
+	pass(40 * day);
+	cr_expect_eq(verdict(OLD), DROP_YES);
+	cr_assert(client_cas_set(s, &settings, &pins[NEW], 1, now));
+	set(2);
+	cr_expect_eq(verdict(OLD), DROP_UNKNOWN);
+	expect_told("watched for 0s only");
+}
+
+Test(client_cas, one_who_moved_to_a_ca_that_was_dropped_has_not)
+{
+	come(OLD, 1, "CN=a");
+	come(NEW, 2, "CN=a");
+	expect_status(1, HOLDER_MOVED);
+	cr_assert(client_cas_set(s, &settings, &pins[OLD], 1, now));
+	expect_status(1, HOLDER_CURRENT);
+}
+
+Test(client_cas, of_the_dropped_cas_only_some_are_remembered)
+{
+	struct tls_pin each = pins[OLD];
+	struct holder *open = connect_with(OLD, 1, "CN=a");
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 100; i++) {
+		memcpy(each.id, &i, sizeof(i));
+		pass(1);
+		cr_assert(client_cas_set(s, &settings, &each, 1, now));
+	}
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		n++;
+	cr_expect_eq(n, 17);
+	client_cas_left(open, now); /* its CA is still there */
+}
+
+/* --- through bytes --- */
+
+static struct client_cas *
+unpacked(const unsigned char *p, size_t n)
+{
+	struct unpack u = {.p = p, .n = n};
+	struct err err = {""};
+	struct client_cas *back = client_cas_unpack(&u, now, &err);
+
+	cr_expect_eq(back == NULL, err.text[0] != '\0');
+	return back;
+}
+
+static unsigned char *
+packed(size_t *n)
+{
+	struct pack measured = {.to = NULL};
+
+	client_cas_pack(s, now, &measured);
+	unsigned char *p = malloc(measured.n);
+	struct pack to = {.to = p, .room = measured.n};
+	client_cas_pack(s, now, &to);
+	cr_assert(!to.failed && to.n == measured.n);
+	*n = to.n;
+	return p;
+}
+
+static void
+fill(void)
+{
+	char subject[32];
+
+	for (unsigned n = 0; n < 60; n++) {
+		(void)snprintf(subject, sizeof(subject), "CN=%u", n / 2);
+		pass(n);
+		come(n % 3 == 0 ? NEW : OLD, n, subject);
+		if (n % 7 == 0)
+			refuse(n, subject, n % 2 == 0);
+	}
+	s->cas->left_out = 3;
+	s->cas->left_out_at = 5;
+}
+
+Test(client_cas, all_of_it_comes_back)
+{
+	size_t n;
+	enum holder_status before[60];
+
+	fill();
+	for (unsigned i = 0; i < 60; i++)
+		before[i] = status_of(i);
+	unsigned char *p = packed(&n);
+	client_cas_free(s);
+	now.ms = 77; /* the machine was off for a year, which does not count */
+	now.wall += 365 * (int64_t)day;
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	set(2);
+	for (unsigned i = 0; i < 60; i++)
+		expect_status(i, before[i]);
+	cr_expect_eq(s->cas->left_out, 3);
+	cr_expect_str_eq(client_cas_site(s), "site.test");
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("it has been watched for 29m only");
+	size_t m;
+	p = packed(&m);
+	cr_expect_eq(n, m);
+	free(p);
+}
+
+/* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
+Test(client_cas, damaged_bytes_are_refused)
+{
+	size_t n;
+
+	fill();
+	unsigned char *p = packed(&n);
+	for (size_t i = 0; i < n; i++)
+		cr_assert_null(unpacked(p, i), "cut at %zu", i);
+	for (size_t i = 0; i < n; i++) {
+		p[i] ^= 0x81;
+		client_cas_free(unpacked(p, n));
+		p[i] ^= 0x81;
+	}
+	free(p);
+}
