@@ -148,6 +148,18 @@ print_state(FILE *out, const json_t *state)
 }
 
 static void
+print_notices(FILE *out, const json_t *notices)
+{
+	const char *why = reply_text(notices, "failure");
+
+	if (why[0] == '\0')
+		return;
+	(void)fprintf(out, "\nPeople could not be told of %" JSON_INTEGER_FORMAT " events of rotations, the last time at %s\n",
+	    reply_number(notices, "failed"), reply_text(notices, "failed_at"));
+	print_line(out, "  ", why);
+}
+
+static void
 cell_tls(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fputs(json_is_true(json_object_get(row, c->key)) ? "TLS" : "plain", out);
@@ -264,6 +276,7 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 		return false;
 	print_head(out, root);
 	print_state(out, json_object_get(root, "state"));
+	print_notices(out, json_object_get(root, "notices"));
 	print_listeners(out, json_object_get(root, "listeners"));
 	print_sites(out, json_object_get(root, "sites"));
 	print_bundles(out, json_object_get(root, "bundles"));

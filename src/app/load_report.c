@@ -57,6 +57,17 @@ load_report_log(const struct admin_load *r)
 	}
 }
 
+void
+load_report_keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle)
+{
+	for (size_t i = 0; i < before->n; i++) {
+		const struct tls_outcome *v = &before->v[i];
+		bool about_it = strcmp(v->of, "bundle") == 0 && strcmp(v->name, bundle) == 0;
+		if (load_report_stands(v) && !about_it && !tls_outcomes_copy(o, v))
+			log_error("out of memory: the report of the last load is not whole");
+	}
+}
+
 /* The next row from `i` on that still stands as it was told: what was taken over does not. */
 static size_t
 next_standing(const struct tls_outcomes *o, size_t i, bool taken_over)

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/admin.h"
-#include "app/notify.h"
 #include "base/log.h"
 
 enum {
@@ -12,22 +12,34 @@ enum {
 	VERDICT_TICKS = 30, /* a verdict is a walk over all clients of a bundle */
 };
 
+/* What an administrator is told as the reason of what he did himself. */
+#define TOLD_TO "an administrator told it to"
+
 /* --- telling people ------------------------------------------------------------------------------------------- */
 
 static void
-notify(const struct rotations *rs, struct rotation *r, const char *event)
+tell_whom(struct rotations *rs, const char *origin, const struct admin_event *e)
 {
-	const struct conf_bundle *c = conf_bundle(rs->snapshot->conf, rotation_origin(r));
+	const struct conf_bundle *c = conf_bundle(rs->snapshot->conf, origin);
 
-	if (c == NULL || c->rotation.notify.n == 0)
+	if (c == NULL || (c->rotation.notify.command.n == 0 && c->rotation.notify.url == NULL))
 		return;
-	char *json = admin_rotation_json(r);
-	notify_run(rs->tick.loop, &c->rotation.notify, event, rotation_name(r), sv_cstr(json));
+	char *json = admin_event_json(e);
+	if (json != NULL)
+		notify_tell(&rs->notify, &c->rotation.notify, &(struct notify_event){e->word, e->bundle, sv_cstr(json)});
+	else
+		notices_fail(&rs->notify.told, "\"%s\" of bundle \"%s\" is not told: out of memory", e->word, e->bundle);
 	free(json);
 }
 
 static void
-tell(const struct rotation *r, const struct rotation_news *n)
+notify(struct rotations *rs, struct rotation *r, const char *event, const char *why)
+{
+	tell_whom(rs, rotation_origin(r), &(struct admin_event){event, rotation_name(r), r, why});
+}
+
+static void
+log_news(const struct rotation *r, const struct rotation_news *n)
 {
 	const char *name = rotation_name(r);
 
@@ -44,21 +56,26 @@ tell(const struct rotation *r, const struct rotation_news *n)
 }
 
 static void
-notify_news(const struct rotations *rs, struct rotation *r, const struct rotation_news *n)
+notify_news(struct rotations *rs, struct rotation *r, const struct rotation_news *n)
 {
+	char why[128];
+
+	(void)snprintf(why, sizeof(why), "%u of %u clients that had accepted the previous generation refuse the new one", n->refusing, n->tested);
+	if (n->orphan)
+		notify(rs, r, "orphan", "a client that had accepted the previous generation refuses the new one");
 	if (n->rolled_back)
-		notify(rs, r, "rolled_back");
+		notify(rs, r, "rolled_back", why);
 	if (n->next_stage)
-		notify(rs, r, "next_stage");
+		notify(rs, r, "next_stage", NULL);
 	if (n->completed)
-		notify(rs, r, "completed");
+		notify(rs, r, "completed", NULL);
 	if (n->expired)
-		notify(rs, r, "ended");
+		notify(rs, r, "ended", "the previous generation has had its time");
 }
 
 /* Once, when it has become so. */
 static void
-look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struct moment now)
+look_whether_it_may_retire(struct rotations *rs, struct rotation *r, struct moment now)
 {
 	struct rotation_report report;
 
@@ -66,9 +83,24 @@ look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struc
 		return;
 	if (rotation_note_verdict(r, report.may_retire)) {
 		log_notice("bundle \"%s\": the previous generation may go: `bascule rotation retire %s`", report.name, report.name);
-		notify(rs, r, "may_retire");
+		notify(rs, r, "may_retire", NULL);
 	}
 	rotation_report_free(&report);
+}
+
+void
+rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotation_phase before)
+{
+	enum rotation_phase now = rotation_phase(which);
+
+	if (now == before || now == ROTATION_HELD || (before == ROTATION_HELD && now == ROTATION_STAGED))
+		return;
+	if (now == ROTATION_BACK)
+		notify(rs, which, "rolled_back", TOLD_TO);
+	else if (now == ROTATION_SETTLED)
+		notify(rs, which, "ended", TOLD_TO);
+	else
+		notify(rs, which, before == ROTATION_BACK ? "began" : "completed", TOLD_TO);
 }
 
 static void
@@ -83,7 +115,7 @@ on_tick(struct net_timer *t)
 		if (!rotation_is_active(r))
 			continue;
 		if (rotation_tick(r, now, &news)) {
-			tell(r, &news);
+			log_news(r, &news);
 			notify_news(rs, r, &news);
 		}
 		if (verdict && rotation_is_active(r))
@@ -103,6 +135,7 @@ rotations_init(struct rotations *r, struct net_loop *loop, struct control *contr
 	if (r->registry == NULL)
 		return err_no_memory(err);
 	states_init(&r->states, control, thread, r->registry, key);
+	notify_init(&r->notify, loop, control_files(control));
 	net_timer_init(&r->tick, loop, on_tick);
 	net_timer_set(&r->tick, TICK_MS);
 	return true;
@@ -117,6 +150,8 @@ rotations_free(struct rotations *r)
 	if (r->snapshot != NULL)
 		states_keep(&r->states, STATES_LAST);
 	states_end(&r->states);
+	notify_end(&r->notify);
+	held_free(&r->held);
 	rotation_registry_free(r->registry);
 	r->registry = NULL;
 }
@@ -135,7 +170,7 @@ began(void *arg, struct rotation *r, const struct tls_bundle *b)
 		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before", b->name,
 		    (unsigned long long)b->generation);
 	rotation_report_free(&report);
-	notify(arg, r, "began");
+	notify(arg, r, "began", NULL);
 }
 
 void
@@ -144,4 +179,19 @@ rotations_sync(struct rotations *r, const struct snapshot *s)
 	r->snapshot = s;
 	if (!rotation_registry_sync(r->registry, s->conf, s->store, moment_now(), began, r))
 		log_error("out of memory: some bundles change at once, and nobody is rescued from them");
+}
+
+void
+rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool whole)
+{
+	for (size_t i = 0; i < outcomes->n; i++) {
+		const struct tls_outcome *o = &outcomes->v[i];
+		bool bad = o->kind == TLS_HELD || o->kind == TLS_MISSING;
+		if (strcmp(o->of, "bundle") != 0 || !bad || !held_note(&rs->held, o->name, o->text))
+			continue;
+		struct rotation *r = rotation_registry_find(rs->registry, o->name);
+		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name, &(struct admin_event){"held", o->name, r, o->text});
+	}
+	if (whole)
+		held_end_round(&rs->held);
 }

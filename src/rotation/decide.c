@@ -210,6 +210,15 @@ judge(struct rotation *r)
 	rotation_roll_back_locked(r);
 }
 
+/* One that was served before: what scanners refuse is no news. */
+static void
+note_orphan(struct rotation *r, const struct client_record *c)
+{
+	if (r->orphan_told || !is_known(c) || !c->refuses[SLOT_CURRENT] || r->phase == ROTATION_SETTLED || r->phase == ROTATION_BACK)
+		return;
+	r->orphan_told = r->news.orphan = true;
+}
+
 static void
 refuse(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 {
@@ -260,6 +269,7 @@ end(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 	c->by[s].at = now.wall;
 	c->last_offered = (uint8_t)s;
 	tally(r, c, 1);
+	note_orphan(r, c);
 	judge(r);
 }
 

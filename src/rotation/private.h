@@ -50,6 +50,7 @@ struct rotation {
 	unsigned n_networks;
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
+	bool orphan_told;          /* not kept: whoever is an orphan when it comes back has been told of */
 };
 
 /* Under the lock. */
