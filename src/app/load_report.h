@@ -17,7 +17,7 @@ void load_report_log(const struct admin_load *r);
 
 void load_report_log_problems(const struct conf_problems *problems);
 
-/* What was refused is so until it is told otherwise; what was taken over is news once. */
+/* What was refused, or waits, is so until it is told otherwise; what was taken over is news once. */
 bool load_report_stands(const struct tls_outcome *o);
 
 /* After a load of this bundle alone, what else was refused in the one before stays to be seen. */

@@ -382,7 +382,7 @@ loader_refresh(struct loader *l)
 		conf_problems_init(&problems);
 		outcomes = (struct tls_outcomes){.n = 0};
 		changed = refresh_with(l, &in, &fresh, reads);
-	} else if (outcomes.n == outcomes.failed) {
+	} else if (outcomes.n == outcomes.failed + outcomes.waiting) {
 		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "app/load_report.h"
 #include "base/log.h"
 
 enum {
@@ -186,11 +187,10 @@ rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool w
 {
 	for (size_t i = 0; i < outcomes->n; i++) {
 		const struct tls_outcome *o = &outcomes->v[i];
-		bool bad = o->kind == TLS_HELD || o->kind == TLS_MISSING;
-		if (strcmp(o->of, "bundle") != 0 || !bad || !held_note(&rs->held, o->name, o->text))
+		if (strcmp(o->of, "bundle") != 0 || !load_report_stands(o) || !held_note(&rs->held, o->name, o->text))
 			continue;
 		struct rotation *r = rotation_registry_find(rs->registry, o->name);
-		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name, &(struct admin_event){"held", o->name, r, o->text});
+		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name, &(struct admin_event){o->kind == TLS_WAITING ? "waiting" : "held", o->name, r, o->text});
 	}
 	if (whole)
 		held_end_round(&rs->held);

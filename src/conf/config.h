@@ -101,9 +101,13 @@ struct conf_notify {
 	const char *authorization;   /* a file with the value of that field; NULL: none is sent */
 };
 
+/* What begins a rotation: a load that finds new content; or a word, for which it waits. */
+enum conf_start { CONF_START_AUTOMATIC, CONF_START_MANUAL };
+
 /* What happens when a bundle's content changes. */
 struct conf_rotation {
 	struct conf_where at;
+	enum conf_start start;
 	unsigned accept;           /* losses, each its bit (1 << enum conf_loss) */
 	uint64_t fresh;            /* a certificate that is valid for less than that is too fresh; 0: none is */
 	struct conf_stage *stages; /* none: at once */

@@ -55,6 +55,10 @@ static const struct key_object keys_notify = {
 };
 
 static const struct key rotation_keys[] = {
+	ROW_WORD("start", conf_rotation, start, conf_start,
+	    "`automatic`: a reload, or the watch, that finds a new certificate begins its rotation. `manual`: it is looked at, all that is "
+	    "wrong with it is said, and it waits, until `bascule rotation start NAME` begins.",
+	    WORDS("automatic", "manual")),
 	ROW_WORDS("accept", conf_rotation, accept,
 	    "Losses that do not hold a new certificate back: names that sites serve (`lost-names`), an end before that "
 	    "of the one in service (`earlier-expiry`), a chain to another CA (`another-root`), a key that is easier to "

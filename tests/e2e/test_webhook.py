@@ -328,3 +328,13 @@ def test_a_check_tells_what_is_wrong_with_it(simple, identity, directory, key, c
     p.change(bundles={"main": {"rotation": {"notify": {"url": "https://localhost/", key: path}}}})
     done = p.command("check")
     assert done.returncode == 1 and "notify.%s: " % key in done.stderr and says in done.stderr, done
+
+
+def test_what_waits_to_be_started_is_told_once(receiver, swapped, ca):
+    hook = receiver()
+    p = swapped(hook.url, start="manual")
+    p.reload()
+    (event,) = hook.wait_for("waiting")
+    assert "`bascule rotation start main` begins" in event["why"]
+    assert p.rotation("start")[0] == 0
+    hook.wait_for("waiting", "began")
