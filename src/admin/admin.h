@@ -42,6 +42,15 @@ struct admin_states {
 	struct err unwritten;  /* why the last write failed; empty: it did not */
 };
 
+/* Of those who are told of rotations ("notify"): commands and posts. */
+struct admin_notices {
+	uint64_t delivered, failed;  /* failed: given up */
+	uint64_t tries_failed;       /* of posts, most of which are tried again */
+	uint64_t waiting;            /* posts */
+	uint64_t failed_at_us;       /* wall clock; 0: none has */
+	struct err failure;          /* why the last one has */
+};
+
 struct admin {
 	struct px_thread *const *threads; /* the loop threads; borrowed */
 	unsigned n_threads;
@@ -49,6 +58,7 @@ struct admin {
 	const struct rotation_registry *rotations; /* borrowed */
 	const struct client_ca_registry *client_cas; /* borrowed */
 	const struct admin_states *states; /* borrowed */
+	const struct admin_notices *notices; /* borrowed */
 	struct admin_load load;
 	uint64_t started_us;             /* wall clock */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
@@ -56,6 +66,8 @@ struct admin {
 	bool (*reload)(struct admin *a, unsigned accept);
 	/* The rotation to what the files of this bundle are now. False: err says why not. */
 	bool (*start)(struct admin *a, struct rotation *r, unsigned accept, enum rotation_will will, struct err *err);
+	/* It was told something else, and did it; before that it was in this phase. */
+	void (*obeyed)(struct admin *a, struct rotation *r, enum rotation_phase before);
 };
 
 /* A px_service_fn; arg is the struct admin. */
@@ -69,6 +81,16 @@ char *admin_chains_json(const struct admin *a);
 /* admin/rotation.c: NULL when memory is out; the caller frees. */
 char *admin_rotations_json(const struct admin *a);
 char *admin_rotation_json(struct rotation *r);
+
+/* What people are told: an event, its circumstances, and how the rotation is then, with the first of those on its lists. */
+struct admin_event {
+	const char *word;   /* "rolled_back" */
+	const char *bundle;
+	struct rotation *rotation; /* NULL: it has none */
+	const char *why;    /* NULL: nothing is to be said */
+};
+char *admin_event_json(const struct admin_event *e);
+
 /* False with err set: it makes no sense now, or there is no such word. */
 MUST_CHECK bool admin_rotation_command(struct admin *a, struct rotation *r, struct sv word, struct sv query, struct err *err);
 

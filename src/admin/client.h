@@ -40,6 +40,9 @@ MUST_CHECK bool admin_reload_outcome(const struct admin_reply *r, bool *done, bo
 /* Was this bundle held back in it, or is it missing? Then `err` says why. */
 bool admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err);
 
+/* Does this bundle wait to be started? Then `err` says how. */
+bool admin_reload_waits(const struct admin_reply *r, const char *bundle, struct err *err);
+
 /* The first of its problems, for a reload that was refused. */
 void admin_reload_problem(const struct admin_reply *r, struct err *err);
 

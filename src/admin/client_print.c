@@ -160,6 +160,18 @@ print_state(FILE *out, const json_t *state)
 }
 
 static void
+print_notices(FILE *out, const json_t *notices)
+{
+	const char *why = reply_text(notices, "failure");
+
+	if (why[0] == '\0')
+		return;
+	(void)fprintf(out, "\nPeople could not be told of %" JSON_INTEGER_FORMAT " events of rotations, the last time at %s\n",
+	    reply_number(notices, "failed"), reply_text(notices, "failed_at"));
+	print_line(out, "  ", why);
+}
+
+static void
 cell_tls(FILE *out, const json_t *row, const struct column *c)
 {
 	(void)fputs(json_is_true(json_object_get(row, c->key)) ? "TLS" : "plain", out);
@@ -276,6 +288,7 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 		return false;
 	print_head(out, root);
 	print_state(out, json_object_get(root, "state"));
+	print_notices(out, json_object_get(root, "notices"));
 	print_listeners(out, json_object_get(root, "listeners"));
 	print_sites(out, json_object_get(root, "sites"));
 	print_bundles(out, json_object_get(root, "bundles"));
@@ -303,23 +316,36 @@ admin_reload_outcome(const struct admin_reply *r, bool *done, bool *whole, struc
 	return tells ? true : admin_unexpected(r, err);
 }
 
-bool
-admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err)
+/* Is there a row about this bundle that has one of these words? Then `err` is what it says. */
+static bool
+is_told(const struct admin_reply *r, const char *bundle, const char *word, const char *or, struct err *err)
 {
 	json_t *root = reply_parse(r, NULL);
 	const json_t *outcome;
-	bool held = false;
+	bool told = false;
 	size_t i;
 
 	json_array_foreach(json_object_get(root, "outcomes"), i, outcome) {
-		const char *word = reply_text(outcome, "outcome");
-		if (strcmp(reply_text(outcome, "bundle"), bundle) != 0 || (strcmp(word, "held") != 0 && strcmp(word, "missing") != 0))
+		const char *is = reply_text(outcome, "outcome");
+		if (strcmp(reply_text(outcome, "bundle"), bundle) != 0 || (strcmp(is, word) != 0 && strcmp(is, or) != 0))
 			continue;
 		err_set(err, "%s", reply_text(outcome, "text"));
-		held = true;
+		told = true;
 	}
 	json_decref(root);
-	return held;
+	return told;
+}
+
+bool
+admin_reload_held(const struct admin_reply *r, const char *bundle, struct err *err)
+{
+	return is_told(r, bundle, "held", "missing", err);
+}
+
+bool
+admin_reload_waits(const struct admin_reply *r, const char *bundle, struct err *err)
+{
+	return is_told(r, bundle, "waiting", "waiting", err);
 }
 
 void

@@ -45,6 +45,22 @@ static const char server_help[] = "Requests given to an origin server.";
 	    (double)r->left_out)                                                                                         \
 	X(client_ca_may_drop, gauge, "1: the pin may be dropped.", (r->verdict == DROP_YES ? 1.0 : 0.0))
 
+/* X(field, kind, help): of those who are told of rotations. */
+#define NOTICE_ROWS(X)                                                                                                   \
+	X(delivered, counter, "Events of rotations that were told: commands that ended well, posts that were answered with a 2xx.")      \
+	X(failed, counter, "Events of rotations that were not told: a command failed, or a post was given up. The log says why.")        \
+	X(tries_failed, counter, "Posts that failed, most of which are tried again. When it grows, look after the webhook's server.")    \
+	X(waiting, gauge, "Posts that wait for their server.")
+
+static const struct {
+	const char *name, *kind, *help;
+	size_t offset;
+} notice_rows[] = {
+#define X(field, type, text) {"notices_" #field, #type, text, offsetof(struct admin_notices, field)},
+	NOTICE_ROWS(X)
+#undef X
+};
+
 uint64_t
 admin_sum(const struct admin *a, size_t offset)
 {
@@ -237,6 +253,10 @@ admin_metrics(const struct admin *a, struct buf *out)
 	     buf_printf(out, "bascule_error_lines_lost %llu\n", (unsigned long long)log_lost());
 	ok = ok && put_head(out, "generation", "gauge", generation_help) &&
 	     buf_printf(out, "bascule_generation %llu\n", (unsigned long long)(a->snapshot != NULL ? a->snapshot->generation : 0));
+	for (size_t i = 0; ok && i < COUNTOF(notice_rows); i++)
+		ok = put_head(out, notice_rows[i].name, notice_rows[i].kind, notice_rows[i].help) &&
+		     buf_printf(out, "bascule_%s %llu\n", notice_rows[i].name,
+			 (unsigned long long)*(const uint64_t *)((const char *)a->notices + notice_rows[i].offset));
 	return ok && put_closed(a, out) && put_servers(a, out) && put_rotations(a, out) && put_client_cas(a, out);
 }
 
@@ -254,6 +274,8 @@ admin_metrics_reference(struct buf *out)
 	     buf_printf(out, "| `bascule_generation` | gauge | %s |\n", generation_help) &&
 	     buf_printf(out, "| `bascule_server_requests{upstream,server}` | counter | %s |\n", server_help) &&
 	     buf_printf(out, "| `bascule_connections_closed{reason}` | counter | %s |\n", closed_help);
+	for (size_t i = 0; ok && i < COUNTOF(notice_rows); i++)
+		ok = buf_printf(out, "| `bascule_%s` | %s | %s |\n", notice_rows[i].name, notice_rows[i].kind, notice_rows[i].help);
 	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++)
 		ok = buf_printf(out, "| `bascule_%s{bundle}` | %s | %s |\n", rotation_rows[i].name, rotation_rows[i].kind, rotation_rows[i].help);
 	for (size_t i = 0; ok && i < COUNTOF(client_ca_rows); i++)

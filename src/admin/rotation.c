@@ -1,11 +1,15 @@
 /* rotation.c: the part of the admin API that is about rotations. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "admin/json.h"
+#include "base/clock.h"
 
 /* --- clients ------------------------------------------------------------------------------------------------- */
 
@@ -51,11 +55,11 @@ client(const struct report_client *c)
 }
 
 static json_t *
-clients(const struct report_client *v, size_t n)
+clients(const struct report_client *v, size_t n, size_t most)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && i < most; i++)
 		json_add(a, client(&v[i]));
 	return a;
 }
@@ -113,8 +117,9 @@ summary(const struct rotation_report *r)
 	return o;
 }
 
+/* With at most so many clients on each list; how many there are is said in any case. */
 static json_t *
-whole(const struct rotation_report *r)
+whole(const struct rotation_report *r, size_t most)
 {
 	json_t *o = summary(r);
 
@@ -128,8 +133,8 @@ whole(const struct rotation_report *r)
 	json_put(o, "tickets_end", json_seconds(r->begun > 0 ? r->tickets_end : 0));
 	json_put(o, "not_tracked", json_integer((json_int_t)r->left_out));
 	json_put(o, "reasons", reasons(r));
-	json_put(o, "orphan_list", clients(r->orphans, r->n_orphans));
-	json_put(o, "untested_list", clients(r->untested, r->n_untested));
+	json_put(o, "orphan_list", clients(r->orphans, r->n_orphans, most));
+	json_put(o, "untested_list", clients(r->untested, r->n_untested, most));
 	return o;
 }
 
@@ -150,7 +155,7 @@ admin_rotation_json(struct rotation *r)
 
 	if (!rotation_report(r, true, moment_now(), &report))
 		return NULL;
-	char *text = dump(whole(&report));
+	char *text = dump(whole(&report, SIZE_MAX));
 	rotation_report_free(&report);
 	return text;
 }
@@ -168,6 +173,55 @@ admin_rotations_json(const struct admin *a)
 		rotation_report_free(&report);
 	}
 	return dump(json_pack("{s:o}", "rotations", list));
+}
+
+/* --- what people are told ------------------------------------------------------------------------------------ */
+
+enum { LISTED = 50, ID_BYTES = 16 };
+
+/* The same however often it is sent, and no other event's. NULL: the system has no random numbers. */
+static json_t *
+new_id(void)
+{
+	unsigned char bytes[ID_BYTES];
+	char text[2 * ID_BYTES + 1];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return NULL;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		(void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return json_string(text);
+}
+
+char *
+admin_event_json(const struct admin_event *e)
+{
+	struct rotation_report r;
+	json_t *o = json_object();
+	char host[HOST_NAME_MAX + 1] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	json_put(o, "id", new_id());
+	json_put(o, "event", json_string(e->word));
+	json_put(o, "at", json_wall_time(clock_wall_us()));
+	json_put(o, "host", json_string(host));
+	json_put(o, "bundle", json_string(e->bundle));
+	json_put(o, "why", e->why != NULL ? json_string(e->why) : json_null());
+	if (e->rotation == NULL)
+		return dump(o);
+	if (!rotation_report(e->rotation, true, moment_now(), &r)) {
+		json_decref(o);
+		return NULL;
+	}
+	json_t *how = whole(&r, LISTED);
+	json_put(o, "generation", json_integer((json_int_t)r.bundles[SLOT_CURRENT]->generation));
+	if (json_object_update_missing(o, how) != 0) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(how);
+	rotation_report_free(&r);
+	return dump(o);
 }
 
 /* --- what an administrator says ------------------------------------------------------------------------------ */
@@ -265,6 +319,18 @@ static const struct {
 	{"retire", TAKES_FORCE | TAKES_COMPROMISED, retire},
 };
 
+static bool
+obey(struct rotation *r, bool (*fn)(struct rotation *r, const struct asked *a, struct err *err), const struct asked *a, struct err *err)
+{
+	enum rotation_phase before = rotation_phase(r);
+
+	if (!fn(r, a, err))
+		return false;
+	if (fn != start)
+		a->admin->obeyed(a->admin, r, before);
+	return true;
+}
+
 bool
 admin_rotation_command(struct admin *admin, struct rotation *r, struct sv word, struct sv query, struct err *err)
 {
@@ -272,6 +338,6 @@ admin_rotation_command(struct admin *admin, struct rotation *r, struct sv word, 
 
 	for (size_t i = 0; i < COUNTOF(commands); i++)
 		if (sv_eq(word, sv_cstr(commands[i].word)))
-			return take(query, commands[i].takes, &a, err) && commands[i].fn(r, &a, err);
+			return take(query, commands[i].takes, &a, err) && obey(r, commands[i].fn, &a, err);
 	return err_set(err, "\"%.*s\" is nothing that a rotation can be told", SV_FMT(word));
 }

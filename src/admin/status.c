@@ -222,6 +222,20 @@ drain(const struct admin *a)
 	return o;
 }
 
+static json_t *
+notices(const struct admin_notices *n)
+{
+	json_t *o = json_object();
+
+	json_put(o, "delivered", json_integer((json_int_t)n->delivered));
+	json_put(o, "waiting", json_integer((json_int_t)n->waiting));
+	json_put(o, "tries_failed", json_integer((json_int_t)n->tries_failed));
+	json_put(o, "failed", json_integer((json_int_t)n->failed));
+	json_put(o, "failed_at", n->failed_at_us != 0 ? json_wall_time(n->failed_at_us) : json_null());
+	json_put(o, "failure", n->failed_at_us != 0 ? json_string(n->failure.text) : json_null());
+	return o;
+}
+
 char *
 admin_status_json(const struct admin *a)
 {
@@ -239,6 +253,7 @@ admin_status_json(const struct admin *a)
 	json_put(o, "last_reload", load(a));
 	json_put(o, "config_refused", a->load.refused_us != 0 ? json_wall_time(a->load.refused_us) : json_null());
 	json_put(o, "state", states(a->states));
+	json_put(o, "notices", notices(a->notices));
 	json_put(o, "listeners", listeners(s->conf));
 	json_put(o, "sites", sites(s));
 	json_put(o, "bundles", bundles(s->store));

@@ -144,6 +144,8 @@ add_bundle(struct allow *a, const struct conf_bundle *b)
 	add(a, b->pkcs12, ALLOW_READ);
 	add(a, b->password_file, ALLOW_READ);
 	add(a, b->directory, ALLOW_TREE);
+	add(a, b->rotation.notify.ca, ALLOW_READ);
+	add(a, b->rotation.notify.authorization, ALLOW_READ);
 }
 
 static void

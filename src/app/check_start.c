@@ -9,7 +9,9 @@
 
 #include "app/broker.h"
 #include "app/privileges.h"
+#include "app/webhooks.h"
 #include "net/listener.h"
+#include "webhook/webhook.h"
 
 enum { SOCKET_PATH_MAX = 107 /* of struct sockaddr_un, without the NUL */ };
 
@@ -125,6 +127,43 @@ check_secret(struct start *s)
 		conf_warning(s->problems, &at, "secret_file", SECRET_FILE_EXPOSED, s->conf->secret_file);
 }
 
+/* --- who is told of rotations --- */
+
+static void
+report_notify(struct start *s, const struct conf_notify *n, const void *field, const char *key, int error, const char *text)
+{
+	struct conf_where at = conf_place(&n->at, field);
+
+	if (geteuid() != 0 && (error == EACCES || error == EPERM))
+		conf_warning(s->problems, &at, key, "%s; this is what the user of the check gets, root may get more", text);
+	else
+		conf_error(s->problems, &at, key, "%s", text);
+}
+
+/* What a post needs is read when there is something to tell; a mistake is better found now. */
+static void
+check_notify(struct start *s, const struct conf_notify *n)
+{
+	struct err err = {""};
+	struct buf file;
+
+	if (n->url != NULL && !webhook_is_possible(&err))
+		report_notify(s, n, &n->url, "notify.url", 0, err.text);
+	buf_init(&file, 0);
+	errno = 0;
+	if (n->ca != NULL && !webhooks_read_ca(files_direct(), n->ca, &file, &err))
+		report_notify(s, n, &n->ca, "notify.ca", errno, err.text);
+	buf_clear(&file);
+	errno = 0;
+	if (n->authorization != NULL && !webhooks_read_authorization(files_direct(), n->authorization, &file, &err))
+		report_notify(s, n, &n->authorization, "notify.authorization", errno, err.text);
+	webhooks_wipe(&file);
+	if (n->command.n > 0 && access(n->command.v[0], X_OK) != 0) {
+		err_set(&err, "%s: %s", n->command.v[0], strerror(errno));
+		report_notify(s, n, &n->command, "notify.command", errno, err.text);
+	}
+}
+
 /* --- users --- */
 
 static void
@@ -189,6 +228,8 @@ check_start(const struct conf *conf, struct conf_problems *problems)
 	check_log(&s, &conf->log.error, "log.error");
 	check_log(&s, &conf->log.access, "log.access");
 	check_secret(&s);
+	for (size_t i = 0; i < conf->n_bundles; i++)
+		check_notify(&s, &conf->bundles[i].rotation.notify);
 	if (conf->admin_socket != NULL)
 		check_socket(&s, &conf->admin_socket, "admin.socket", conf->admin_socket);
 	for (size_t i = 0; i < conf->n_listeners; i++)

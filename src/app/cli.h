@@ -24,6 +24,7 @@ struct cli_command {
 
 int cli_run(int argc, char **argv);
 int cli_worker(int argc, char **argv);
+int cli_webhook(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_reload(int argc, char **argv);

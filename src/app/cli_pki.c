@@ -10,6 +10,8 @@ judge(const struct admin_reply *reply, const char *bundle, struct err *err)
 
 	if (!admin_reload_outcome(reply, &done, &whole, err))
 		return PKI_NOT_ASKED;
+	if (done && admin_reload_waits(reply, bundle, err))
+		return PKI_WAITS;
 	if (done && (whole || !admin_reload_held(reply, bundle, err)))
 		return PKI_RELOADED;
 	if (!done)

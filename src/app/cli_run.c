@@ -1,10 +1,12 @@
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/privileges.h"
 #include "app/process.h"
 #include "app/supervisor.h"
 #include "app/worker.h"
+#include "webhook/webhook.h"
 
 int
 cli_run(int argc, char **argv)
@@ -26,4 +28,14 @@ cli_worker(int argc, char **argv)
 		return CLI_USAGE;
 	privileges_harden();
 	return worker_main(WORKER_CONTROL_FD, o.config);
+}
+
+/* What the worker runs for each try to post something; nothing is taken from the command line. */
+int
+cli_webhook(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	privileges_harden();
+	return (int)webhook_run(STDIN_FILENO, STDOUT_FILENO);
 }

@@ -29,7 +29,7 @@ load_report_log_problems(const struct conf_problems *problems)
 bool
 load_report_stands(const struct tls_outcome *o)
 {
-	return o->kind == TLS_HELD || o->kind == TLS_MISSING;
+	return o->kind == TLS_HELD || o->kind == TLS_MISSING || o->kind == TLS_WAITING;
 }
 
 /* What it was held back for stands in its text. */
@@ -52,8 +52,19 @@ load_report_log(const struct admin_load *r)
 	load_report_log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
-		log_line(load_report_stands(v) ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_line(load_report_stands(v) && v->kind != TLS_WAITING ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
 		log_findings(v);
+	}
+}
+
+void
+load_report_keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle)
+{
+	for (size_t i = 0; i < before->n; i++) {
+		const struct tls_outcome *v = &before->v[i];
+		bool about_it = strcmp(v->of, "bundle") == 0 && strcmp(v->name, bundle) == 0;
+		if (load_report_stands(v) && !about_it && !tls_outcomes_copy(o, v))
+			log_error("out of memory: the report of the last load is not whole");
 	}
 }
 

@@ -17,8 +17,11 @@ void load_report_log(const struct admin_load *r);
 
 void load_report_log_problems(const struct conf_problems *problems);
 
-/* What was refused is so until it is told otherwise; what was taken over is news once. */
+/* What was refused, or waits, is so until it is told otherwise; what was taken over is news once. */
 bool load_report_stands(const struct tls_outcome *o);
+
+/* After a load of this bundle alone, what else was refused in the one before stays to be seen. */
+void load_report_keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle);
 
 /*
  * Is `a` what the last look, `b`, already told? Then nobody wants to read it again every few seconds. What was then taken

@@ -168,6 +168,7 @@ have_secret(struct loader *l, const struct conf *c)
 		l->admin.rotations = l->rotations.registry;
 		l->admin.client_cas = l->rotations.client_cas;
 		l->admin.states = &l->rotations.states.told;
+		l->admin.notices = &l->rotations.notify.told;
 		return true;
 	}
 	conf_error(&l->admin.load.problems, &at, "secret_file", "%s", err.text);
@@ -217,6 +218,15 @@ load_with_logs(struct loader *l, struct snap_conf *shared, unsigned accept, stru
 	return ok;
 }
 
+/* To the log, and to those who are to be told. `whole`: all bundles were looked at. */
+static void
+report(struct loader *l, bool whole)
+{
+	load_report_log(&l->admin.load);
+	if (l->snapshot != NULL)
+		rotations_told(&l->rotations, &l->admin.load.outcomes, whole);
+}
+
 static bool
 load(struct loader *l, unsigned accept)
 {
@@ -239,7 +249,7 @@ load(struct loader *l, unsigned accept)
 		record_free(record);
 	}
 	snap_conf_unref(conf);
-	load_report_log(r);
+	report(l, true);
 	return r->ok;
 }
 
@@ -284,7 +294,7 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 	} else {
 		record_free(record);
 	}
-	load_report_log(r);
+	report(l, in->only == NULL);
 	if (r->ok)
 		log_notice("config generation %llu is in service: certificates have changed", (unsigned long long)l->generation);
 	return r->ok;
@@ -311,7 +321,7 @@ loader_refresh(struct loader *l)
 		conf_problems_init(&problems);
 		outcomes = (struct tls_outcomes){.n = 0};
 		changed = refresh_with(l, &in, &fresh, reads);
-	} else if (outcomes.n == outcomes.failed) {
+	} else if (outcomes.n == outcomes.failed + outcomes.waiting) {
 		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
 	}
@@ -320,18 +330,6 @@ loader_refresh(struct loader *l)
 	conf_problems_free(&problems);
 	record_free(reads);
 	return changed;
-}
-
-/* What else was refused stays to be seen. */
-static void
-keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle)
-{
-	for (size_t i = 0; i < before->n; i++) {
-		const struct tls_outcome *v = &before->v[i];
-		bool about_it = strcmp(v->of, "bundle") == 0 && strcmp(v->name, bundle) == 0;
-		if (load_report_stands(v) && !about_it && !tls_outcomes_copy(o, v))
-			log_error("out of memory: the report of the last load is not whole");
-	}
 }
 
 /* There is something new: `outcomes`, which is taken over. */
@@ -347,7 +345,7 @@ start_with(struct loader *l, const struct snapshot_inputs *in, const struct cred
 	r->outcomes = *outcomes;
 	*outcomes = (struct tls_outcomes){.n = 0};
 	bool ok = refresh_with(l, in, fresh, reads);
-	keep_others(&r->outcomes, &before, in->only);
+	load_report_keep_others(&r->outcomes, &before, in->only);
 	tls_outcomes_free(&before);
 	return ok || err_set(err, "bundle \"%s\": it can not be brought into service; the log says why", in->only);
 }
@@ -407,6 +405,12 @@ static bool
 admin_reload(struct admin *a, unsigned accept)
 {
 	return loader_reload(CONTAINER_OF(a, struct loader, admin), accept);
+}
+
+static void
+admin_obeyed(struct admin *a, struct rotation *r, enum rotation_phase before)
+{
+	rotations_obeyed(&CONTAINER_OF(a, struct loader, admin)->rotations, r, before);
 }
 
 /* What the worker before us had in service, if there was one. */
@@ -491,6 +495,7 @@ loader_begin(struct loader *l)
 {
 	l->admin.started_us = clock_wall_us();
 	l->admin.reload = admin_reload;
+	l->admin.obeyed = admin_obeyed;
 	l->registry = server_registry_new();
 	if (l->registry == NULL) {
 		log_error("out of memory");

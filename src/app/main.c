@@ -83,6 +83,7 @@ static const struct cli_command commands[] = {
 	    "ADDRESS is where it listens, such as 127.0.0.1:9001. It answers every request with what it got.\n", demo_main},
 	{"help", "[COMMAND]", "Explain a command.", "", help},
 	{"version", "", "Print the version.", "", version},
+	{"webhook", "", NULL, "Started by the worker only.\n", cli_webhook},
 	{"worker", "-c FILE", NULL, "Started by `bascule run` only.\n", cli_worker},
 };
 

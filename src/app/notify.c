@@ -1,186 +1,118 @@
 #include "app/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
-
 enum {
-	RUNNING_MAX = 8, /* at a time: an event that comes in numbers is not to fill the machine */
-	PATIENCE_MS = 30000,
+	COMMANDS_MAX = 8, /* at a time: an event that comes in numbers is not to fill the machine */
 	ARGUMENTS_MAX = 64,
 };
 
-/* A command that runs. Freed when it has ended. */
-struct running {
-	struct net_watch ended; /* of its pidfd */
-	struct net_timer patience;
-	int pidfd;
-	pid_t pid;
-	bool killed;
-	char *name; /* of the command */
+/* A command that runs. */
+struct notify_command {
+	TAILQ_ENTRY(notify_command) link;
+	struct notify *notify;
+	struct hook *hook;
+	char name[];
 };
 
-static unsigned n_running;
-
 static void
-tell(const struct running *r, const siginfo_t *how)
+on_ended(void *arg, const struct hook_end *how)
 {
-	if (r->killed)
-		log_error("%s: it had not ended after %d seconds and was killed", r->name, PATIENCE_MS / 1000);
-	else if (how->si_code != CLD_EXITED)
-		log_error("%s: was killed by signal %d", r->name, how->si_status);
-	else if (how->si_status != 0)
-		log_error("%s: ended with status %d", r->name, how->si_status);
+	struct notify_command *c = arg;
+	struct notify *n = c->notify;
+
+	if (how->killed)
+		notices_fail(&n->told, "%s: it had not ended after %d seconds and was killed", c->name, HOOK_PATIENCE_MS / 1000);
+	else if (how->signal != 0)
+		notices_fail(&n->told, "%s: was killed by signal %d", c->name, how->signal);
+	else if (how->status != 0)
+		notices_fail(&n->told, "%s: ended with status %d", c->name, how->status);
+	else
+		n->told.delivered++;
+	TAILQ_REMOVE(&n->commands, c, link);
+	n->n_commands--;
+	free(c);
 }
 
-static void
-on_ended(struct net_watch *w, int fd)
-{
-	struct running *r = CONTAINER_OF(w, struct running, ended);
-	siginfo_t how = {0};
-
-	if (waitid(P_PIDFD, (id_t)fd, &how, WEXITED | WNOHANG) != 0 || how.si_pid == 0)
-		return;
-	tell(r, &how);
-	net_watch_stop(w);
-	net_timer_cancel(&r->patience);
-	close(r->pidfd);
-	free(r->name);
-	free(r);
-	n_running--;
-}
-
-static void
-on_impatient(struct net_timer *t)
-{
-	struct running *r = CONTAINER_OF(t, struct running, patience);
-
-	r->killed = true;
-	(void)pidfd_send_signal(r->pidfd, SIGKILL, NULL, 0);
-}
-
-/* --- starting it ---------------------------------------------------------------------------------------------- */
-
-/* What it reads as its standard input; -1: it can not be made. */
-static int
-input(struct sv json)
-{
-	int fd = memfd_create("bascule-event", MFD_CLOEXEC);
-
-	if (fd >= 0 && (write(fd, json.p, json.n) != (ssize_t)json.n || lseek(fd, 0, SEEK_SET) != 0)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* The worker ignores signals that a command may want to live by. */
-static bool
-set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int in)
-{
-	sigset_t all, none;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	return posix_spawn_file_actions_adddup2(files, in, STDIN_FILENO) == 0 &&
-	       posix_spawn_file_actions_addopen(files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
-	       posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
-	       posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1) == 0 &&
-	       posix_spawnattr_setsigdefault(attributes, &all) == 0 && posix_spawnattr_setsigmask(attributes, &none) == 0 &&
-	       posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID) == 0;
-}
-
-/* An errno, or 0 with the process in *pid. */
-static int
-spawn(char *const *arguments, char *const *environment, int in, pid_t *pid)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-
-	if (posix_spawn_file_actions_init(&files) != 0)
-		return ENOMEM;
-	int error = ENOMEM;
-	if (posix_spawnattr_init(&attributes) == 0) {
-		if (set_up(&files, &attributes, in))
-			error = posix_spawn(pid, arguments[0], &files, &attributes, arguments, environment);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&files);
-	return error;
-}
-
-static int
-start(const struct conf_strings *command, const char *event, const char *bundle, struct sv json, pid_t *pid)
+static struct hook *
+start(struct notify_command *c, const struct conf_strings *command, const struct notify_event *e, struct err *err)
 {
 	char *arguments[ARGUMENTS_MAX + 1] = {NULL};
-	char named_event[64], named_bundle[1024], path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	char *const environment[] = {path, named_event, named_bundle, NULL};
-	int in = input(json);
+	char event[64], bundle[1024], path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char *const environment[] = {path, event, bundle, NULL};
+	int in = hook_input(e->json.p, e->json.n);
 
-	if (in < 0)
-		return errno;
+	if (in < 0) {
+		err_set(err, "%s", strerror(errno));
+		return NULL;
+	}
 	for (size_t i = 0; i < command->n && i < ARGUMENTS_MAX; i++)
 		arguments[i] = (char *)(uintptr_t)command->v[i];
-	(void)snprintf(named_event, sizeof(named_event), "BASCULE_EVENT=%s", event);
-	(void)snprintf(named_bundle, sizeof(named_bundle), "BASCULE_BUNDLE=%s", bundle);
-	int error = spawn(arguments, environment, in, pid);
+	(void)snprintf(event, sizeof(event), "BASCULE_EVENT=%s", e->word);
+	(void)snprintf(bundle, sizeof(bundle), "BASCULE_BUNDLE=%s", e->bundle);
+	const struct hook_order order = {.path = arguments[0], .arguments = arguments, .environment = environment, .in = in,
+	    .ended = on_ended, .arg = c};
+	struct hook *h = hook_start(c->notify->loop, &order, err);
 	close(in);
-	return error;
-}
-
-/* Nobody watches it: it goes on by itself, and its end is not told. */
-static void
-let_go(struct running *r)
-{
-	if (r != NULL && r->pidfd >= 0)
-		close(r->pidfd);
-	free(r != NULL ? r->name : NULL);
-	free(r);
+	return h;
 }
 
 static void
-watch(struct net_loop *loop, pid_t pid, const char *name)
+run(struct notify *n, const struct conf_strings *command, const struct notify_event *e)
 {
-	struct running *r = calloc(1, sizeof(*r));
+	const char *name = command->v[0];
+	struct err err = {"out of memory"};
 
-	if (r == NULL)
-		return;
-	r->pid = pid;
-	r->name = strdup(name);
-	r->pidfd = pidfd_open(pid, 0);
-	if (r->name == NULL || r->pidfd < 0 || !net_watch_start(&r->ended, loop, r->pidfd, on_ended)) {
-		let_go(r);
+	if (n->n_commands >= COMMANDS_MAX) {
+		notices_fail(&n->told, "%s: not run for \"%s\": %d of them have not ended yet", name, e->word, COMMANDS_MAX);
 		return;
 	}
-	net_timer_init(&r->patience, loop, on_impatient);
-	net_timer_set(&r->patience, PATIENCE_MS);
-	n_running++;
+	struct notify_command *c = calloc(1, sizeof(*c) + strlen(name) + 1);
+	if (c != NULL) {
+		c->notify = n;
+		memcpy(c->name, name, strlen(name) + 1);
+		c->hook = start(c, command, e, &err);
+	}
+	if (c == NULL || c->hook == NULL) {
+		notices_fail(&n->told, "%s: can not be run for \"%s\": %s; the worker's user must be able to execute it", name, e->word, err.text);
+		free(c);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&n->commands, c, link);
+	n->n_commands++;
 }
 
 void
-notify_run(struct net_loop *loop, const struct conf_strings *command, const char *event, const char *bundle, struct sv json)
+notify_init(struct notify *n, struct net_loop *loop, struct files *files)
 {
-	pid_t pid = 0;
+	*n = (struct notify){.loop = loop};
+	TAILQ_INIT(&n->commands);
+	webhooks_init(&n->webhooks, loop, files, &n->told);
+}
 
-	if (command->n == 0)
-		return;
-	if (n_running >= RUNNING_MAX) {
-		log_error("%s: not run for \"%s\": %d of them have not ended yet", command->v[0], event, RUNNING_MAX);
-		return;
+void
+notify_tell(struct notify *n, const struct conf_notify *to, const struct notify_event *e)
+{
+	if (to->command.n > 0)
+		run(n, &to->command, e);
+	if (to->url != NULL)
+		webhooks_post(&n->webhooks, to, e);
+}
+
+void
+notify_end(struct notify *n)
+{
+	struct notify_command *after;
+
+	for (struct notify_command *c = TAILQ_FIRST(&n->commands); c != NULL; c = after) {
+		after = TAILQ_NEXT(c, link);
+		TAILQ_REMOVE(&n->commands, c, link);
+		hook_let_go(c->hook);
+		free(c);
 	}
-	int error = start(command, event, bundle, json, &pid);
-	if (error == 0)
-		watch(loop, pid, command->v[0]);
-	else
-		log_error("%s: can not be run for \"%s\": %s; the worker's user must be able to execute it", command->v[0], event, strerror(error));
+	webhooks_end(&n->webhooks);
 }

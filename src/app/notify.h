@@ -1,21 +1,34 @@
 /*
- * notify.h: telling people by a command of theirs.
+ * notify.h: telling people what becomes of a rotation, by a command of theirs or by a webhook.
  *
- * The command is run as the worker's user, without a shell, with a JSON
- * object on its standard input; its output is thrown away. What it comes to
- * is logged; nothing waits for it. Background thread only.
+ * A command is run once, as the worker's user, without a shell; what is posted
+ * waits in a queue (app/webhooks.h). Both are given the same JSON. Nothing
+ * waits for any of it; what could not be told is logged and counted.
+ * Background thread only.
  */
 #ifndef BASCULE_APP_NOTIFY_H
 #define BASCULE_APP_NOTIFY_H
 
-#include "base/sv.h"
-#include "conf/config.h"
-#include "net/loop.h"
+#include "app/hook.h"
+#include "app/webhooks.h"
 
-/*
- * Run `command` (its path and arguments; none: nothing happens) for an event such as "rolled_back", which is in its
- * environment as BASCULE_EVENT and BASCULE_BUNDLE, too. Ended after half a minute.
- */
-void notify_run(struct net_loop *loop, const struct conf_strings *command, const char *event, const char *bundle, struct sv json);
+struct notify_command;
+
+struct notify {
+	struct net_loop *loop;
+	struct admin_notices told;
+	struct webhooks webhooks;
+	TAILQ_HEAD(notify_commands, notify_command) commands; /* that run */
+	unsigned n_commands;
+};
+
+/* `files`: of what only root may read. */
+void notify_init(struct notify *n, struct net_loop *loop, struct files *files);
+
+/* Whoever `to` names is told, soon. What `e` points to is copied. */
+void notify_tell(struct notify *n, const struct conf_notify *to, const struct notify_event *e);
+
+/* Commands go on by themselves; what is not posted by now is lost, and logged. */
+void notify_end(struct notify *n);
 
 #endif

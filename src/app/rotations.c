@@ -2,9 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/admin.h"
-#include "app/notify.h"
+#include "app/load_report.h"
 #include "base/log.h"
 
 enum {
@@ -12,22 +13,34 @@ enum {
 	VERDICT_TICKS = 30, /* a verdict is a walk over all clients of a bundle */
 };
 
+/* What an administrator is told as the reason of what he did himself. */
+#define TOLD_TO "an administrator told it to"
+
 /* --- telling people ------------------------------------------------------------------------------------------- */
 
 static void
-notify(const struct rotations *rs, struct rotation *r, const char *event)
+tell_whom(struct rotations *rs, const char *origin, const struct admin_event *e)
 {
-	const struct conf_bundle *c = conf_bundle(rs->snapshot->conf, rotation_origin(r));
+	const struct conf_bundle *c = conf_bundle(rs->snapshot->conf, origin);
 
-	if (c == NULL || c->rotation.notify.n == 0)
+	if (c == NULL || (c->rotation.notify.command.n == 0 && c->rotation.notify.url == NULL))
 		return;
-	char *json = admin_rotation_json(r);
-	notify_run(rs->tick.loop, &c->rotation.notify, event, rotation_name(r), sv_cstr(json));
+	char *json = admin_event_json(e);
+	if (json != NULL)
+		notify_tell(&rs->notify, &c->rotation.notify, &(struct notify_event){e->word, e->bundle, sv_cstr(json)});
+	else
+		notices_fail(&rs->notify.told, "\"%s\" of bundle \"%s\" is not told: out of memory", e->word, e->bundle);
 	free(json);
 }
 
 static void
-tell(const struct rotation *r, const struct rotation_news *n)
+notify(struct rotations *rs, struct rotation *r, const char *event, const char *why)
+{
+	tell_whom(rs, rotation_origin(r), &(struct admin_event){event, rotation_name(r), r, why});
+}
+
+static void
+log_news(const struct rotation *r, const struct rotation_news *n)
 {
 	const char *name = rotation_name(r);
 
@@ -44,21 +57,26 @@ tell(const struct rotation *r, const struct rotation_news *n)
 }
 
 static void
-notify_news(const struct rotations *rs, struct rotation *r, const struct rotation_news *n)
+notify_news(struct rotations *rs, struct rotation *r, const struct rotation_news *n)
 {
+	char why[128];
+
+	(void)snprintf(why, sizeof(why), "%u of %u clients that had accepted the previous generation refuse the new one", n->refusing, n->tested);
+	if (n->orphan)
+		notify(rs, r, "orphan", "a client that had accepted the previous generation refuses the new one");
 	if (n->rolled_back)
-		notify(rs, r, "rolled_back");
+		notify(rs, r, "rolled_back", why);
 	if (n->next_stage)
-		notify(rs, r, "next_stage");
+		notify(rs, r, "next_stage", NULL);
 	if (n->completed)
-		notify(rs, r, "completed");
+		notify(rs, r, "completed", NULL);
 	if (n->expired)
-		notify(rs, r, "ended");
+		notify(rs, r, "ended", "the previous generation has had its time");
 }
 
 /* Once, when it has become so. */
 static void
-look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struct moment now)
+look_whether_it_may_retire(struct rotations *rs, struct rotation *r, struct moment now)
 {
 	struct rotation_report report;
 
@@ -66,7 +84,7 @@ look_whether_it_may_retire(const struct rotations *rs, struct rotation *r, struc
 		return;
 	if (rotation_note_verdict(r, report.may_retire)) {
 		log_notice("bundle \"%s\": the previous generation may go: `bascule rotation retire %s`", report.name, report.name);
-		notify(rs, r, "may_retire");
+		notify(rs, r, "may_retire", NULL);
 	}
 	rotation_report_free(&report);
 }
@@ -87,6 +105,21 @@ look_whether_pins_may_go(const struct rotations *rs, struct moment now)
 	}
 }
 
+void
+rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotation_phase before)
+{
+	enum rotation_phase now = rotation_phase(which);
+
+	if (now == before || now == ROTATION_HELD || (before == ROTATION_HELD && now == ROTATION_STAGED))
+		return;
+	if (now == ROTATION_BACK)
+		notify(rs, which, "rolled_back", TOLD_TO);
+	else if (now == ROTATION_SETTLED)
+		notify(rs, which, "ended", TOLD_TO);
+	else
+		notify(rs, which, before == ROTATION_BACK ? "began" : "completed", TOLD_TO);
+}
+
 static void
 on_tick(struct net_timer *t)
 {
@@ -99,7 +132,7 @@ on_tick(struct net_timer *t)
 		if (!rotation_is_active(r))
 			continue;
 		if (rotation_tick(r, now, &news)) {
-			tell(r, &news);
+			log_news(r, &news);
 			notify_news(rs, r, &news);
 		}
 		if (verdict && rotation_is_active(r))
@@ -126,6 +159,7 @@ rotations_init(struct rotations *r, struct net_loop *loop, struct control *contr
 		return err_no_memory(err);
 	}
 	states_init(&r->states, control, thread, r->registry, r->client_cas, key);
+	notify_init(&r->notify, loop, control_files(control));
 	net_timer_init(&r->tick, loop, on_tick);
 	net_timer_set(&r->tick, TICK_MS);
 	return true;
@@ -140,6 +174,8 @@ rotations_free(struct rotations *r)
 	if (r->snapshot != NULL)
 		states_keep(&r->states, STATES_LAST);
 	states_end(&r->states);
+	notify_end(&r->notify);
+	held_free(&r->held);
 	rotation_registry_free(r->registry);
 	client_ca_registry_free(r->client_cas);
 	r->registry = NULL;
@@ -159,7 +195,7 @@ began(void *arg, struct rotation *r, const struct tls_bundle *b)
 		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before", b->name,
 		    (unsigned long long)b->generation);
 	rotation_report_free(&report);
-	notify(arg, r, "began");
+	notify(arg, r, "began", NULL);
 }
 
 bool
@@ -195,4 +231,18 @@ void
 rotations_abandon(struct rotations *r)
 {
 	rotation_registry_abandon(r->registry);
+}
+
+void
+rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool whole)
+{
+	for (size_t i = 0; i < outcomes->n; i++) {
+		const struct tls_outcome *o = &outcomes->v[i];
+		if (strcmp(o->of, "bundle") != 0 || !load_report_stands(o) || !held_note(&rs->held, o->name, o->text))
+			continue;
+		struct rotation *r = rotation_registry_find(rs->registry, o->name);
+		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name, &(struct admin_event){o->kind == TLS_WAITING ? "waiting" : "held", o->name, r, o->text});
+	}
+	if (whole)
+		held_end_round(&rs->held);
 }

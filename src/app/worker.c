@@ -140,7 +140,13 @@ start_by_admin(struct admin *a, struct rotation *r, unsigned accept, enum rotati
 		return err_set(err, "the proxy is draining and starts nothing");
 	if (!watcher_start_one(&w->watcher, rotation_name(r), accept, &changed, err))
 		return false;
-	return changed || rotation_start(r, will, moment_now(), err);
+	if (changed)
+		return true; /* it has begun with what is new */
+	enum rotation_phase before = rotation_phase(r);
+	bool ok = rotation_start(r, will, moment_now(), err);
+	if (ok)
+		rotations_obeyed(&l->rotations, r, before);
+	return ok;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */

@@ -72,6 +72,23 @@ check_form(struct checker *c, const struct conf_bundle *b)
 		check_whole(c, b, form, given);
 }
 
+static void
+check_notify(struct checker *c, const struct conf_notify *n)
+{
+	bool secure = n->url != NULL && sv_starts(sv_cstr(n->url), SV("https://"));
+
+	if (check_given(c, &n->at) && check_sound(c, &n->at) && n->command.n == 0 && n->url == NULL)
+		check_error(c, &n->at, "tells nobody; give \"command\", \"url\" or both");
+	if (n->url == NULL && check_given(c, &n->url))
+		return; /* it is not well formed, which has been told */
+	if (n->ca != NULL && !secure)
+		check_error(c, &n->ca, "has no use without a \"url\" that begins with https://");
+	if (n->authorization != NULL && n->url == NULL)
+		check_error(c, &n->authorization, "has no use without \"url\"");
+	else if (n->authorization != NULL && !secure)
+		check_warning(c, &n->authorization, "is sent over http:// for everybody on the way to read; use https://");
+}
+
 void
 check_bundles(struct checker *c)
 {
@@ -80,6 +97,7 @@ check_bundles(struct checker *c)
 		check_unique(c, &c->bundles, b->name, &b->at, "a bundle");
 		if (check_sound(c, &b->at))
 			check_form(c, b);
+		check_notify(c, &b->rotation.notify);
 		if (b->directory != NULL)
 			c->has_directory = true;
 	}

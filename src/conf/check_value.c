@@ -7,6 +7,8 @@
  */
 #include "conf/keys.h"
 
+enum { CHECK_URL_MAX = 2048 };
+
 static bool
 is_digit(char c)
 {
@@ -217,6 +219,26 @@ check_cookie_path(const char *value, struct err *err)
 }
 
 /* The base64 of 32 bytes: 43 digits, of which the last has two bits to spare, and one '='. */
+/* Where a request may be sent; what must not be known to everybody has no place in it. */
+bool
+check_web_url(const char *value, struct err *err)
+{
+	struct sv s = sv_cstr(value), https = SV("https://"), http = SV("http://");
+	size_t scheme = sv_starts(s, https) ? https.n : sv_starts(s, http) ? http.n : 0;
+	size_t host = scheme > 0 ? strcspn(value + scheme, "/?#") : 0;
+
+	if (host == 0)
+		return err_set(err, "is no address of the web; write https://HOST/PATH");
+	if (memchr(value + scheme, '@', host) != NULL)
+		return err_set(err, "has a user or a password in it; put what tells who you are into the file of \"authorization\"");
+	if (s.n > CHECK_URL_MAX)
+		return err_set(err, "is too long: %d bytes at most", CHECK_URL_MAX);
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] == 0x7f || strchr("#\"<>\\^`{|}", s.p[i]) != NULL || (unsigned char)s.p[i] >= 0x80)
+			return err_set(err, "has a character that has no place in an address; write it as %%XX");
+	return true;
+}
+
 bool
 check_key_pin(const char *value, struct err *err)
 {

@@ -92,9 +92,22 @@ enum conf_loss {
 
 extern const char *const conf_loss_words[]; /* by enum conf_loss; ends with NULL */
 
+/* Who is told of a rotation; none of it: nobody. */
+struct conf_notify {
+	struct conf_where at;
+	struct conf_strings command; /* and its arguments; none: no command is run */
+	const char *url;             /* NULL: nothing is posted */
+	const char *ca;              /* PEM: whose certificates its server may have; NULL: the system's CAs */
+	const char *authorization;   /* a file with the value of that field; NULL: none is sent */
+};
+
+/* What begins a rotation: a load that finds new content; or a word, for which it waits. */
+enum conf_start { CONF_START_AUTOMATIC, CONF_START_MANUAL };
+
 /* What happens when a bundle's content changes. */
 struct conf_rotation {
 	struct conf_where at;
+	enum conf_start start;
 	unsigned accept;           /* losses, each its bit (1 << enum conf_loss) */
 	uint64_t fresh;            /* a certificate that is valid for less than that is too fresh; 0: none is */
 	struct conf_stage *stages; /* none: at once */
@@ -106,7 +119,7 @@ struct conf_rotation {
 	struct {
 		uint64_t clients, networks, share; /* known clients that refuse; 0 clients: never */
 	} rollback;
-	struct conf_strings notify; /* a command and its arguments; none: nobody is told */
+	struct conf_notify notify;
 	uint64_t clients; /* that are tracked */
 	bool track;       /* clients are known before a rotation begins */
 };

@@ -67,7 +67,7 @@ struct key_object {
 	size_t size;         /* of its struct */
 	/* Offsets of fields, or KEY_NO_FIELD: its place, its name in a map, the bool that tells that it was given. */
 	size_t at, name_at, present;
-	const char *shorthand; /* the key that a plain string in place of the object gives; NULL: none */
+	const char *shorthand; /* the key that a plain string in place of the object gives, or a list where it takes one; NULL: none */
 	bool inherits;       /* numbers that are not given are CONF_UNSET, to be taken from the level above */
 };
 
@@ -131,6 +131,7 @@ bool check_field_name(const char *value, struct err *err);
 bool check_editable_field(const char *value, struct err *err);
 bool check_cookie_path(const char *value, struct err *err);
 bool check_date(const char *value, struct err *err);
+bool check_web_url(const char *value, struct err *err);
 bool check_key_pin(const char *value, struct err *err);
 
 #endif

@@ -22,7 +22,43 @@ static const struct key_object keys_stage = {
 	.present = KEY_NO_FIELD,
 };
 
+static const struct key notify_keys[] = {
+	ROW_STRINGS("command", conf_notify, command,
+	    "A command, with its arguments, that is run. No shell; it runs as the worker's user, finds the event as JSON on its standard "
+	    "input and its name in `BASCULE_EVENT`, that of the bundle in `BASCULE_BUNDLE`.",
+	    .example = "[ \"/usr/local/bin/tell-us\", \"--channel\", \"certificates\" ]"),
+	ROW_STRING("url", conf_notify, url,
+	    "Where the event is sent as JSON, with POST, over HTTP or HTTPS. What is not answered with a 2xx is sent again, after growing "
+	    "pauses; each event has an `id` by which a receiver can drop what it has had already.",
+	    .example = "\"https://hooks.example.com/bascule\"", .check = check_web_url),
+	ROW_PATH("ca", conf_notify, ca,
+	    "PEM: the CA of that server's certificate. Without it: the system's store.", .example = "\"hooks-ca.pem\""),
+	ROW_PATH("authorization", conf_notify, authorization,
+	    "A file with one line, the value of the field `Authorization` of the request. It is read for each of them, and may be "
+	    "readable by root only.",
+	    .example = "\"hooks.token\""),
+};
+
+static const struct key_object keys_notify = {
+	.name = "notify",
+	.intro = "Who is told when a rotation begins, goes on to its next stage, is complete, is rolled back, has its first client that refuses "
+		 "the new generation, or ends; when the generation before may go; and when a new certificate is held back. A plain "
+		 "string, or a list of them, is the command. See [rotation.md](rotation.md#being-told).",
+	.example = "{ \"url\": \"https://hooks.example.com/bascule\", \"authorization\": \"hooks.token\" }",
+	.keys = notify_keys,
+	.n_keys = COUNTOF(notify_keys),
+	.size = sizeof(struct conf_notify),
+	.at = offsetof(struct conf_notify, at),
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+	.shorthand = "command",
+};
+
 static const struct key rotation_keys[] = {
+	ROW_WORD("start", conf_rotation, start, conf_start,
+	    "`automatic`: a reload, or the watch, that finds a new certificate begins its rotation. `manual`: it is looked at, all that is "
+	    "wrong with it is said, and it waits, until `bascule rotation start NAME` begins.",
+	    WORDS("automatic", "manual")),
 	ROW_WORDS("accept", conf_rotation, accept,
 	    "Losses that do not hold a new certificate back: names that sites serve (`lost-names`), an end before that "
 	    "of the one in service (`earlier-expiry`), a chain to another CA (`another-root`), a key that is easier to "
@@ -62,11 +98,7 @@ static const struct key rotation_keys[] = {
 	    "And so many percent at least of the networks whose known clients have been shown it; each counts as one, by the part of its "
 	    "clients that refuses. While few have been shown it: of half of the networks known, or a hundred.",
 	    .min = 1, .max = 100, .preset = 10),
-	ROW_STRINGS("notify", conf_rotation, notify,
-	    "A command, with its arguments, that is run when a rotation begins, goes on to its next stage, is complete, is rolled back "
-	    "without asking, or ends, and when the generation before may go. No shell; it runs as the worker's user, finds "
-	    "what `bascule rotation status --json` shows on its standard input and the event in `BASCULE_EVENT`.",
-	    .example = "[ \"/usr/local/bin/tell-us\", \"--channel\", \"certificates\" ]"),
+	ROW_OBJECT("notify", conf_rotation, notify, conf_notify, keys_notify, "Who is told what becomes of it."),
 	ROW_NUMBER("clients", conf_rotation, clients,
 	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.", .min = 1, .max = 10000000, .preset = 65536),
 	ROW_BOOL("track", conf_rotation, track,

@@ -462,13 +462,13 @@ unknown_key(struct conf_reader *r, const struct key_object *o, const char *name,
 		conf_text_key_error(r->text, node, r->problems, "unknown key; known here are: %s", known);
 }
 
-/* A string in place of an object, where the object has a key that such a string stands for. */
-static void
-read_shorthand(struct conf_reader *r, const struct key_object *o, void *base, json_t *json, uint32_t node)
+/* The key that this value stands for, a string or a list in place of the object; NULL: it is to be the object. */
+static const struct key *
+shorthand(const struct key_object *o, const json_t *json)
 {
-	const struct key *k = key_find(o, o->shorthand);
+	const struct key *k = o->shorthand != NULL ? key_find(o, o->shorthand) : NULL;
 
-	read_scalar(r, k, field_of(base, k->offset), json, node);
+	return k != NULL && (json_is_string(json) || (k->type == KEY_STRINGS && json_is_array(json))) ? k : NULL;
 }
 
 static void
@@ -504,8 +504,9 @@ reader_object(
 	}
 	if (o->present != KEY_NO_FIELD)
 		*(bool *)field_of(base, o->present) = true;
-	if (json_is_string(json) && o->shorthand != NULL) {
-		read_shorthand(r, o, base, json, node);
+	const struct key *k = shorthand(o, json);
+	if (k != NULL) {
+		read_value(r, k, base, json, node);
 		return;
 	}
 	if (!json_is_object(json)) {
@@ -515,7 +516,7 @@ reader_object(
 		return;
 	}
 	json_object_foreach(json, name, v) {
-		const struct key *k = key_find(o, name);
+		k = key_find(o, name);
 		if (k != NULL)
 			read_value(r, k, base, v, at);
 		else

@@ -174,7 +174,8 @@ define(struct schema *s, const struct key_object *o)
 	json_t *t = object(s, o);
 	if (o->shorthand != NULL) {
 		json_t *any = json_array();
-		add(s, any, type(s, "string"));
+		const struct key *k = key_find(o, o->shorthand);
+		add(s, any, k->type == KEY_STRINGS ? value_of(s, k) : type(s, "string"));
 		add(s, any, t);
 		t = fill(s, json_object(), "anyOf", any);
 	}

@@ -245,6 +245,9 @@ tell(struct pki *p, struct installation *in, struct writes *w)
 	case PKI_RELOADED:
 		(void)printf("the proxy serves it\n");
 		return PKI_OK;
+	case PKI_WAITS:
+		(void)printf("the files are in place; %s\n", why.text);
+		return PKI_OK;
 	case PKI_NOT_ASKED:
 		err_set(&p->err, "the files are in place, but no proxy was told: %s", why.text);
 		return PKI_BUT;

@@ -21,6 +21,7 @@ enum {
 
 enum pki_reload {
 	PKI_RELOADED,    /* in service */
+	PKI_WAITS,       /* taken, and waits to be started */
 	PKI_NOT_ASKED,   /* no proxy runs, or it can not be asked */
 	PKI_RELOAD_HELD, /* the proxy refused the bundle or the whole reload */
 };

@@ -176,6 +176,15 @@ slot_of(const struct rotation *r, uint64_t generation, enum slot *out)
 	return false;
 }
 
+/* One that was served before: what scanners refuse is no news. */
+static void
+note_orphan(struct rotation *r, const struct client_record *c)
+{
+	if (r->orphan_told || !is_known(c) || !c->refuses[SLOT_CURRENT] || r->phase == ROTATION_SETTLED || r->phase == ROTATION_BACK)
+		return;
+	r->orphan_told = r->news.orphan = true;
+}
+
 static void
 refuse(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 {
@@ -226,6 +235,7 @@ end(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
 	c->by[s].at = now.wall;
 	c->last_offered = (uint8_t)s;
 	clients_count(&r->clients, c, 1);
+	note_orphan(r, c);
 	rotation_judge_locked(r);
 }
 

@@ -222,7 +222,7 @@ begin(struct rotation *r, struct moment now)
 	r->counts[SLOT_CURRENT] = (struct generation_counts){0};
 	r->resumed = 0;
 	r->begun = now;
-	r->compromised = r->may_retire = false;
+	r->compromised = r->may_retire = r->orphan_told = false;
 	r->give_up_ms = 0;
 	rotation_set_active_locked(r);
 	if (r->settings.n_stages > 0)
@@ -358,7 +358,16 @@ rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
 	*out = *n;
 	*n = (struct rotation_news){.share = 0};
 	pthread_mutex_unlock(&r->lock);
-	return out->next_stage || out->completed || out->expired || out->rolled_back;
+	return out->next_stage || out->completed || out->expired || out->rolled_back || out->orphan;
+}
+
+enum rotation_phase
+rotation_phase(struct rotation *r)
+{
+	pthread_mutex_lock(&r->lock);
+	enum rotation_phase phase = r->phase;
+	pthread_mutex_unlock(&r->lock);
+	return phase;
 }
 
 bool

@@ -43,6 +43,7 @@ struct rotation {
 	unsigned before;        /* the share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with */
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
+	bool orphan_told;          /* not kept: whoever is an orphan when it comes back has been told of */
 };
 
 /* Without the lock, which is taken for a slice and free for a moment after it; from the background thread. */

@@ -147,6 +147,7 @@ MUST_CHECK bool rotation_retire(struct rotation *r, enum rotation_will will, str
 struct rotation_news {
 	bool next_stage, completed, expired; /* expired: the previous one is given up, its time is over */
 	bool rolled_back;
+	bool orphan;                /* the first known client refuses the current generation */
 	unsigned share;             /* now */
 	unsigned refusing, tested;  /* known clients, when rolled_back */
 	unsigned networks;          /* of those that refuse */
@@ -154,6 +155,8 @@ struct rotation_news {
 
 /* From the background thread, about once a second. True: there is news. */
 bool rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out);
+
+enum rotation_phase rotation_phase(struct rotation *r);
 
 /* The verdict as it is now. True: it has become that the previous one may go since the last time; so it is told once. */
 bool rotation_note_verdict(struct rotation *r, bool may_retire);

@@ -317,6 +317,7 @@ rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_
 		unpack_plan(u, r, now);
 		bool whole = !u->bad && unpack_clients(u, r, now, strangers) && !u->bad && u->n == 0;
 		r->active = r->bundles[SLOT_PREVIOUS] != NULL;
+		r->orphan_told = r->clients.networks.refusing_clients > 0;
 		if (whole && r->active == (r->phase != ROTATION_SETTLED))
 			return r;
 	}

@@ -469,3 +469,19 @@ guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const
 	    "same words as \"accept\" in \"rotation\" of bundle \"%s\"",
 	    path, old->generation, losses, command, accept, bundle);
 }
+
+/* The losses that were accepted this time only are to be accepted again. */
+bool
+guard_awaits_start(const struct guard_findings *f, const struct guard_rules *rules, const char *path, const char *name, struct err *err)
+{
+	char accept[WORDS_TEXT] = "";
+	unsigned again = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		for (unsigned k = 0; k < CONF_LOSSES_N; k++)
+			if (f->v[i].lossy && strcmp(f->v[i].kind, words[k]) == 0)
+				again |= 1u << k & ~rules->bundle->rotation.accept;
+	words_text(again, accept);
+	return err_set(err, "%s: is fine, and waits, since \"start\" is \"manual\": `bascule rotation start %s%s%s` begins", path, name,
+	    again != 0 ? " --accept " : "", accept);
+}

@@ -64,4 +64,8 @@ void guard_compare(const struct tls_bundle *old, const struct tls_bundle *new, c
 MUST_CHECK bool guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const char *path,
     const char *bundle, const char *command, struct err *err);
 
+/* Nothing is refused, and it waits to be started by its name: always false, and err says how that is done. */
+bool guard_awaits_start(const struct guard_findings *f, const struct guard_rules *rules, const char *path, const char *name,
+    struct err *err);
+
 #endif

@@ -65,7 +65,7 @@ is_same(const struct tls_bundle *b, const unsigned char print[32], const struct 
 	    !__atomic_load_n(&b->private->unusable, __ATOMIC_RELAXED);
 }
 
-/* What can not be used has no clients that would lose something. */
+/* What can not be used has no clients that would lose something. What is fine may have to wait for a word. */
 static bool
 guard(struct loader *l, const struct source *s, const struct chain *c, const struct tls_bundle *previous,
     const struct tls_bundle *new, struct err *err)
@@ -77,7 +77,10 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
 		return true;
 	guard_compare(previous, new, &rules, &l->findings);
 	(void)snprintf(command, sizeof(command), "bascule rotation start %s", previous->name);
-	return guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, command, err);
+	if (!guard_passes(&l->findings, previous, c->order[0]->path, s->conf->name, command, err))
+		return false;
+	l->waits = s->conf->rotation.start == CONF_START_MANUAL && !l->started;
+	return !l->waits || guard_awaits_start(&l->findings, &rules, c->order[0]->path, s->name, err);
 }
 
 /*
@@ -194,6 +197,7 @@ load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, str
 	struct pieces p;
 
 	l->findings = (struct guard_findings){.n = 0};
+	l->waits = false;
 	if (s->problem != NULL) {
 		err_set(err, "%s", s->problem);
 		return NULL;

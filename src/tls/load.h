@@ -17,6 +17,8 @@ struct loader {
 	int64_t now;             /* seconds of the epoch */
 	unsigned accept;         /* losses, each its bit: what the config accepts besides stands in it */
 	bool prove;              /* build the objects and check the key by a signature, now and not at first use */
+	bool started;            /* it was asked for by its name: nothing waits to be started */
+	bool waits;              /* the last bundle was not taken only because it waits for that */
 	struct guard_findings findings; /* of the last bundle that was read; none when it is the one in service, or the first */
 };
 

@@ -26,6 +26,7 @@ tls_outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind kind, const char 
 		return false;
 	o->n++;
 	o->failed += kind == TLS_HELD || kind == TLS_MISSING;
+	o->waiting += kind == TLS_WAITING;
 	return true;
 }
 
@@ -123,6 +124,7 @@ tls_outcome_word(enum tls_outcome_kind k)
 {
 	static const char *const words[] = {
 		[TLS_UNCHANGED] = "unchanged", [TLS_LOADED] = "loaded", [TLS_GONE] = "gone",
+		[TLS_WAITING] = "waiting",
 		[TLS_HELD] = "held", [TLS_MISSING] = "missing",
 	};
 

@@ -133,7 +133,7 @@ store_load_one(struct job *job, size_t i)
 	new = load_bundle(&job->loader, s, old, &err);
 	note_left(job, s, new != NULL);
 	if (new == NULL) {
-		enum tls_outcome_kind kind = old != NULL ? TLS_HELD : TLS_MISSING;
+		enum tls_outcome_kind kind = job->loader.waits ? TLS_WAITING : old != NULL ? TLS_HELD : TLS_MISSING;
 		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
 		    outcomes_add_findings(job->outcomes, &job->loader.findings) &&
 		    (old == NULL || store_add(job->store, old, s->origin, s->listed));

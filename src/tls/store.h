@@ -18,6 +18,7 @@ enum tls_outcome_kind {
 	TLS_UNCHANGED, /* not in the list of outcomes */
 	TLS_LOADED,    /* new content in service */
 	TLS_GONE,      /* a directory no longer has it */
+	TLS_WAITING,   /* nothing is wrong with it, and it waits to be started; the generation before stays in service */
 	TLS_HELD,      /* refused or half-written; the last good generation stays in service */
 	TLS_MISSING,   /* refused, and there is no earlier generation: names of this bundle can not be served */
 };
@@ -34,7 +35,7 @@ struct tls_outcome {
 	enum tls_outcome_kind kind;
 	const char *of;   /* what `name` is the name of: "bundle"; "site", "upstream" for whom they trust */
 	const char *name;
-	const char *text; /* for TLS_HELD and TLS_MISSING: "FILE: reason; what to do". Else what is new, for people */
+	const char *text; /* for TLS_HELD, TLS_MISSING, TLS_WAITING: "FILE: reason; what to do". Else what is new, for people */
 	const struct tls_finding *findings;
 	size_t n_findings;
 };
@@ -44,6 +45,7 @@ struct tls_outcomes {
 	struct tls_outcome *v;
 	size_t n, capacity;
 	unsigned failed; /* TLS_HELD and TLS_MISSING */
+	unsigned waiting;
 };
 
 void tls_outcomes_free(struct tls_outcomes *o);

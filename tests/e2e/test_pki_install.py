@@ -92,6 +92,15 @@ def put(tool, leaf, stem="new"):
 # --- install ---
 
 
+def test_what_is_started_by_hand_is_installed_and_waits(running, leaves, tool):
+    r = running(bundles={"main": {"rotation": {"start": "manual"}}})
+    done = r.install("main", put(tool, leaves[1]))
+    assert "waits" in done.stdout and "`bascule rotation start main --accept earlier-expiry` begins" in done.stdout, done
+    assert r.served() == leaves[0].serial
+    assert r.p.command("rotation", "start", "main", "--accept", "earlier-expiry").returncode == 0
+    assert r.served() == leaves[1].serial
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_install(running, leaves, tool, form):
     r = running(form)

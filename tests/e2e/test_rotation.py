@@ -770,3 +770,31 @@ def test_start_looks_at_the_disk(rotate, directory):
     status, _, err = r.tell("start", "main")
     assert status == 1 and "certificate and key do not match" in err
     assert r.visit((1,)) == 1
+
+
+def test_what_is_to_be_started_by_hand_waits(rotate):
+    r = rotate(start="manual", stages=[{"share": 50, "for": "1d"}])
+    r.proxy.reconfigure(reload={"watch": True})
+    r.leaves[1].files(r.proxy.directory)
+    r.proxy.wait_log('notice .* bundle "main": waiting: .*is fine, and waits, since "start" is "manual": `bascule rotation start main` begins')
+    done = r.proxy.command("reload")
+    assert done.returncode == 0 and re.search("^  main +waiting  .*bascule rotation start main", done.stdout, re.M), done
+    assert r.visit((0,)) == 0 and r.status()["phase"] == "settled"
+    worker = r.proxy.worker
+    os.kill(worker, signal.SIGKILL)
+    wait.until(lambda: r.proxy.workers() not in ([], [worker]) and r.proxy.is_ready(), "the next worker")
+    assert r.status()["phase"] == "settled" and r.status()["current"]["generation"] == 1
+    status, out, err = r.tell("start", "main")
+    assert status == 0 and "staged" in out, err
+    assert r.status()["current"]["generation"] == 2
+    assert r.tell("commit", "main")[0] == 0 and r.visit((1,)) == 1
+    assert r.proxy.status()["last_reload"]["outcomes"][0]["outcome"] == "loaded"
+
+
+def test_the_guard_stands_before_what_waits(rotate):
+    r = rotate(start="manual", accept=[])
+    r.leaves[1].files(r.proxy.directory)
+    assert r.proxy.command("reload").returncode == 3
+    assert r.tell("start", "main")[0] == 1
+    assert r.tell("start", "main", "--accept", ",".join(proxy.CHANGES))[0] == 0
+    assert r.visit((1,)) == 1

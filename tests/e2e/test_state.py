@@ -469,3 +469,15 @@ def test_a_signal_is_not_lost_while_a_state_is_saved(site):
     time.sleep(4)  # longer than it puts off what is to be saved
     os.kill(p.worker, signal.SIGCONT)
     p.wait_log("reloaded: ", since)
+
+
+def test_what_waits_to_be_started_waits_across_a_restart(site, place):
+    s = site(state_dir=str(place), rotation={"start": "manual"})
+    s.tell("start")
+    s.tell("retire?force=1")
+    assert s.tolerant() == s.old.serial
+    s.new.files(s.directory)
+    s.p.restart()
+    assert s.tolerant() == s.old.serial and s.state()["phase"] == "settled"
+    s.tell("start")
+    assert s.tolerant() == s.new.serial and s.state()["phase"] == "complete"

@@ -6,6 +6,7 @@
 TRY_SUITE(conf_check);
 
 #define UPSTREAM ", \"upstreams\": { \"nodes\": { \"servers\": [ \"h:1\" ] } }"
+#define NOTIFY(text) "\"bundles\": { \"b\": { \"combined\": \"b\", \"rotation\": { \"notify\": " text " } } } }"
 #define SITE(rest) "\"sites\": [ { \"names\": \"a\", " rest " } ]" UPSTREAM
 #define TO_NODES "\"upstream\": \"nodes\", "
 
@@ -84,6 +85,12 @@ static const struct try_fault faults[] = {
 	    "c.json:2:81: sites[0].client_certificate.mode: expected one of \"none\", \"optional\", \"required\", not \"requird\"; did you mean "
 	    "\"required\"?\n"
 	    "c.json:2:102: sites[0].client_certificate.pins[0]: \"ca\" is missing; write \"ca\": \"devices-ca.pem\"\n"},
+	/* who is told of rotations */
+	{TRY_BEGIN NOTIFY("{}"), "c.json:2:62: bundles.b.rotation.notify: tells nobody; give \"command\", \"url\" or both\n"},
+	{TRY_BEGIN NOTIFY("{ \"url\": \"http://h\", \"ca\": \"c\" }"),
+	    "c.json:2:89: bundles.b.rotation.notify.ca: has no use without a \"url\" that begins with https://\n"},
+	{TRY_BEGIN NOTIFY("{ \"command\": \"/c\", \"authorization\": \"a\" }"),
+	    "c.json:2:98: bundles.b.rotation.notify.authorization: has no use without \"url\"\n"},
 	/* fields */
 	{TRY_BEGIN SITE(TO_NODES "\"request_headers\": { \"set\": { \"X-Y\": \"\" }, \"remove\": [ \"a\", \"x-y\" ] }") " }",
 	    "c.json:2:109: sites[0].request_headers.remove[1]: \"x-y\" is set as well; to set a field replaces it\n"},

@@ -443,3 +443,19 @@ Test(conf_load, the_admin_socket_is_found_however_broken_the_rest)
 	try_write(&t, "more.json", "{ \"admin\": { \"socket\": \"/run/b\" } }");
 	expect_socket("{ \"include\": [ \"nowhere.json\", \"more.json\" ] }", "/run/b");
 }
+
+/* A command alone may stand in place of the object, as a word or as a list. */
+Test(conf_load, who_is_told)
+{
+	const char *const same[] = {"\"/c\"", "[ \"/c\" ]", "{ \"command\": \"/c\" }", "{ \"command\": [ \"/c\" ], \"url\": \"https://h/\" }"};
+	char text[256];
+
+	for (size_t i = 0; i < COUNTOF(same); i++) {
+		(void)snprintf(text, sizeof(text), "\"bundles\": { \"b\": { \"combined\": \"b\", \"rotation\": { \"notify\": %s } } }", same[i]);
+		const struct conf_notify *n = &loaded_more(text)->bundles[0].rotation.notify;
+		cr_assert_eq(n->command.n, 1, "%s", same[i]);
+		cr_expect_str_eq(n->command.v[0], "/c");
+		cr_expect_eq(n->url != NULL, i == 3);
+		cr_expect_null(n->ca);
+	}
+}

@@ -211,6 +211,16 @@ Test(conf_values, key_pins)
 	cr_expect_eq(t.problems.errors, 1);
 }
 
+Test(conf_values, web_addresses)
+{
+	const char *const good[] = {"https://h", "http://h:8080/a?b=c&d=%20", "https://[::1]:1/@", "https://hooks.example.com/T0/B0"};
+	const char *const bad[] = {"h", "ftp://h/", "https://", "https:///x", "https://u:p@h/", "https://h/a b", "https://h/#x", "https://h/ü",
+	    "HTTPS://h", "http://h/<x>", "file:///etc/passwd"};
+
+	expect_values("\"bundles\": { \"b\": { \"combined\": \"b\", \"rotation\": { \"notify\": { \"url\": ", " } } } }", good,
+	    COUNTOF(good), bad, COUNTOF(bad));
+}
+
 Test(conf_values, cookies)
 {
 	const char *const good[] = {"BASCULE", "__Host-node"}, *const bad[] = {"a b", "a=b", "a;b", "ü", "a,b"};

@@ -212,3 +212,23 @@ Test(plan, what_is_begun_anew_is_not_rolled_back_for_what_was_known_then)
 		(void)visit(&v[i]);
 	cr_expect(rotation_tick(r, now, &news) && news.rolled_back, "but when it is twice as bad");
 }
+
+/* Told once, and of one that was served before: scanners refuse all day. */
+Test(plan, the_first_orphan_is_news)
+{
+	struct rotation_news news;
+	const struct visitor stranger = {"192.0.2.77", 1, NEITHER, ALOUD}, other = {"192.0.2.9", 1, OLD, ALOUD};
+
+	cr_expect(gets_in(&old) && gets_in(&other));
+	swap_to(2);
+	for (unsigned i = 0; i < 4; i++)
+		(void)visit(&stranger);
+	cr_expect_not(rotation_tick(r, now, &news));
+	cr_expect_not(gets_in(&old));
+	cr_expect(rotation_tick(r, now, &news) && news.orphan);
+	cr_expect_not(gets_in(&other));
+	cr_expect_not(rotation_tick(r, now, &news));
+	cr_assert(rotation_retire(r, ROTATION_FORCED, now, &err));
+	swap_to(3);
+	cr_expect_not(gets_in(&(struct visitor){"192.0.2.9", 1, NEITHER, ALOUD}));
+}
