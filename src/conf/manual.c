@@ -8,7 +8,7 @@
 #include "conf/reference.h"
 
 static const char head[] =
-    ".\\\" Written by `bascule config man` from the rows in src/conf/keys_*.c: change it there.\n"
+    ".\\\" Written by `bascule config manual` from the rows in src/conf/keys_*.c: change it there.\n"
     ".TH BASCULE.JSON 5 \"\" bascule \"bascule\"\n"
     ".SH NAME\n"
     "bascule.json \\- the config of bascule\n"
