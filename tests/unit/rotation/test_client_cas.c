@@ -509,6 +509,23 @@ Test(client_cas, all_of_it_comes_back)
 	free(p);
 }
 
+Test(client_cas, one_who_comes_while_it_is_packed)
+{
+	struct moment later = now;
+	struct client_sighting who = certificate(1, "CN=a");
+	size_t n;
+
+	later.ms += 5;
+	client_cas_left(client_cas_came(s, &pins[OLD], &who, false, later), later);
+	unsigned char *p = packed(&n);
+	client_cas_free(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
+}
+
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
 Test(client_cas, damaged_bytes_are_refused)
 {
