@@ -104,7 +104,8 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 
 	unpack_bytes(u, fingerprint, sizeof(fingerprint));
 	const char *subject = unpack_string(u), *serial = unpack_string(u);
-	struct holder *h = !u->bad && holders_find(&s->holders, fingerprint) == NULL ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
+	bool is_new = !u->bad && holders_find(&s->holders, fingerprint) == NULL;
+	struct holder *h = is_new ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
 	if (h == NULL) {
 		u->bad = true;
 		return;
