@@ -84,9 +84,11 @@ reasons(const struct client_ca_report *r)
 {
 	json_t *a = json_array();
 
-	for (unsigned i = 0; i < r->n_reasons; i++)
-		json_add(a, json_pack("{s:s, s:s}", "says", r->reasons[i].says == DROP_YES ? "remark" : drop_verdict_word(r->reasons[i].says), "text",
-		    r->reasons[i].text));
+	for (unsigned i = 0; i < r->n_reasons; i++) {
+		const struct drop_reason *each = &r->reasons[i];
+		const char *says = each->says == DROP_YES ? "remark" : drop_verdict_word(each->says);
+		json_add(a, json_pack("{s:s, s:s}", "says", says, "text", each->text));
+	}
 	return a;
 }
 
@@ -162,9 +164,11 @@ coming(const struct conf *conf, const char *name, struct moment now)
 		const struct conf_site *s = &conf->sites[i];
 		if (strcmp(conf_site_name(s), name) != 0)
 			continue;
-		for (size_t k = 0; k < s->client.n_pins; k++)
-			if (conf_pin_from(&s->client.pins[k]) > now.wall)
-				json_add(list, json_pack("{s:s, s:o}", "ca", s->client.pins[k].ca, "from", json_seconds(conf_pin_from(&s->client.pins[k]))));
+		for (size_t k = 0; k < s->client.n_pins; k++) {
+			int64_t from = conf_pin_from(&s->client.pins[k]);
+			if (from > now.wall)
+				json_add(list, json_pack("{s:s, s:o}", "ca", s->client.pins[k].ca, "from", json_seconds(from)));
+		}
 	}
 	return list;
 }
@@ -186,7 +190,9 @@ admin_client_cas_json(const struct admin *a)
 	struct client_cas_report report;
 	struct moment now = moment_now();
 
-	for (struct client_cas *c = client_ca_registry_next(a->client_cas, NULL); c != NULL; c = client_ca_registry_next(a->client_cas, c)) {
+	struct client_cas *c = NULL;
+
+	while ((c = client_ca_registry_next(a->client_cas, c)) != NULL) {
 		if (client_cas_report(c, false, now, &report)) {
 			json_t *o = site(&report), *cas = json_array();
 			for (size_t i = 0; i < report.n_cas; i++)

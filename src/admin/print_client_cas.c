@@ -83,11 +83,20 @@ cell_handshakes(FILE *out, const json_t *row, const struct column *c)
 	(void)fprintf(out, "%*" JSON_INTEGER_FORMAT, c->width, reply_number(row, "handshakes") + reply_number(row, "resumed"));
 }
 
+/* "10:20:30.123Z" of "2026-11-21T10:20:30.123Z". */
+static const char *
+clock_of(const char *time)
+{
+	const char *t = strchr(time, 'T');
+
+	return t != NULL ? t + 1 : "";
+}
+
 /* The subject, and what else there is to say. */
 static void
 cell_who(FILE *out, const json_t *row, const struct column *c)
 {
-	const char *subject = reply_text(row, c->key), *to = reply_text(row, "moved_to");
+	const char *subject = reply_text(row, c->key), *to = reply_text(row, "moved_to"), *at = reply_text(row, "last_refused");
 	json_int_t refused = reply_number(row, "refused"), open = reply_number(row, "connections");
 
 	print_safe(out, subject[0] != '\0' ? subject : "(no subject)", 0);
@@ -101,8 +110,7 @@ cell_who(FILE *out, const json_t *row, const struct column *c)
 	if (open > 0)
 		(void)fprintf(out, ", connected (%" JSON_INTEGER_FORMAT ")", open);
 	if (refused > 0)
-		(void)fprintf(out, ", refused %" JSON_INTEGER_FORMAT " times, last on %.10s %.8s", refused, reply_text(row, "last_refused"),
-		    strlen(reply_text(row, "last_refused")) > 11 ? reply_text(row, "last_refused") + 11 : "");
+		(void)fprintf(out, ", refused %" JSON_INTEGER_FORMAT " times, last on %.10s %.8s", refused, at, clock_of(at));
 }
 
 /* Those that stand in the way of dropping it, or those that do not. */
@@ -123,7 +131,7 @@ print_certificates(FILE *out, const json_t *list, bool in_the_way)
 	json_array_foreach(list, i, row) if (json_is_true(json_object_get(row, "in_the_way")) == in_the_way)
 		(void)json_array_append(some, row);
 	if (json_array_size(some) > 0) {
-		(void)fprintf(out, "  %s (%zu)\n", in_the_way ? "Certificates that need it" : "Certificates that do not need it", json_array_size(some));
+		(void)fprintf(out, "  Certificates that %s it (%zu)\n", in_the_way ? "need" : "do not need", json_array_size(some));
 		(void)fputs("    status   last seen            address                  expires    handshakes  whose\n", out);
 		print_table(out, some, columns, COUNTOF(columns));
 	}
@@ -199,7 +207,7 @@ print_coming(FILE *out, const json_t *list)
 	size_t i;
 
 	json_array_foreach(list, i, pin) {
-		(void)fprintf(out, "From %.10s %.5s on: ", reply_text(pin, "from"), strlen(reply_text(pin, "from")) > 11 ? reply_text(pin, "from") + 11 : "");
+		(void)fprintf(out, "From %.10s %.5s on: ", reply_text(pin, "from"), clock_of(reply_text(pin, "from")));
 		print_line(out, "", reply_text(pin, "ca"));
 	}
 }
@@ -216,7 +224,8 @@ admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err)
 	print_safe(out, reply_text(root, "site"), 0);
 	(void)fputs(": who has not come for ", out);
 	print_window(out, reply_number(root, "window_seconds"));
-	(void)fprintf(out, " is not waited for; %" JSON_INTEGER_FORMAT " certificates of each CA are remembered\n", reply_number(root, "remember"));
+	(void)fprintf(out, " is not waited for; %" JSON_INTEGER_FORMAT " certificates of each CA are remembered\n",
+	    reply_number(root, "remember"));
 	print_coming(out, json_object_get(root, "coming"));
 	json_array_foreach(json_object_get(root, "cas"), i, ca) {
 		print_pin(out, ca);

@@ -11,7 +11,8 @@ enum {
 	WATCHED_MS = 60 * 60 * 1000, /* nobody came: that counts as well */
 };
 
-static const struct frame_kind kind = {"bascule clientca", VERSION, "state of client CAs", "lower \"remember\" of the site's \"client_certificate\""};
+static const struct frame_kind kind = {"bascule clientca", VERSION, "state of client CAs",
+    "lower \"remember\" of the site's \"client_certificate\""};
 
 bool
 client_ca_state_unframe(struct sv bytes, const struct tls_thread *thread, struct unpack *u, struct err *err)
@@ -87,7 +88,8 @@ keep_one(struct states *s, struct client_cas *cas, const char *name, const struc
 	int fd = frame_seal(&kind, pack_cas, cas, s->thread, &err);
 	bool ok = states_put(s, &(struct states_owner){"site", client_cas_site(cas), "client CAs"}, name, fd, &err);
 
-	*client_cas_saved(cas) = (struct client_cas_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now, .unwritten = !ok};
+	*client_cas_saved(cas) = (struct client_cas_saved){.stamp = *stamp, .at_ms = now, .cost_ms = clock_mono_ms() - now,
+	    .unwritten = !ok};
 }
 
 void

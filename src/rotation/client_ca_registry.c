@@ -67,7 +67,8 @@ client_ca_registry_adopt(struct client_ca_registry *r, struct client_cas *restor
 }
 
 struct client_cas *
-client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site, const struct tls_policy *policy, struct moment now)
+client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site, const struct tls_policy *policy,
+    struct moment now)
 {
 	const struct client_cas_settings settings = {.window_ms = site->client.window, .remember = site->client.remember};
 	size_t n;

@@ -19,8 +19,8 @@ void client_ca_registry_free(struct client_ca_registry *r); /* NULL is fine; aft
  * What is known of this site, with the settings and pins of the load; made when it is new. NULL: out of memory, or the site
  * asks for no certificate.
  */
-struct client_cas *client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site, const struct tls_policy *policy,
-    struct moment now);
+struct client_cas *client_ca_registry_sync(struct client_ca_registry *r, const struct conf_site *site,
+    const struct tls_policy *policy, struct moment now);
 /* That were all sites of this load; others have stopped asking, and so dropped their pins. */
 void client_ca_registry_synced(struct client_ca_registry *r, struct moment now);
 

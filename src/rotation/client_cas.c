@@ -158,7 +158,8 @@ forget_dropped(struct client_cas *s)
 }
 
 bool
-client_cas_set(struct client_cas *s, const struct client_cas_settings *settings, const struct tls_pin *pins, size_t n, struct moment now)
+client_cas_set(struct client_cas *s, const struct client_cas_settings *settings, const struct tls_pin *pins, size_t n,
+    struct moment now)
 {
 	bool ok = true;
 
@@ -284,7 +285,8 @@ is_latest(const struct holder *h)
 }
 
 struct holder *
-client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct client_sighting *who, bool resumed, struct moment now)
+client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct client_sighting *who, bool resumed,
+    struct moment now)
 {
 	pthread_mutex_lock(&s->lock);
 	struct client_ca *ca = pin != NULL ? find_ca(s, pin->id) : NULL;

@@ -33,8 +33,8 @@ void client_cas_free(struct client_cas *s); /* NULL is fine; nobody may use it a
 const char *client_cas_site(const struct client_cas *s);
 
 /* The settings and pins of a load; CAs of before that are not among them have been dropped. False: no memory. */
-MUST_CHECK bool client_cas_set(struct client_cas *s, const struct client_cas_settings *settings, const struct tls_pin *pins, size_t n,
-    struct moment now);
+MUST_CHECK bool client_cas_set(struct client_cas *s, const struct client_cas_settings *settings, const struct tls_pin *pins,
+    size_t n, struct moment now);
 
 void client_cas_drop_all(struct client_cas *s, struct moment now);
 
@@ -48,7 +48,10 @@ struct client_sighting {
 	struct net_ip from;
 };
 
-/* A handshake is complete, vouched for by `pin`; NULL: not known by which. What is returned is to be ended; NULL: it found no room. */
+/*
+ * A handshake is complete, vouched for by `pin`; NULL: not known by which. What is returned is to be given to
+ * client_cas_left(); NULL: it found no room.
+ */
 struct holder *client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct client_sighting *who, bool resumed,
     struct moment now);
 /* That connection has ended. */
@@ -59,19 +62,22 @@ void client_cas_refused(struct client_cas *s, const struct client_sighting *who,
 
 /* --- what to tell --- */
 
-/* What has become of a certificate, in the eyes of who wants to drop the pin of its CA. X(name, key, in the way of that). */
-#define HOLDER_STATUS_ROWS(X)                                                                    \
-	X(HOLDER_CURRENT, "current", true)  /* nothing else of this subject came since */        \
-	X(HOLDER_BOTH, "both", true)        /* and one of another CA, in turns */                \
-	X(HOLDER_SHARED, "shared", true)    /* its subject stands in several in use: who is who? */ \
-	X(HOLDER_MOVED, "moved", false)     /* one of another CA that is pinned came since */    \
-	X(HOLDER_RENEWED, "renewed", false) /* another one of the same CA came since */          \
-	X(HOLDER_ABSENT, "absent", false)   /* not seen within the window */                     \
-	X(HOLDER_REVOKED, "revoked", false) /* refused for that when it was last tried */        \
-	X(HOLDER_EXPIRED, "expired", false) /* by its own date */
+/*
+ * What has become of a certificate, in the eyes of who wants to drop the pin of its CA. X(name, word, is it in the way of
+ * that, what is said of those).
+ */
+#define HOLDER_STATUS_ROWS(X)                                                                                                     \
+	X(HOLDER_CURRENT, "current", true, "came within the window, and nothing of another CA with the same subject since")       \
+	X(HOLDER_BOTH, "both", true, "came in turns with one of another CA that has the same subject")                            \
+	X(HOLDER_SHARED, "shared", true, "have a subject that several in use have in common: who of them has moved is not known") \
+	X(HOLDER_MOVED, "moved", false, "one of another CA that is pinned came with the same subject since")                      \
+	X(HOLDER_RENEWED, "renewed", false, "another one of this CA came with the same subject since")                            \
+	X(HOLDER_ABSENT, "absent", false, "did not come within the window, and are not waited for")                               \
+	X(HOLDER_REVOKED, "revoked", false, "were refused for that when they were last shown")                                    \
+	X(HOLDER_EXPIRED, "expired", false, "are past their own date")
 
 enum holder_status {
-#define X(name, word, blocks) name,
+#define X(name, word, blocks, means) name,
 	HOLDER_STATUS_ROWS(X)
 #undef X
 	HOLDER_STATUSES
@@ -87,7 +93,7 @@ struct drop_reason {
 	char text[240];
 };
 
-enum { DROP_REASONS_MAX = 14 };
+enum { DROP_REASONS_MAX = HOLDER_STATUSES + 8 };
 
 /* One certificate. A copy, its strings in the report's arena. */
 struct holder_row {
@@ -109,7 +115,7 @@ struct client_ca_report {
 	uint64_t watched_s;             /* seconds of service */
 	size_t certificates, connected; /* connected: of them */
 	size_t by_status[HOLDER_STATUSES];
-	size_t refused;                 /* certificates that were refused since they were last seen, and nothing has come in their place */
+	size_t refused;                 /* certificates, since they were last seen, in whose place none has come */
 	int64_t last_expiry;            /* of those that stand in the way; 0: none do */
 	uint64_t left_out, strangers;
 	struct holder_row *rows;        /* who was seen last first; NULL: no lists were asked for */

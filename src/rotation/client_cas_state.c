@@ -39,15 +39,24 @@ unpack_time(struct unpack *u)
 	return u->bad ? 0 : at;
 }
 
-/* Not beyond what has passed. */
+/* None beyond the last one. */
 static uint64_t
-unpack_past(struct unpack *u, uint64_t most)
+unpack_sighting(struct unpack *u, const struct client_cas *s)
 {
 	uint64_t v = unpack_u64(u);
 
-	if (v > most)
+	if (v > s->sightings)
 		u->bad = true;
 	return v;
+}
+
+/* Who came while it was packed may have looked at the clock a moment after whoever packed it did. */
+static uint64_t
+unpack_own_time(struct unpack *u, const struct client_cas *s)
+{
+	uint64_t at = unpack_u64(u);
+
+	return MIN_OF(at, s->before);
 }
 
 static void
@@ -95,7 +104,8 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 
 	unpack_bytes(u, fingerprint, sizeof(fingerprint));
 	const char *subject = unpack_string(u), *serial = unpack_string(u);
-	struct holder *h = !u->bad && holders_find(&s->holders, fingerprint) == NULL ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
+	bool is_new = !u->bad && holders_find(&s->holders, fingerprint) == NULL;
+	struct holder *h = is_new ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
 	if (h == NULL) {
 		u->bad = true;
 		return;
@@ -106,9 +116,9 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 	h->not_after = unpack_time(u);
 	h->first_seen = unpack_time(u);
 	h->last_seen = unpack_time(u);
-	h->first = unpack_past(u, s->sightings);
-	h->last = unpack_past(u, s->sightings);
-	h->seen_at = unpack_past(u, s->before);
+	h->first = unpack_sighting(u, s);
+	h->last = unpack_sighting(u, s);
+	h->seen_at = unpack_own_time(u, s);
 	h->full = unpack_u32(u);
 	h->resumed = unpack_u32(u);
 	h->refused = unpack_u32(u);
@@ -157,11 +167,11 @@ unpack_ca(struct unpack *u, struct client_cas *s)
 	ca->until = INT64_MAX; /* the config's */
 	ca->pinned = unpack_bool(u);
 	ca->told = unpack_bool(u);
-	ca->since = unpack_past(u, s->before);
+	ca->since = unpack_own_time(u, s);
 	ca->pinned_at = unpack_time(u);
 	ca->dropped_at = unpack_time(u);
 	ca->left_out = unpack_u64(u);
-	ca->left_out_at = unpack_past(u, s->before);
+	ca->left_out_at = unpack_own_time(u, s);
 	ca->strangers = unpack_u64(u);
 	size_t n = unpack_count(u, PACKED_HOLDER_LEAST);
 	for (size_t i = 0; i < n && !u->bad; i++)

@@ -14,8 +14,9 @@ enum {
 static const struct {
 	const char *word;
 	bool blocks;
+	const char *means;
 } rows[] = {
-#define X(name, word, blocks) [name] = {word, blocks},
+#define X(name, word, blocks, means) [name] = {word, blocks, means},
 	HOLDER_STATUS_ROWS(X)
 #undef X
 };
@@ -123,16 +124,6 @@ struct words {
 	char text[40];
 };
 
-/* "1 certificate", "2 certificates". */
-static struct words
-certificates(size_t n)
-{
-	struct words out;
-
-	(void)snprintf(out.text, sizeof(out.text), "%zu certificate%s", n, n == 1 ? "" : "s");
-	return out;
-}
-
 /* To the unit in which people think of it. */
 static struct words
 duration(uint64_t ms)
@@ -158,25 +149,13 @@ date(int64_t at, char out[16])
 		out[0] = '\0';
 }
 
+/* Those in the way, or the others. */
 static void
-judge_use(const struct client_cas *s, struct client_ca_report *o)
+judge_use(struct client_ca_report *o, bool blocks)
 {
-	const struct words window = duration(s->settings.window_ms);
-	char until[16];
-
-	if (o->by_status[HOLDER_CURRENT] > 0)
-		reason(o, DROP_NO, "current: %s that came within %s, and none of another CA with the same subject since",
-		    certificates(o->by_status[HOLDER_CURRENT]).text, window.text);
-	if (o->by_status[HOLDER_BOTH] > 0)
-		reason(o, DROP_NO, "both: %s that came in turns with one of another CA that has the same subject",
-		    certificates(o->by_status[HOLDER_BOTH]).text);
-	if (o->by_status[HOLDER_SHARED] > 0)
-		reason(o, DROP_NO, "shared: %s that came within %s with a subject that several in use have in common: who of them has moved is not known",
-		    certificates(o->by_status[HOLDER_SHARED]).text, window.text);
-	if (o->last_expiry != 0) {
-		date(o->last_expiry, until);
-		reason(o, DROP_YES, "the last of these expires by itself on %s", until);
-	}
+	for (unsigned i = 0; i < HOLDER_STATUSES; i++)
+		if (rows[i].blocks == blocks && o->by_status[i] > 0)
+			reason(o, blocks ? DROP_NO : DROP_YES, "%s (%zu): %s", rows[i].word, o->by_status[i], rows[i].means);
 }
 
 static void
@@ -185,7 +164,7 @@ judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct
 	if (s->settings.remember == 0)
 		reason(o, DROP_UNKNOWN, "nothing is remembered: \"remember\" is 0");
 	if (o->watched_s * 1000 < s->settings.window_ms)
-		reason(o, DROP_UNKNOWN, "it has been watched for %s only: who comes less often may not have come yet (window: %s)",
+		reason(o, DROP_UNKNOWN, "it has been watched for %s of %s only: who comes less often may not have come yet",
 		    duration(o->watched_s * 1000).text, duration(s->settings.window_ms).text);
 	if (ca->left_out > 0 && own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) < s->settings.window_ms)
 		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
@@ -202,53 +181,41 @@ has_another(const struct client_cas *s, const struct client_ca *ca)
 }
 
 static void
-remark(const struct client_cas *s, struct client_ca_report *o)
-{
-	size_t ended = o->by_status[HOLDER_EXPIRED] + o->by_status[HOLDER_REVOKED];
-
-	if (o->by_status[HOLDER_MOVED] > 0)
-		reason(o, DROP_YES, "moved: %s, and one of another CA came with the same subject since", certificates(o->by_status[HOLDER_MOVED]).text);
-	if (o->by_status[HOLDER_RENEWED] > 0)
-		reason(o, DROP_YES, "renewed: %s, and a newer one of the same CA came with the same subject", certificates(o->by_status[HOLDER_RENEWED]).text);
-	if (o->by_status[HOLDER_ABSENT] > 0)
-		reason(o, DROP_YES, "absent: %s that did not come within %s and %s not waited for", certificates(o->by_status[HOLDER_ABSENT]).text,
-		    duration(s->settings.window_ms).text, o->by_status[HOLDER_ABSENT] == 1 ? "is" : "are");
-	if (ended > 0)
-		reason(o, DROP_YES, "expired or revoked: %s", certificates(ended).text);
-}
-
-static void
 judge_pinned(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct client_ca_report *o)
 {
-	char until[16];
+	char day[16];
 
 	if (!has_another(s, ca))
 		reason(o, DROP_NO, "it is the only CA that is pinned: without it no client gets in");
-	judge_use(s, o);
+	judge_use(o, true);
+	if (o->last_expiry != 0) {
+		date(o->last_expiry, day);
+		reason(o, DROP_YES, "the last of these expires by itself on %s", day);
+	}
 	judge_watch(s, o, ca, now);
 	if (o->until != INT64_MAX) {
-		date(o->until - 1, until);
-		reason(o, DROP_YES, "its pin ends by itself after %s", until);
+		date(o->until - 1, day);
+		reason(o, DROP_YES, "its pin ends by itself after %s", day);
 	}
-	remark(s, o);
+	judge_use(o, false);
 	if (o->verdict == DROP_YES)
 		reason(o, DROP_YES, "nobody who came within %s needs it", duration(s->settings.window_ms).text);
 }
 
 /* It is gone; is anybody missing it? */
 static void
-judge_dropped(const struct client_cas *s, struct client_ca_report *o)
+judge_dropped(struct client_ca_report *o)
 {
 	char since[16];
 
 	date(o->dropped_at, since);
 	reason(o, DROP_YES, "it is not pinned any more, since %s", since);
 	if (o->refused > 0)
-		reason(o, DROP_NO, "refused since: %s, of devices that have not come with another", certificates(o->refused).text);
+		reason(o, DROP_NO, "refused since (%zu): of devices that have not come with another", o->refused);
 	if (o->strangers > 0)
-		reason(o, DROP_NO, "refused since: %llu handshakes with certificates that say they are from it and were not seen before",
+		reason(o, DROP_NO, "refused since, not seen before: %llu handshakes with certificates that say they are from it",
 		    (unsigned long long)o->strangers);
-	remark(s, o);
+	judge_use(o, false);
 }
 
 /* --- the report ---------------------------------------------------------------------------------------------- */
@@ -273,7 +240,8 @@ fill_row(struct arena *a, const struct holder *h, const struct holder *next, str
 }
 
 static bool
-count_holders(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a, struct client_ca_report *o)
+count_holders(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a,
+    struct client_ca_report *o)
 {
 	const struct holder *next;
 	size_t i = 0;
@@ -317,7 +285,7 @@ report_ca(const struct client_cas *s, const struct client_ca *ca, bool lists, st
 	if (ca->pinned)
 		judge_pinned(s, ca, now, o);
 	else
-		judge_dropped(s, o);
+		judge_dropped(o);
 	return true;
 }
 

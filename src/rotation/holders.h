@@ -35,7 +35,7 @@ struct client_ca {
 	struct holder_list holders;      /* who was seen last stands at the end */
 	size_t n_holders;
 	uint64_t left_out, left_out_at;  /* handshakes whose certificate found no room; own time of the last one */
-	uint64_t strangers;              /* refused since it was dropped, with a certificate that says it is from it and is not known */
+	uint64_t strangers;              /* refused since it was dropped, with one not known that says it is from it */
 };
 
 /* Whoever a subject names. */

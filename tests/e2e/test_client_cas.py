@@ -294,7 +294,7 @@ def test_no_until_the_last_one_has_moved(site, old, new):
         s.come(device(new, "a"))
         done = status(s, "site.test", "Fleet 2025")
         assert done.returncode == 3 and "The pin may be dropped: not yet" in done.stdout
-        assert "current: 1 certificate that came within 1s, and none of another CA with the same subject since" in done.stdout
+        assert "current (1): came within the window, and nothing of another CA with the same subject since" in done.stdout
     s.come(device(new, "b"))
     s.until_closed()
     assert s.whose() == {"CN=a": "moved", "CN=b": "moved"}

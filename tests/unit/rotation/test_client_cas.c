@@ -275,7 +275,7 @@ Test(client_cas, no_until_the_last_one_has_moved)
 	come(OLD, 2, "CN=b");
 	come(NEW, 3, "CN=a");
 	cr_expect_eq(verdict(OLD), DROP_NO, "%s", text);
-	expect_told("current: 1 certificate that came within 30d, and none of another CA with the same subject since");
+	expect_told("current (1): came within the window, and nothing of another CA with the same subject since");
 	expect_told("the last of these expires by itself on 2065-01-24");
 	come(NEW, 4, "CN=b");
 	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
@@ -289,7 +289,7 @@ Test(client_cas, nobody_can_tell_before_it_was_watched_for_the_window)
 	come(NEW, 2, "CN=a");
 	pass(30 * day - 1);
 	cr_expect_eq(verdict(OLD), DROP_UNKNOWN, "%s", text);
-	expect_told("it has been watched for 29d only");
+	expect_told("it has been watched for 29d of 30d only");
 	pass(1);
 	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
 }
@@ -393,12 +393,12 @@ Test(client_cas, after_the_pin_was_dropped_it_is_told_who_was_refused)
 	cr_expect_eq(verdict(OLD), DROP_YES, "it has another: %s", text);
 	refuse(2, "CN=b", false);
 	cr_expect_eq(verdict(OLD), DROP_NO);
-	expect_told("refused since: 1 certificate, of devices that have not come with another");
+	expect_told("refused since (1): of devices that have not come with another");
 	come(NEW, 4, "CN=b");
 	cr_expect_eq(verdict(OLD), DROP_YES, "%s", text);
 	refuse(77, "CN=nobody knows", false);
 	cr_expect_eq(verdict(OLD), DROP_NO);
-	expect_told("refused since: 1 handshakes with certificates that say they are from it");
+	expect_told("refused since, not seen before: 1 handshakes with certificates that say");
 	cr_expect_eq(s->cas->n_holders, 2, "nothing is noted of what nobody vouches for");
 }
 
@@ -409,7 +409,7 @@ Test(client_cas, a_pin_that_comes_back_is_watched_anew)
 	cr_assert(client_cas_set(s, &settings, &pins[NEW], 1, now));
 	set(2);
 	cr_expect_eq(verdict(OLD), DROP_UNKNOWN);
-	expect_told("watched for 0s only");
+	expect_told("watched for 0s of 30d only");
 }
 
 Test(client_cas, one_who_moved_to_a_ca_that_was_dropped_has_not)
@@ -502,11 +502,28 @@ Test(client_cas, all_of_it_comes_back)
 	cr_expect_eq(s->cas->left_out, 3);
 	cr_expect_str_eq(client_cas_site(s), "site.test");
 	cr_expect_eq(verdict(OLD), DROP_NO);
-	expect_told("it has been watched for 29m only");
+	expect_told("it has been watched for 29m of 30d only");
 	size_t m;
 	p = packed(&m);
 	cr_expect_eq(n, m);
 	free(p);
+}
+
+Test(client_cas, one_who_comes_while_it_is_packed)
+{
+	struct moment later = now;
+	struct client_sighting who = certificate(1, "CN=a");
+	size_t n;
+
+	later.ms += 5;
+	client_cas_left(client_cas_came(s, &pins[OLD], &who, false, later), later);
+	unsigned char *p = packed(&n);
+	client_cas_free(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
 }
 
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
