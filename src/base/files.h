@@ -5,7 +5,7 @@
  * that loads goes through a `struct files`: one implementation opens files
  * itself (files_direct(): tests, `bascule check`, the supervisor), the other
  * asks the supervisor's broker, which opens only what the config names
- * (app/broker). One thread at a time.
+ * (supervisor/broker). One thread at a time.
  */
 #ifndef BASCULE_BASE_FILES_H
 #define BASCULE_BASE_FILES_H

@@ -9,7 +9,15 @@
 #ifndef BASCULE_TLS_WATCH_H
 #define BASCULE_TLS_WATCH_H
 
+#include <sys/inotify.h>
+
 #include "base/arena.h"
+
+enum {
+	/* What can change what a file holds, or where a link leads to. */
+	WATCH_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |
+	    IN_MOVE_SELF | IN_ONLYDIR,
+};
 
 struct watch_path;
 
