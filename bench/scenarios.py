@@ -6,6 +6,7 @@ import signal
 import time
 
 import machine
+from flood import flooded
 from generator import Load
 from machine import RoundFailed
 from many import many
@@ -48,6 +49,10 @@ def keepalive(bench, server):
 
 def handshake(bench, server):
     return cpu_round(bench, server, "/small", bench.options.connections, reconnect=True)
+
+
+def flood(bench, server):
+    return flooded(bench, server, handshake)
 
 
 def large(bench, server):
@@ -199,6 +204,11 @@ SCENARIOS = {
     "syscalls": Scenario("System calls for each request, keep-alive, 1 KB", syscalls,
                          [("calls", "calls/request", ".2f"), ("top", "most frequent", "")], 2, True,
                          "system calls for each request, by strace"),
+    "flood": Scenario("A full handshake after 5,000 strangers have refused the certificate", flood,
+                      [("slower", "slower by %", "+.1f"), ("before_us", "CPU us before", ".1f"), ("cpu_us", "after", ".1f"),
+                       ("more", "more instructions %", "+.2f"), ("before_k", "thousands before", ".0f"), ("after_k", "after", ".0f"),
+                       ("waited", "waited %", ".0f")], 3, False,
+                      "handshakes of others before and after 5,000 refusals of a new certificate"),
     "many": Scenario("Many certificates: a start, and one of them changed", many,
                      [("served_ms", "served after ms", ".1f"), ("start_s", "start s", ".2f"), ("mib", "MiB", ".1f"),
                       ("peak_mib", "peak", ".1f"), ("p99_quiet_ms", "p99 quiet ms", ".2f"),

@@ -258,11 +258,13 @@ backend origin
 class Bascule(Proxy):
     program = "bascule"
     version_option = "--version"
+    before = ()  # of the command line: a tool to run it under
     rotation = {"accept": ["another-root"]}  # each certificate here is its own
 
     def write_config(self):
         self.file("bascule.json", json.dumps({
             "threads": 1,
+            **({"user": "root"} if self.before and os.geteuid() == 0 else {}),  # the tool writes beside us
             "admin": {"socket": self.file("admin.sock")},
             "log": {"level": "warning"},
             "reload": {"watch": self.bundles is not None},  # of one certificate the signal alone swaps
@@ -285,7 +287,7 @@ class Bascule(Proxy):
         return {"names": [NAME], "default": True, "bundle": "bench", "upstream": "origin"}
 
     def argv(self):
-        return [self.path, "run", "-c", self.file("bascule.json")]
+        return [*self.before, self.path, "run", "-c", self.file("bascule.json")]
 
 
 class Untracked(Bascule):

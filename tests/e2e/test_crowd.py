@@ -82,9 +82,15 @@ def test_ten_thousand_are_counted_to_the_last_one(start):
     assert status == 0 and report["may_retire"], report["reasons"]
 
 
-def test_a_flood_of_fake_refusals_moves_nothing(start):
+def spread(i):
+    """The i-th of those who come from everywhere: four in each network, so five thousand in 1,250."""
+    return "127.%d.%d.%d" % (64 + i // 1000, i // 4 % 250, i % 4 + 1)
+
+
+@pytest.mark.parametrize("room", [600, 65536])
+def test_a_flood_of_fake_refusals_moves_nothing(start, room):
     """Five thousand strangers refuse what they are shown, whatever it is. They fill no list, and roll nothing back."""
-    strangers, room = wait.fewer(5000, 1000), 600
+    strangers = wait.fewer(5000, 1000)
     p, crowd = start(rollback_clients=10, rollback_networks=3, rollback_share=10, clients=room)
     known = [address(i * 97, network=100) for i in range(60)]
     orphans = known[:5]
@@ -93,13 +99,36 @@ def test_a_flood_of_fake_refusals_moves_nothing(start):
     assert crowd.visit((a, OLD if a in orphans else BOTH) for a in known) == {"served": 55, "refused": 5}
     wait_counts(p, orphans=5, untested=0, current=(55, 5, 0, 55))
 
-    fakes = [address(i) for i in range(strangers)]
+    fakes = [spread(i) for i in range(strangers)]
     crowd_of_liars = Crowd(p.port, NAME, [pki.Authority("Nobody", directory=p.directory)])
     assert crowd_of_liars.visit((a, 0) for a in fakes) == {"refused": strangers}
     wait_counts(p, current=(55, 5 + strangers, 0, 55))
     status, report = p.rotation()
     assert status == 3 and report["phase"] == "complete" and "rolled back" not in p.log
-    assert set(orphans) <= {c["address"] for c in report["orphan_list"]}, "those who matter keep their places"
-    assert report["orphans"] <= room
+    assert not set(orphans) - {c["address"] for c in report["orphan_list"]}, "those who matter keep their places"
+    assert report["orphans"] <= min(room, 5 + strangers)
     assert crowd.visit((a, OLD) for a in orphans) == {"served": 5}
     assert crowd.visit((a, NEW) for a in known[5:]) == {"served": 55}
+
+    # They refuse the one they are rescued with as well: nobody waits for such, so the list is that of the fleet again.
+    assert crowd_of_liars.visit((a, 0) for a in fakes) == {"refused": strangers}
+    if room > strangers:
+        wait_counts(p, orphans=5, untested=0)
+    status, report = p.rotation()
+    assert report["phase"] == "complete" and "rolled back" not in p.log
+    assert set(orphans) <= {c["address"] for c in report["orphan_list"]}
+
+
+def test_those_who_were_served_in_a_few_networks_roll_nothing_back(start):
+    """The same as clients of old: they had themselves served from seven networks, in many guises, and come first."""
+    p, crowd = start()
+    known = [address(i * 250, network=100) for i in range(160)]
+    attackers = ["127.32.%d.%d" % (i % 7, i // 7 + 1) for i in range(140)]
+    assert crowd.visit((a, BOTH) for a in known + attackers) == {"served": 300}
+    p.swap()
+    assert crowd.visit((a, OLD) for a in attackers) == {"refused": 140}
+    wait_counts(p, orphans=140, untested=160)
+    assert p.rotation()[1]["phase"] == "complete"
+    assert crowd.visit((a, BOTH) for a in known) == {"served": 160}
+    wait_counts(p, orphans=140, untested=0)
+    assert p.rotation()[1]["phase"] == "complete" and "rolled back" not in p.log
