@@ -42,7 +42,7 @@ struct admin {
 	const struct rotation_registry *rotations; /* borrowed */
 	const struct admin_states *states; /* borrowed */
 	struct admin_load load;
-	uint64_t started_us;             /* wall clock */
+	uint64_t started_ms;             /* monotonic */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
 	/* Fills `load`; true: in service. `accept`: losses of certificates, see tls_store_load(). */
 	bool (*reload)(struct admin *a, unsigned accept);

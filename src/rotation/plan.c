@@ -329,6 +329,7 @@ bool
 rotation_take(struct rotation *r, struct tls_bundle *b, struct moment now)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	struct tls_bundle *before = r->bundles[SLOT_CURRENT];
 	bool begins = before != NULL && before != b && !same_content(before, b);
 
@@ -455,6 +456,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, struct moment now, st
 	bool ok = true;
 
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	previous = r->bundles[SLOT_PREVIOUS];
 	if (generation != 0 && (previous == NULL || previous->generation != generation))
 		ok = roll_back_to(r, generation, now, err);
@@ -510,6 +512,7 @@ bool
 rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	struct rotation_news *n = &r->news;
 	if (r->phase == ROTATION_STAGED && now.ms >= r->stage_ends_ms) {
 		enter_stage(r, r->stage + 1, now);

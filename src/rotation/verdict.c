@@ -73,6 +73,7 @@ count(void *arg, struct client_record *c)
 	struct tally *t = arg;
 	struct rotation_report *o = t->to;
 
+	c->last_seen = MIN_OF(c->last_seen, t->now.wall); /* a clock that was ahead; or he would be waited for until that time */
 	if (is_orphan(c)) {
 		if (o->n_orphans < t->room_orphans)
 			copy_client(&o->orphans[o->n_orphans], c);
@@ -202,6 +203,7 @@ bool
 rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	describe(r, now, o);
 	pthread_mutex_unlock(&r->lock);
 	if (!go_through(r, lists, now, o)) {
