@@ -259,6 +259,7 @@ backend origin
 class Bascule(Proxy):
     program = "bascule"
     version_option = "--version"
+    before = ()  # of the command line: a tool to run it under
     rotation = {"accept": ["another-root"]}  # each certificate here is its own
 
     def write_config(self):

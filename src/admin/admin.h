@@ -60,7 +60,7 @@ struct admin {
 	const struct admin_states *states; /* borrowed */
 	const struct admin_notices *notices; /* borrowed */
 	struct admin_load load;
-	uint64_t started_us;             /* wall clock */
+	uint64_t started_ms;             /* monotonic */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
 	/* Fills `load`; true: in service. `accept`: losses of certificates, see tls_store_load(). */
 	bool (*reload)(struct admin *a, unsigned accept);

@@ -244,7 +244,7 @@ admin_status_json(const struct admin *a)
 
 	json_put(o, "version", json_string(PACKAGE_VERSION));
 	json_put(o, "pid", json_integer(getpid()));
-	json_put(o, "uptime_seconds", json_integer((json_int_t)((clock_wall_us() - a->started_us) / 1000000)));
+	json_put(o, "uptime_seconds", json_integer((json_int_t)((clock_mono_ms() - a->started_ms) / 1000)));
 	json_put(o, "threads", json_integer(a->n_threads));
 	json_put(o, "draining", json_boolean(a->drain_until_us != 0));
 	if (a->drain_until_us != 0)

@@ -103,6 +103,7 @@ rotation_choose(struct rotation *r, const struct client_identity *who, const str
     struct rotation_offer *out)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	enum slot s = decide(r, who, hint, now, &out->why);
 	out->bundle = tls_bundle_ref(r->bundles[s]);
 	out->generation = out->bundle->generation;
@@ -223,16 +224,16 @@ begin(struct rotation *r, const struct client_identity *who, uint64_t generation
 		pthread_mutex_unlock(&r->lock);
 		return NULL;
 	}
-	struct client_record *c = clients_note(&r->clients, who, now.wall);
+	struct client_record *c = clients_note(&r->clients, who, rotation_time_locked(r, now).wall);
 	if (c != NULL)
 		clients_count(&r->clients, c, -1);
 	return c;
 }
 
 static void
-end(struct rotation *r, struct client_record *c, enum slot s, struct moment now)
+end(struct rotation *r, struct client_record *c, enum slot s)
 {
-	c->by[s].at = now.wall;
+	c->by[s].at = c->last_seen;
 	c->last_offered = (uint8_t)s;
 	clients_count(&r->clients, c, 1);
 	note_orphan(r, c);
@@ -252,7 +253,7 @@ rotation_accepted(struct rotation *r, const struct client_identity *who, uint64_
 		welcome(r, c, s);
 		c->by[s].accepted++;
 		client_set_name(c, name);
-		end(r, c, s, now);
+		end(r, c, s);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -274,7 +275,7 @@ rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_
 		c->by[s].rejected++;
 		c->by[s].alert = (uint8_t)alert;
 		c->suspected = false; /* it says so aloud */
-		end(r, c, s, now);
+		end(r, c, s);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -327,7 +328,7 @@ rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t 
 		if (r->settings.silent_limit > 0 && after_ms <= r->settings.silent_within_ms)
 			fall_silent(r, c, s, now);
 		c->by[s].silent++;
-		end(r, c, s, now);
+		end(r, c, s);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -339,6 +340,6 @@ rotation_resumed(struct rotation *r, const struct client_identity *who, struct m
 	struct client_record *c = clients_find(&r->clients, who->key);
 	r->resumed++;
 	if (c != NULL)
-		c->last_seen = c->last_resumed = now.wall;
+		c->last_seen = c->last_resumed = rotation_time_locked(r, now).wall;
 	pthread_mutex_unlock(&r->lock);
 }

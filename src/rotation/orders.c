@@ -57,6 +57,7 @@ static bool
 asked(struct rotation *r, enum rotation_will will, const struct loss *loss, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	bool ask = will == ROTATION_SAFELY && loss->loses(r, now);
 	pthread_mutex_unlock(&r->lock);
 	return !ask || rotation_may_give_up(r, loss->by_verdict, loss->refusal, now, err);
@@ -76,6 +77,7 @@ rotation_hold(struct rotation *r, struct moment now, struct err *err)
 	bool ok = false;
 
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	if (r->phase == ROTATION_STAGED) {
 		r->stage_left_ms = r->stage_ends_ms > now.ms ? r->stage_ends_ms - now.ms : 0;
 		r->stage_ends_ms = 0;
@@ -117,6 +119,7 @@ rotation_resume(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (!asked(r, will, &by_beginning, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	if (r->phase == ROTATION_HELD) {
 		r->phase = ROTATION_STAGED;
 		r->stage_ends_ms = now.ms + r->stage_left_ms;
@@ -139,6 +142,7 @@ rotation_start(struct rotation *r, enum rotation_will will, struct moment now, s
 	if (!asked(r, will, &by_beginning, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	unsigned long long generation = r->bundles[SLOT_CURRENT]->generation;
 	if (r->phase == ROTATION_BACK)
 		begin_anew(r, now);
@@ -157,6 +161,7 @@ rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (!asked(r, will, &by_completing, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	bool ok = r->phase != ROTATION_SETTLED || none_goes_on(r, err);
 	if (ok && r->phase != ROTATION_COMPLETE)
 		complete(r, now);
@@ -240,6 +245,7 @@ static bool
 roll_back_to_earlier(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	bool ok = is_kept(r, generation, now, err);
 	pthread_mutex_unlock(&r->lock);
 	if (!ok || !asked(r, will, &by_rolling_back, now, err))
@@ -256,6 +262,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will wi
 	bool ok = true;
 
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	const struct tls_bundle *previous = r->bundles[SLOT_PREVIOUS];
 	bool earlier = is_earlier(r, generation);
 	if (earlier)
@@ -280,6 +287,7 @@ rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (!asked(r, will, &by_retiring, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	if (r->phase == ROTATION_SETTLED)
 		ok = none_goes_on(r, err);
 	else if (r->phase != ROTATION_COMPLETE && !compromised)

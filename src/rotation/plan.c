@@ -303,6 +303,7 @@ bool
 rotation_take(struct rotation *r, struct tls_bundle *b, struct moment now)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	struct tls_bundle *before = r->bundles[SLOT_CURRENT];
 	bool begins = before != NULL && before != b && !same_content(before, b);
 
@@ -343,6 +344,7 @@ bool
 rotation_tick(struct rotation *r, struct moment now, struct rotation_news *out)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	struct rotation_news *n = &r->news;
 	if (r->phase == ROTATION_STAGED && now.ms >= r->stage_ends_ms) {
 		rotation_enter_stage_locked(r, r->stage + 1, now);

@@ -11,6 +11,7 @@
 #include "base/siphash.h"
 #include "rotation/rotation.h"
 #include "rotation/state.h"
+#include "rotation/steady.h"
 
 struct rotation {
 	UT_hash_handle hh; /* of the registry; the background thread's */
@@ -25,6 +26,7 @@ struct rotation {
 	bool active; /* atomic; two generations to choose from */
 
 	pthread_mutex_t lock; /* over all that follows */
+	struct steady steady;
 	struct rotation_settings settings;
 	enum rotation_phase phase, held_phase;
 	struct tls_bundle *bundles[SLOTS]; /* referenced; NULL: none */
@@ -56,6 +58,11 @@ void rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(voi
 bool rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
 
 /* Under the lock. */
+static inline struct moment
+rotation_time_locked(struct rotation *r, struct moment now)
+{
+	return (struct moment){.ms = now.ms, .wall = steady_wall(&r->steady, now)};
+}
 void rotation_complete_locked(struct rotation *r, struct moment now);
 void rotation_enter_stage_locked(struct rotation *r, unsigned stage, struct moment now);
 void rotation_roll_back_locked(struct rotation *r);

@@ -198,6 +198,17 @@ unpack_clients(struct unpack *u, struct rotation *r, struct moment now, size_t *
 	return true;
 }
 
+/* When this rotation last knew what time it was. */
+static int64_t
+last_time_of(const struct rotation *r)
+{
+	int64_t last = r->begun.wall;
+
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
+		last = MAX_OF(last, c->last_seen);
+	return last;
+}
+
 /* --- generations --------------------------------------------------------------------------------------------- */
 
 static void
@@ -318,6 +329,8 @@ rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_
 		bool whole = !u->bad && unpack_clients(u, r, now, strangers) && !u->bad && u->n == 0;
 		r->active = r->bundles[SLOT_PREVIOUS] != NULL;
 		r->orphan_told = r->clients.networks.refusing_clients > 0;
+		if (r->active)
+			r->steady = (struct steady){.wall = last_time_of(r), .ms = now.ms};
 		if (whole && r->active == (r->phase != ROTATION_SETTLED))
 			return r;
 	}

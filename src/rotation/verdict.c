@@ -73,6 +73,7 @@ count(void *arg, struct client_record *c)
 	struct tally *t = arg;
 	struct rotation_report *o = t->to;
 
+	c->last_seen = MIN_OF(c->last_seen, t->now.wall); /* a clock that was ahead; or he would be waited for until that time */
 	if (is_orphan(c)) {
 		if (o->n_orphans < t->room_orphans)
 			copy_client(&o->orphans[o->n_orphans], c);
@@ -205,14 +206,15 @@ describe(const struct rotation *r, struct moment now, struct rotation_report *o)
 		o->bundles[s] = r->bundles[s] != NULL ? tls_bundle_ref(r->bundles[s]) : NULL;
 }
 
-/* All but the verdict. False when memory is out, and then there is nothing to free. */
+/* All but the verdict; *now becomes the rotation's time. False when memory is out, and then there is nothing to free. */
 static bool
-fill(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
+fill(struct rotation *r, bool lists, struct moment *now, struct rotation_report *o)
 {
 	pthread_mutex_lock(&r->lock);
-	describe(r, now, o);
+	*now = rotation_time_locked(r, *now);
+	describe(r, *now, o);
 	pthread_mutex_unlock(&r->lock);
-	if (!go_through(r, lists, now, o)) {
+	if (!go_through(r, lists, *now, o)) {
 		rotation_report_free(o);
 		return false;
 	}
@@ -226,7 +228,7 @@ fill(struct rotation *r, bool lists, struct moment now, struct rotation_report *
 bool
 rotation_report(struct rotation *r, bool lists, struct moment now, struct rotation_report *o)
 {
-	if (!fill(r, lists, now, o))
+	if (!fill(r, lists, &now, o))
 		return false;
 	judge(now, o);
 	return true;
@@ -314,7 +316,7 @@ rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, stru
 {
 	struct rotation_report o;
 
-	if (!fill(r, true, now, &o))
+	if (!fill(r, true, &now, &o))
 		return err_no_memory(err);
 	if (by_verdict)
 		judge(now, &o);

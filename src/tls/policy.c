@@ -14,7 +14,8 @@
 struct tls_policy_private {
 	/* The background thread's. */
 	unsigned char files[32]; /* SHA-256 over settings, paths and stamps */
-	int64_t good_until;      /* from then on there is something to warn about; seconds of the epoch */
+	int64_t read_at;         /* seconds of the epoch: by the dates in it, it is right from then on (clocks are put back), */
+	int64_t good_until;      /* until there is something to warn about, or a pin comes or goes */
 
 	/* Constant. */
 	struct der_list pins, crls;
@@ -168,7 +169,8 @@ read_trust(struct tls_policy *p, struct trust_reader *r)
 static bool
 is_fresh(const struct tls_policy *p, const unsigned char files[32], int64_t now)
 {
-	return p != NULL && p->private->good_until > now && memcmp(p->private->files, files, sizeof(p->private->files)) == 0;
+	return p != NULL && p->private->read_at <= now && now < p->private->good_until &&
+	       memcmp(p->private->files, files, sizeof(p->private->files)) == 0;
 }
 
 /* The same pins; the dates at which they end may be others. */
@@ -218,6 +220,7 @@ tls_policy_load(const struct conf_client_certificate *c, struct tls_policy *prev
 	}
 	memcpy(p->private->files, now, sizeof(now));
 	p->private->good_until = r.good_until;
+	p->private->read_at = r.now;
 	return p;
 }
 

@@ -493,7 +493,7 @@ begin(struct loader *l)
 bool
 loader_begin(struct loader *l)
 {
-	l->admin.started_us = clock_wall_us();
+	l->admin.started_ms = clock_mono_ms();
 	l->admin.reload = admin_reload;
 	l->admin.obeyed = admin_obeyed;
 	l->registry = server_registry_new();

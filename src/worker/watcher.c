@@ -154,15 +154,21 @@ on_poll(struct net_timer *t)
 	look(w);
 }
 
-/* Is there a pin that came into force, or left it, after `last` and not after `now`? */
+/* Does one of the two times come before `date`, the other not? Clocks are put back as well. */
+static bool
+lies_between(int64_t date, int64_t last, int64_t now)
+{
+	return (date <= last) != (date <= now);
+}
+
+/* Is there a pin that came into force, or left it, between the two? */
 static bool
 a_date_has_passed(const struct conf *c, int64_t last, int64_t now)
 {
 	for (size_t i = 0; i < c->n_sites; i++) {
 		const struct conf_client_certificate *cl = &c->sites[i].client;
 		for (size_t k = 0; k < cl->n_pins; k++) {
-			int64_t from = conf_pin_from(&cl->pins[k]), until = conf_pin_until(&cl->pins[k]);
-			if ((from > last && from <= now) || (until > last && until <= now))
+			if (lies_between(conf_pin_from(&cl->pins[k]), last, now) || lies_between(conf_pin_until(&cl->pins[k]), last, now))
 				return true;
 		}
 	}

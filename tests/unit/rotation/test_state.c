@@ -330,6 +330,49 @@ Test(state, what_is_left_of_deadlines_is_left)
 	rotation_free(back);
 }
 
+/* The machine's clock is another when it comes back: at the next start, nobody is left behind by that. */
+Test(state, the_clock_jumps_between_two_runs)
+{
+	const int64_t day = 86400, jumps[] = {-365 * day, -day, -3600, 3600, day, 30 * day, 365 * day};
+	struct rotation_news news;
+
+	r->settings.rollback.clients = 0;
+	rotation_set(r, &r->settings, now);
+	visits(400);
+	pass(10);
+	cr_assert(rotation_take(r, generations[2], now));
+	visits(300);
+	for (unsigned i = 0; i < COUNTOF(jumps); i++) {
+		struct moment later = {.ms = 77, .wall = now.wall + jumps[i]};
+		struct rotation *back = through_bytes(later);
+		for (unsigned minutes = 0; minutes < 50; minutes += 10) {
+			struct rotation_report report;
+			later.ms += 600 * 1000;
+			later.wall += 600;
+			cr_expect_not(rotation_tick(back, later, &news), "%lld: expired %d", (long long)jumps[i], news.expired);
+			cr_expect_eq(back->phase, ROTATION_STAGED);
+			cr_assert(rotation_report(back, false, later, &report));
+			cr_expect_gt(report.n_untested, 0, "%lld", (long long)jumps[i]);
+			rotation_report_free(&report);
+			for (unsigned k = 0; k < 300; k++) {
+				struct rotation_offer o;
+				struct client_identity who = identity(k);
+				rotation_choose(back, &who, NULL, later, &o);
+				const struct client_record *c = clients_find(&back->clients, who.key);
+				cr_expect(!(c->refuses[SLOT_CURRENT] && !c->refuses[SLOT_PREVIOUS]) || o.generation == 1 || o.why == OFFER_RETRY || o.why == OFFER_MIXED);
+				rotation_end_offer(&o);
+			}
+		}
+		struct bytes b = packed(back, later);
+		size_t strangers;
+		struct rotation *again = unpacked(b.p, b.n, key, later, &strangers);
+		cr_assert_not_null(again, "what is kept can be read");
+		rotation_free(again);
+		free(b.p);
+		rotation_free(back);
+	}
+}
+
 Test(state, another_key_knows_no_client)
 {
 	static const unsigned char other[16] = "another sixteen";
