@@ -287,7 +287,6 @@ rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, 
 	if (!asked(r, will, &by_retiring, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
-	now = rotation_time_locked(r, now);
 	if (r->phase == ROTATION_SETTLED)
 		ok = none_goes_on(r, err);
 	else if (r->phase != ROTATION_COMPLETE && !compromised)

@@ -24,6 +24,7 @@ void *model_delete(void *head, const void *entry);
 #define HASH_FIND_PTR(head, key, out) HASH_FIND(hh, head, key, sizeof(void *), out)
 #define HASH_ADD_KEYPTR(hh, head, key, n, entry) ((head) = model_add((head), (entry), &(entry)->hh, (key), (n)))
 #define HASH_ADD(hh, head, field, n, entry) HASH_ADD_KEYPTR(hh, head, &(entry)->field, n, entry)
+#define HASH_ADD_STR(head, field, entry) HASH_ADD_KEYPTR(hh, head, (entry)->field, strlen((entry)->field), entry)
 #define HASH_ADD_PTR(head, field, entry) HASH_ADD(hh, head, field, sizeof(void *), entry)
 #define HASH_DEL(head, entry) ((head) = model_delete((head), (entry)))
 #define HASH_CLEAR(hh, head) ((head) = NULL)
