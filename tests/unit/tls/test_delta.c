@@ -83,6 +83,30 @@ expect_same_stores(const struct tls_store *a, const struct tls_store *b, const c
 	}
 }
 
+static bool
+has_place(const struct tls_store *s, const struct watch_place *p)
+{
+	const struct watch_place *v;
+	size_t n = tls_store_places(s, &v);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v[i].path, p->path) == 0 && sv_eq(sv_cstr(v[i].owner.listing), sv_cstr(p->owner.listing)) &&
+		    sv_eq(sv_cstr(v[i].owner.bundle), sv_cstr(p->owner.bundle)))
+			return true;
+	return false;
+}
+
+/* Some that the config no longer leads to may be left. */
+static void
+expect_all_places(const struct tls_store *delta, const struct tls_store *full, const char *what)
+{
+	const struct watch_place *v;
+	size_t n = tls_store_places(full, &v);
+
+	for (size_t i = 0; i < n; i++)
+		cr_assert(has_place(delta, &v[i]), "%s: %s is not watched, or another's", what, v[i].path);
+}
+
 /* Load by the changes, and, of the same store before, everything; the first goes into service. */
 static void
 step(const char *what)
@@ -93,6 +117,8 @@ step(const char *what)
 
 	expect_same_outcomes(&some, &all, what);
 	expect_same_stores(delta, full, what);
+	if (left.known)
+		expect_all_places(delta, full, what);
 	tls_store_unref(full);
 	tls_outcomes_free(&all);
 	tls_outcomes_free(&fix.outcomes);
@@ -215,6 +241,48 @@ Test(delta, a_name_from_two_places_is_left_to_a_full_look)
 	fixture_expect("a", TLS_LOADED, "generation 2");
 }
 
+/* A name of the one directory was looked for, and nothing found; the other one's bundle of that name is none of its. */
+Test(delta, a_name_sought_in_vain_takes_nothing_from_another_directory)
+{
+	cr_assert_eq(mkdir(IN_DIR("more"), 0700), 0);
+	fixture_bundle("+")->directory = IN_DIR("more");
+	put("b.pem", 1);
+	pki_write_combined(IN_DIR("more/a.pem"), PKI_CERTS(&leaves[2]));
+	step("first");
+	changed("a.pem");
+	step("came and went");
+	cr_expect_eq(tls_store_count(fix.store), 2);
+	cr_expect_eq(fix.outcomes.n, 0);
+}
+
+Test(delta, a_name_of_the_config_as_well_is_left_to_a_full_look)
+{
+	struct conf_bundle *b = fixture_bundle("site");
+
+	b->combined = IN_DIR("a-file.pem");
+	put("a.pem", 0);
+	step("a file that is not there");
+	fixture_expect("site", TLS_MISSING, "a-file.pem");
+	lists = 0;
+	put("site.pem", 1);
+	step("one of the directory by the same name");
+	cr_expect_eq(lists, 2, "both look at everything");
+	cr_expect_str_eq(tls_store_bundle(fix.store, "site")->where, IN_DIR("all/site.pem"), "it comes first in the config");
+	fixture_expect("site", TLS_LOADED, "generation 1");
+}
+
+/* What turned out to be bad when it was first used is loaded anew, whoever names it. */
+Test(delta, what_can_not_be_used_is_left_to_a_full_look)
+{
+	put("a.pem", 0), put("b.pem", 1);
+	step("first");
+	__atomic_store_n(&tls_store_bundle(fix.store, "a")->private->unusable, true, __ATOMIC_RELAXED);
+	lists = 0;
+	put("b.pem", 2);
+	step("another has changed");
+	cr_expect_eq(lists, 2, "both look at everything");
+}
+
 Test(delta, another_config_is_left_to_a_full_look)
 {
 	put("a.pem", 0);
@@ -259,6 +327,45 @@ Test(delta, a_folder_is_watched_anew)
 	cr_expect_str_eq(v[1].owner.bundle, "f");
 	cr_expect(v[0].loose);
 	cr_expect_not(v[1].loose, "its parent tells when it is replaced");
+}
+
+static void
+make_folder(const char *name, int leaf)
+{
+	(void)mkdir(IN_DIR("all/%s", name), 0700);
+	pki_write_certs(IN_DIR("all/%s/tls.crt", name), PKI_CERTS(&leaves[leaf]));
+	pki_write_key(IN_DIR("all/%s/tls.key", name), leaves[leaf].key);
+}
+
+/* It is known what is left to look at only while no bundle with places of its own has come, changed or gone. */
+Test(delta, folders_of_others_do_not_matter)
+{
+	put("a.pem", 0), put("b.pem", 1);
+	make_folder("f", 2);
+	step("first");
+	cr_assert(changes.known);
+	put("b.pem", 3);
+	step("a file beside");
+	cr_expect(changes.known);
+	cr_expect_eq(changes.n, 0);
+
+	make_folder("g", 0);
+	changed("g");
+	step("another folder comes");
+	cr_expect_not(changes.known);
+	step("looked at");
+	cr_assert(changes.known);
+
+	make_folder("g", 1);
+	changed("g");
+	step("and changes");
+	cr_expect_not(changes.known);
+	step("looked at");
+
+	cr_assert(unlink(IN_DIR("all/g/tls.crt")) == 0 && unlink(IN_DIR("all/g/tls.key")) == 0 && rmdir(IN_DIR("all/g")) == 0);
+	changed("g");
+	step("and goes");
+	cr_expect_not(changes.known);
 }
 
 Test(delta, what_several_depend_on_is_nobodys)
