@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "tls/store.h"
+#include "certs/store.h"
 
 struct admin_reply {
 	unsigned status;
@@ -61,7 +61,7 @@ MUST_CHECK bool admin_print_client_ca(const struct admin_reply *r, FILE *out, st
 MUST_CHECK bool admin_client_ca_verdict(const struct admin_reply *r, bool *may_drop, struct err *err);
 
 /*
- * The bundles that the proxy has in service, without their keys, to compare others with (tls/shown.h). NULL with err set as by
+ * The bundles that the proxy has in service, without their keys, to compare others with (certs/shown.h). NULL with err set as by
  * admin_request().
  */
 struct tls_store *admin_store(const char *socket, const struct tls_thread *thread, struct err *err);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "admin/client.h"
-#include "tls/shown.h"
+#include "certs/shown.h"
 
 /* Views into the reply, which must outlive them. */
 static bool

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "tls/bundle.h"
+#include "certs/bundle.h"
 
 /* Both take over `v`. */
 void json_add(json_t *array, json_t *v);

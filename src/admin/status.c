@@ -10,7 +10,7 @@
 
 #include "admin/json.h"
 #include "base/clock.h"
-#include "tls/shown.h"
+#include "certs/shown.h"
 
 enum { CHAIN_MAX = 16 * 1024 * 1024 }; /* bytes of PEM; what was loaded is smaller */
 

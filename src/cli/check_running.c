@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "admin/client.h"
-#include "tls/store.h"
+#include "certs/store.h"
 
 /* False: there is no room, and what is missing is no error. */
 static bool

@@ -4,8 +4,8 @@
 #ifndef BASCULE_CLI_CHECK_RUNNING_H
 #define BASCULE_CLI_CHECK_RUNNING_H
 
+#include "certs/thread.h"
 #include "conf/config.h"
-#include "tls/thread.h"
 
 /*
  * Compare the certificates that `conf` names with those that the proxy behind its admin socket has in service. What a

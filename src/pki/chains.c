@@ -6,8 +6,8 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 
+#include "certs/materials.h"
 #include "pki/key.h"
-#include "tls/materials.h"
 
 void
 peek_source(struct pki *p, struct source *s, struct files *files, struct peek *out)

@@ -7,8 +7,8 @@
 #include <openssl/evp.h>
 
 #include "base/buf.h"
+#include "certs/chain.h"
 #include "pki/command.h"
-#include "tls/chain.h"
 
 /* What a bundle's files hold, in place or to be. */
 struct peek {

@@ -7,13 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "certs/load.h"
 #include "pki/compare.h"
 #include "pki/key.h"
 #include "pki/overlay.h"
 #include "pki/place.h"
 #include "pki/target.h"
 #include "pki/things.h"
-#include "tls/load.h"
 
 /* Whatever is needed on the way; freed at its end. */
 struct installation {

@@ -6,10 +6,10 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "certs/materials.h"
 #include "pki/describe.h"
 #include "pki/key.h"
 #include "pki/things.h"
-#include "tls/materials.h"
 
 /* --- match --- */
 

@@ -5,8 +5,8 @@
 #define BASCULE_PKI_COMMAND_H
 
 #include "base/arena.h"
+#include "certs/thread.h"
 #include "pki/pki.h"
-#include "tls/thread.h"
 
 enum { ARGS_MAX = 64, SAN_MAX = 128 };
 

@@ -6,9 +6,9 @@
 
 #include <openssl/x509.h>
 
+#include "certs/facts.h"
 #include "pki/command.h"
 #include "pki/show.h"
-#include "tls/facts.h"
 
 enum { NAME_TEXT = 512, SERIAL_TEXT = 96, NAMES_SHOWN = 256 };
 

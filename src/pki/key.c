@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include "tls/chain.h"
+#include "certs/chain.h"
 
 enum { RSA_BITS = 3072, RSA_BITS_MAX = 8192 };
 

@@ -8,8 +8,8 @@
 
 #include "base/buf.h"
 #include "base/sv.h"
+#include "certs/pieces.h"
 #include "pki/command.h"
-#include "tls/pieces.h"
 
 /* --key and --use-key of the run: a new key of that kind, or the one in that file. NULL with err set. */
 EVP_PKEY *key_for(struct pki *p);

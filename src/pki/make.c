@@ -8,10 +8,10 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 
+#include "certs/facts.h"
 #include "pki/key.h"
 #include "pki/things.h"
 #include "pki/words.h"
-#include "tls/facts.h"
 
 enum {
 	SERIAL_BYTES = 16,    /* RFC 5280, 4.1.2.2 allows 20; CAs are held to 64 random bits at least */

@@ -4,8 +4,8 @@
 #ifndef BASCULE_PKI_PASSWORD_H
 #define BASCULE_PKI_PASSWORD_H
 
+#include "certs/pieces.h"
 #include "pki/command.h"
-#include "tls/pieces.h"
 
 /* What is asked for when there is no file. */
 enum password_ask { PASSWORD_OLD, PASSWORD_NEW /* asked twice, and not empty */ };

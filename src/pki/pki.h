@@ -2,7 +2,7 @@
  * pki.h: `bascule pki`, from a request to an installed bundle without another tool.
  *
  * Runs in a process of its own, never in the proxy: one thread, blocking, with
- * the rights of whoever calls it. What it accepts of a bundle is what tls/load
+ * the rights of whoever calls it. What it accepts of a bundle is what certs/load
  * accepts, for it asks that very code.
  */
 #ifndef BASCULE_PKI_PKI_H

@@ -6,10 +6,10 @@
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
 
+#include "certs/der.h"
+#include "certs/pem.h"
 #include "pki/key.h"
 #include "pki/password.h"
-#include "tls/der.h"
-#include "tls/pem.h"
 
 /* Takes over `der`. */
 static bool

@@ -1,7 +1,7 @@
 /*
  * things.h: whatever a file holds, PEM, DER or PKCS#12.
  *
- * The parts are taken apart by tls/pem, tls/facts and tls/pkcs12, the same as
+ * The parts are taken apart by tls/pem, certs/facts and tls/pkcs12, the same as
  * when a bundle is loaded.
  */
 #ifndef BASCULE_PKI_THINGS_H
@@ -9,8 +9,8 @@
 
 #include <openssl/x509.h>
 
+#include "certs/pieces.h"
 #include "pki/command.h"
-#include "tls/pieces.h"
 
 enum { THINGS_MAX = 256, THINGS_FILE_MAX = 16 * 1024 * 1024 };
 

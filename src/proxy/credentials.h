@@ -9,9 +9,9 @@
 #ifndef BASCULE_PROXY_CREDENTIALS_H
 #define BASCULE_PROXY_CREDENTIALS_H
 
+#include "certs/store.h"
 #include "tls/client.h"
 #include "tls/policy.h"
-#include "tls/store.h"
 
 struct snapshot_inputs;
 

@@ -8,9 +8,9 @@
 #ifndef BASCULE_ROTATION_REGISTRY_H
 #define BASCULE_ROTATION_REGISTRY_H
 
+#include "certs/store.h"
 #include "conf/config.h"
 #include "rotation/rotation.h"
-#include "tls/store.h"
 
 struct rotation_registry;
 

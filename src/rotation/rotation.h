@@ -13,8 +13,8 @@
 #ifndef BASCULE_ROTATION_ROTATION_H
 #define BASCULE_ROTATION_ROTATION_H
 
+#include "certs/bundle.h"
 #include "rotation/clients.h"
-#include "tls/bundle.h"
 
 struct rotation;
 

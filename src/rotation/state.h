@@ -11,8 +11,8 @@
 #define BASCULE_ROTATION_STATE_H
 
 #include "base/pack.h"
+#include "certs/keep.h"
 #include "rotation/rotation.h"
-#include "tls/keep.h"
 
 /* There are private keys in it. Without a current generation nothing is packed. */
 void rotation_pack(struct rotation *r, struct moment now, struct pack *p);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tls/watch.h"
+#include "certs/watch.h"
 
 static bool
 add_directory(struct watches *w, const char *path, struct err *err)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "certs/private.h"
 #include "tls/client_trust.h"
 #include "tls/context.h"
 #include "tls/hello.h"

@@ -8,9 +8,9 @@
 #ifndef BASCULE_TLS_CLIENT_H
 #define BASCULE_TLS_CLIENT_H
 
+#include "certs/bundle.h"
 #include "conf/config.h"
 #include "net/stream.h"
-#include "tls/bundle.h"
 
 struct tls_client; /* reference-counted */
 

@@ -5,7 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
-#include "tls/pem.h"
+#include "certs/pem.h"
 
 enum {
 	CA_FILE_MAX = 4 * 1024 * 1024, /* bytes; the system's own bundle is a quarter of a megabyte */

@@ -14,9 +14,9 @@
 
 #include <openssl/types.h>
 
+#include "certs/der.h"
+#include "certs/thread.h"
 #include "conf/config.h"
-#include "tls/der.h"
-#include "tls/thread.h"
 
 enum { CLIENT_PIN = 32 }; /* SHA-256 of a SubjectPublicKeyInfo */
 

@@ -6,8 +6,8 @@
 
 #include <openssl/ssl.h>
 
+#include "certs/thread.h"
 #include "conf/config.h"
-#include "tls/thread.h"
 
 /* TLS 1.2 and 1.3, no session cache, no renegotiation, no compression. NULL with err set. */
 SSL_CTX *tls_context_new(struct tls_thread *thread, const SSL_METHOD *method, struct err *err);

@@ -1,8 +1,8 @@
 /* fingerprint.c: what a ClientHello tells of who sent it (RFC 8446, 4.1.2). */
 #include <openssl/ssl.h>
 
-#include "tls/der.h"
-#include "tls/facts.h"
+#include "certs/der.h"
+#include "certs/facts.h"
 #include "tls/server.h"
 
 /* Extensions that come and go from one connection of a client to the next. */

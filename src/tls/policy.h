@@ -9,8 +9,8 @@
 #ifndef BASCULE_TLS_POLICY_H
 #define BASCULE_TLS_POLICY_H
 
+#include "certs/thread.h"
 #include "conf/config.h"
-#include "tls/thread.h"
 
 enum { TLS_POLICY_ID = 32 };
 

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "certs/private.h"
 #include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/private.h"

@@ -9,9 +9,9 @@
 #ifndef BASCULE_TLS_SERVER_H
 #define BASCULE_TLS_SERVER_H
 
+#include "certs/bundle.h"
 #include "conf/config.h"
 #include "net/stream.h"
-#include "tls/bundle.h"
 #include "tls/policy.h"
 #include "tls/secret.h"
 

@@ -14,8 +14,8 @@
 
 #include <openssl/ssl.h>
 
+#include "certs/thread.h"
 #include "net/stream.h"
-#include "tls/thread.h"
 
 /* First in the state of either side, which hangs at net_stream.state. */
 struct tls_stream {

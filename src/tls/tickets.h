@@ -13,8 +13,8 @@
 #ifndef BASCULE_TLS_TICKETS_H
 #define BASCULE_TLS_TICKETS_H
 
+#include "certs/thread.h"
 #include "tls/secret.h"
-#include "tls/thread.h"
 
 enum { TICKET_NAME = 16, TICKET_KEY = 32, TICKET_EPOCHS = 4 };
 

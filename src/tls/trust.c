@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "tls/der.h"
-#include "tls/pem.h"
+#include "certs/der.h"
+#include "certs/pem.h"
 #include "tls/stream.h"
 
 enum { PIN_FILE_MAX = 1024 * 1024, CRL_FILE_MAX = 64 * 1024 * 1024, NAME_TEXT = 160 };

@@ -4,10 +4,10 @@
 #ifndef BASCULE_TLS_TRUST_H
 #define BASCULE_TLS_TRUST_H
 
+#include "certs/facts.h"
+#include "certs/thread.h"
 #include "conf/config.h"
-#include "tls/facts.h"
 #include "tls/policy.h"
-#include "tls/thread.h"
 
 /* Grows as needed; each has one reference. Sorted by SHA-256 and without doubles once read. */
 struct der_list {

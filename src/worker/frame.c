@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "certs/keep.h"
 #include "line/sealed.h"
 #include "line/state_name.h"
-#include "tls/keep.h"
 
 enum {
 	HEAD = FRAME_MAGIC + TLS_DIGEST, /* then the version and the content, which the digest is of */

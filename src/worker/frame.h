@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/pack.h"
-#include "tls/thread.h"
+#include "certs/thread.h"
 
 enum { FRAME_MAGIC = 16 };
 

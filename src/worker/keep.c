@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certs/keep.h"
 #include "line/sealed.h"
-#include "tls/keep.h"
 
 /* Another program's is refused; one with the same name and version that packs otherwise bears another number here. */
 static const char format[] = "bascule " PACKAGE_VERSION ", kept, 3";

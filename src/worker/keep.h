@@ -11,8 +11,8 @@
 #define BASCULE_WORKER_KEEP_H
 
 #include "base/record.h"
+#include "certs/store.h"
 #include "tls/secret.h"
-#include "tls/store.h"
 
 struct keep {
 	uint64_t generation;    /* of the config; from 1 */

@@ -6,9 +6,9 @@
 #ifndef BASCULE_WORKER_LISTENERS_H
 #define BASCULE_WORKER_LISTENERS_H
 
+#include "certs/thread.h"
 #include "conf/config.h"
 #include "line/control.h"
-#include "tls/thread.h"
 
 /* One row a thread, one column a listener of the config; -1: no new socket. All zero: none. */
 struct listeners {

@@ -14,8 +14,8 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "tls/changes.h"
-#include "tls/watch.h"
+#include "certs/changes.h"
+#include "certs/watch.h"
 
 struct tracked;
 

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "tls/watch.h"
+#include "certs/watch.h"
 
 enum {
 	SETTLE_MS = 100,      /* key and certificate are written one after the other */

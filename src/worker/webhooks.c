@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "tls/pem.h"
+#include "certs/pem.h"
 #include "webhook/webhook.h"
 #include "worker/hook.h"
 

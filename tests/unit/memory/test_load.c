@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../tls/pki.h"
+#include "../certs/pki.h"
 #include "conf/reference.h"
 #include "failing.h"
 #include "proxy/snapshot.h"

@@ -1,7 +1,7 @@
 /* Rotations and a load: it is taken by all of them, or by none. */
 #include <criterion/criterion.h>
 
-#include "../tls/fixture.h"
+#include "../certs/fixture.h"
 #include "rotation/private.h"
 #include "rotation/registry.h"
 

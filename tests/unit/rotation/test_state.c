@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "../tls/fixture.h"
+#include "../certs/fixture.h"
 #include "rotation/private.h"
 
 static const unsigned char key[16] = "sixteen bytes..";

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "../certs/fixture.h"
+#include "tls/private.h"
 
 TestSuite(policy, .init = fixture_setup, .fini = fixture_teardown);
 

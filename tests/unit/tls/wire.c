@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tls/store.h"
+#include "certs/store.h"
 
 enum { OUT_MAX = 4 * 1024 * 1024 };
 

@@ -10,7 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "net/loop.h"
-#include "pki.h"
+#include "../certs/pki.h"
 #include "tls/client.h"
 #include "tls/policy.h"
 #include "tls/secret.h"

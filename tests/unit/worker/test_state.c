@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../tls/fixture.h"
+#include "../certs/fixture.h"
 #include "line/sealed.h"
 #include "supervisor/shelf.h"
 #include "worker/state.h"

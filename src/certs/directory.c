@@ -1,0 +1,407 @@
+/*
+ * Bundles of a directory.
+ *
+ * Each entry is one: NAME/ in the layout of a known tool, NAME.pem, NAME.crt
+ * or NAME.pem with NAME.key, NAME.p12 or NAME.pfx with or without NAME.pass.
+ * What is none of these is reported: it may be a certificate that somebody
+ * waits to see served.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "certs/sources.h"
+
+enum kind {
+	KIND_DIRECTORY = 1,
+	KIND_PEM = 2,
+	KIND_CRT = 4,
+	KIND_KEY = 8,
+	KIND_P12 = 16,
+	KIND_PFX = 32,
+	KIND_PASS = 64,
+	KIND_OTHER = 128,
+};
+
+static const struct {
+	struct sv suffix;
+	enum kind kind;
+} suffixes[] = {
+	{{".pem", 4}, KIND_PEM},
+	{{".crt", 4}, KIND_CRT},
+	{{".key", 4}, KIND_KEY},
+	{{".p12", 4}, KIND_P12},
+	{{".pfx", 4}, KIND_PFX},
+	{{".pass", 5}, KIND_PASS},
+};
+
+/* What may lie beside certificates and is nobody's certificate: certbot puts a README, others keep requests. */
+static const struct sv bystanders[] = {{".txt", 4}, {".md", 3}, {".csr", 4}, {"README", 6}};
+
+/* The sets of files with one NAME that make a bundle. */
+static const struct {
+	unsigned kinds;
+	struct {
+		enum kind kind;
+		enum source_role role;
+	} files[2];
+} flat_layouts[] = {
+	{KIND_PEM, {{KIND_PEM, SOURCE_COMBINED}}},
+	{KIND_PEM | KIND_KEY, {{KIND_PEM, SOURCE_CERTIFICATE}, {KIND_KEY, SOURCE_KEY}}},
+	{KIND_CRT | KIND_KEY, {{KIND_CRT, SOURCE_CERTIFICATE}, {KIND_KEY, SOURCE_KEY}}},
+	{KIND_P12, {{KIND_P12, SOURCE_PKCS12}}},
+	{KIND_P12 | KIND_PASS, {{KIND_P12, SOURCE_PKCS12}, {KIND_PASS, SOURCE_PASSWORD}}},
+	{KIND_PFX, {{KIND_PFX, SOURCE_PKCS12}}},
+	{KIND_PFX | KIND_PASS, {{KIND_PFX, SOURCE_PKCS12}, {KIND_PASS, SOURCE_PASSWORD}}},
+};
+
+/* Inside NAME/. The first two files must be there, the third may. */
+static const struct {
+	const char *names[SOURCE_FILES_MAX];
+} nested_layouts[] = {
+	{{"fullchain.pem", "privkey.pem", NULL}},         /* certbot */
+	{{"tls.crt", "tls.key", NULL}},                   /* Kubernetes */
+	{{"cert.pem", "key.pem", "chain.pem"}},
+};
+static const enum source_role nested_roles[SOURCE_FILES_MAX] = {SOURCE_CERTIFICATE, SOURCE_KEY, SOURCE_CHAIN};
+
+struct item {
+	struct sv base;
+	enum kind kind;
+	const struct file_entry *entry;
+};
+
+static struct item
+classify(const struct file_entry *e)
+{
+	struct sv name = sv_cstr(e->name);
+
+	if (e->is_directory)
+		return (struct item){name, KIND_DIRECTORY, e};
+	for (size_t i = 0; i < COUNTOF(suffixes); i++)
+		if (name.n > suffixes[i].suffix.n && sv_ends(name, suffixes[i].suffix))
+			return (struct item){sv_of(name.p, name.n - suffixes[i].suffix.n), suffixes[i].kind, e};
+	return (struct item){name, KIND_OTHER, e};
+}
+
+static bool
+is_bystander(const struct item *item)
+{
+	if (item->kind == KIND_DIRECTORY)
+		return sv_eq(item->base, SV("lost+found"));
+	for (size_t i = 0; item->kind == KIND_OTHER && i < COUNTOF(bystanders); i++)
+		if (sv_ends(item->base, bystanders[i]))
+			return true;
+	return false;
+}
+
+/* What is not understood stands apart: it must not spoil a bundle whose NAME it happens to bear. */
+static int
+by_base(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if ((x->kind == KIND_OTHER) != (y->kind == KIND_OTHER))
+		return x->kind == KIND_OTHER ? 1 : -1;
+	int order = memcmp(x->base.p, y->base.p, MIN_OF(x->base.n, y->base.n));
+	if (order != 0)
+		return order;
+	if (x->base.n != y->base.n)
+		return x->base.n < y->base.n ? -1 : 1;
+	return (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+/* --- NAME/ --- */
+
+static const struct file_entry *
+entry_named(const struct file_entry *v, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (name != NULL && !v[i].is_directory && strcmp(v[i].name, name) == 0)
+			return &v[i];
+	return NULL;
+}
+
+/* The layout that the entries are in; COUNTOF(nested_layouts): none, -1: several. */
+static int
+nested_layout(const struct file_entry *v, size_t n)
+{
+	int found = (int)COUNTOF(nested_layouts);
+
+	for (size_t i = 0; i < COUNTOF(nested_layouts); i++) {
+		if (entry_named(v, n, nested_layouts[i].names[0]) == NULL ||
+		    entry_named(v, n, nested_layouts[i].names[1]) == NULL)
+			continue;
+		if (found != (int)COUNTOF(nested_layouts))
+			return -1;
+		found = (int)i;
+	}
+	return found;
+}
+
+static bool
+nested_files(struct sources *all, struct source *s, const struct file_entry *v, size_t n)
+{
+	int layout = nested_layout(v, n);
+
+	if (layout < 0 || layout == (int)COUNTOF(nested_layouts)) {
+		s->problem = arena_printf(&all->arena,
+		    "%s: holds %s fullchain.pem with privkey.pem, tls.crt with tls.key, cert.pem with key.pem; "
+		    "leave the files of one of these pairs there",
+		    s->where, layout < 0 ? "more than one of" : "none of");
+		return s->problem != NULL;
+	}
+	for (unsigned i = 0; i < SOURCE_FILES_MAX; i++) {
+		const struct file_entry *e = entry_named(v, n, nested_layouts[layout].names[i]);
+		if (e == NULL)
+			continue;
+		const char *path = arena_printf(&all->arena, "%s/%s", s->where, e->name);
+		if (path == NULL)
+			return false;
+		source_add_file(s, nested_roles[i], path, &e->stamp);
+	}
+	return true;
+}
+
+static bool
+find_nested(struct sources *all, struct source *s, struct files *files)
+{
+	struct file_entry *v = NULL;
+	struct err err;
+	size_t n;
+
+	if (!files->list(files, s->where, &v, &n, &err)) {
+		s->problem = arena_printf(&all->arena, "%s; make it readable, or remove it", err.text);
+		return s->problem != NULL;
+	}
+	bool ok = nested_files(all, s, v, n);
+	free(v);
+	return ok;
+}
+
+/* --- NAME.suffix --- */
+
+static const struct item *
+item_of_kind(const struct item *items, size_t n, enum kind kind)
+{
+	for (size_t i = 0; i < n; i++)
+		if (items[i].kind == kind)
+			return &items[i];
+	return NULL;
+}
+
+static bool
+flat_files(
+    struct sources *all, struct source *s, const char *directory, size_t layout, const struct item *items, size_t n)
+{
+	for (size_t i = 0; i < COUNTOF(flat_layouts[layout].files) && flat_layouts[layout].files[i].kind != 0; i++) {
+		const struct item *item = item_of_kind(items, n, flat_layouts[layout].files[i].kind);
+		if (item == NULL)
+			continue;
+		const char *path = arena_printf(&all->arena, "%s/%s", directory, item->entry->name);
+		if (path == NULL)
+			return false;
+		source_add_file(s, flat_layouts[layout].files[i].role, path, &item->entry->stamp);
+	}
+	s->where = s->files[0].path;
+	return true;
+}
+
+static bool
+not_a_bundle(struct sources *all, struct source *s, const struct item *items, size_t n)
+{
+	char list[512] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < n && used < sizeof(list) - 1; i++) {
+		int more = snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", items[i].entry->name);
+		used = more < 0 ? used : MIN_OF(used + (size_t)more, sizeof(list) - 1);
+	}
+	s->problem = arena_printf(&all->arena,
+	    "%s: not understood: %s; a bundle is NAME/, NAME.pem, NAME.crt or NAME.pem with NAME.key, "
+	    "or NAME.p12 with NAME.pass: complete it, or move it away",
+	    s->where, list);
+	return s->problem != NULL;
+}
+
+static bool
+add_group(struct sources *all, const struct conf_bundle *c, const char *directory, const struct item *items, size_t n,
+    struct files *files)
+{
+	unsigned kinds = 0;
+	const char *name = arena_copy(&all->arena, items[0].base);
+	struct source *s = sources_add(all, name, directory, c->name);
+
+	if (s == NULL)
+		return false;
+	s->listed = true;
+	for (size_t i = 0; i < n; i++)
+		kinds |= items[i].kind;
+	if (kinds == KIND_DIRECTORY) {
+		s->where = arena_printf(&all->arena, "%s/%s", directory, name);
+		return s->where != NULL && find_nested(all, s, files);
+	}
+	for (size_t i = 0; i < COUNTOF(flat_layouts); i++)
+		if (flat_layouts[i].kinds == kinds)
+			return flat_files(all, s, directory, i, items, n);
+	return not_a_bundle(all, s, items, n);
+}
+
+static bool
+add_groups(struct sources *all, const struct conf_bundle *c, const char *directory, const struct item *items, size_t n,
+    struct files *files)
+{
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && items[i].kind != KIND_OTHER && items[end].kind != KIND_OTHER; end++)
+			if (!sv_eq(items[i].base, items[end].base))
+				break;
+		if (!is_bystander(&items[i]) && !add_group(all, c, directory, &items[i], end - i, files))
+			return false;
+	}
+	return true;
+}
+
+static bool
+add_entries(struct sources *all, const struct conf_bundle *c, const struct file_entry *v, size_t n, struct files *files)
+{
+	struct sv path = sv_cstr(c->directory);
+
+	while (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	const char *directory = arena_copy(&all->arena, path);
+	struct item *items = n > 0 ? reallocarray(NULL, n, sizeof(*items)) : NULL;
+	bool ok = directory != NULL && (n == 0 || items != NULL);
+	for (size_t i = 0; ok && i < n; i++)
+		items[i] = classify(&v[i]);
+	if (ok && n > 0)
+		qsort(items, n, sizeof(*items), by_base);
+	ok = ok && add_groups(all, c, directory, items, n, files);
+	free(items);
+	return ok;
+}
+
+bool
+directory_find(struct sources *all, const struct conf_bundle *c, struct files *files)
+{
+	struct file_entry *v = NULL;
+	struct err err;
+	size_t n;
+
+	if (!files->list(files, c->directory, &v, &n, &err)) {
+		struct source *s = sources_add(all, c->name, c->directory, c->name);
+		if (s == NULL)
+			return false;
+		s->unlisted = true;
+		s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", err.text);
+		return s->problem != NULL;
+	}
+	bool ok = add_entries(all, c, v, n, files);
+	free(v);
+	return ok;
+}
+
+/* --- only what may have changed --- */
+
+/* What is there of the names sought, as a listing would tell it. */
+struct found {
+	struct file_entry *v; /* malloc'ed */
+	size_t n, capacity;
+};
+
+static bool
+seek(struct sources *all, const struct conf_bundle *c, struct sv name)
+{
+	for (size_t i = 0; i < all->n_sought; i++)
+		if (all->sought[i].conf == c && sv_eq(sv_cstr(all->sought[i].name), name))
+			return true;
+	if (all->n_sought == all->sought_capacity) {
+		size_t more = all->sought_capacity == 0 ? 16 : all->sought_capacity * 2;
+		struct sought *grown = reallocarray(all->sought, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		all->sought = grown;
+		all->sought_capacity = more;
+	}
+	all->sought[all->n_sought] = (struct sought){c, arena_copy(&all->arena, name)};
+	return all->sought[all->n_sought++].name != NULL;
+}
+
+/* It may be a folder, or a file that is not understood, of this whole name; or a file of the bundle before the suffix. */
+static bool
+seek_entry(struct sources *all, const struct conf_bundle *c, const char *entry)
+{
+	struct sv name = sv_cstr(entry);
+
+	for (size_t i = 0; i < COUNTOF(suffixes); i++)
+		if (name.n > suffixes[i].suffix.n && sv_ends(name, suffixes[i].suffix) &&
+		    !seek(all, c, sv_of(name.p, name.n - suffixes[i].suffix.n)))
+			return false;
+	return seek(all, c, name);
+}
+
+static bool
+is_folder(struct files *files, const char *path)
+{
+	struct file_entry *v = NULL;
+	struct err err;
+	size_t n;
+
+	bool listed = files->list(files, path, &v, &n, &err);
+	free(v);
+	return listed || errno != ENOTDIR;
+}
+
+/* NAME.suffix, when it is there. A folder of such a name is a bundle for itself. */
+static bool
+look_for(struct sources *all, const struct conf_bundle *c, const char *name, struct sv suffix, struct files *files,
+    struct found *out)
+{
+	struct file_entry e = {.name = ""};
+	struct err err;
+
+	if ((size_t)snprintf(e.name, sizeof(e.name), "%s%.*s", name, SV_FMT(suffix)) >= sizeof(e.name))
+		return true; /* no file system has it */
+	for (size_t i = 0; i < out->n; i++)
+		if (strcmp(out->v[i].name, e.name) == 0)
+			return true;
+	const char *path = arena_printf(&all->arena, "%s/%s", c->directory, e.name);
+	if (path == NULL)
+		return false;
+	if (!files->stamp(files, path, &e.stamp, &err))
+		return true;
+	e.is_directory = is_folder(files, path);
+	if (suffix.n == 0 && !e.is_directory && classify(&e).kind != KIND_OTHER)
+		return true; /* of another bundle */
+	if (e.is_directory && !seek(all, c, sv_cstr(e.name)))
+		return false;
+	if (out->n == out->capacity) {
+		size_t more = out->capacity == 0 ? 16 : out->capacity * 2;
+		struct file_entry *grown = reallocarray(out->v, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		out->v = grown;
+		out->capacity = more;
+	}
+	out->v[out->n++] = e;
+	return true;
+}
+
+bool
+directory_find_changed(struct sources *all, const struct conf_bundle *c, struct files *files)
+{
+	struct found found = {.v = NULL};
+	bool ok = true;
+	size_t first = all->n_sought;
+
+	for (size_t i = 0; ok && i < all->changes->n; i++)
+		if (strcmp(all->changes->v[i].directory, c->directory) == 0 && all->changes->v[i].entry[0] != '.')
+			ok = seek_entry(all, c, all->changes->v[i].entry);
+	for (size_t i = first; ok && i < all->n_sought; i++) {
+		ok = look_for(all, c, all->sought[i].name, SV(""), files, &found);
+		for (size_t k = 0; ok && k < COUNTOF(suffixes); k++)
+			ok = look_for(all, c, all->sought[i].name, suffixes[k].suffix, files, &found);
+	}
+	ok = ok && add_entries(all, c, found.v, found.n, files);
+	free(found.v);
+	return ok;
+}

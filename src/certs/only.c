@@ -1,0 +1,80 @@
+/* only.c: a store of the one before it and one bundle anew, which somebody has asked for by its name. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "certs/outcomes.h"
+#include "certs/store_internal.h"
+
+/* Where it came from before is where it is looked for. NULL: it is there no more, or memory is out. */
+static struct source *
+find_source(struct job *job, const struct store_entry *before, struct err *err)
+{
+	const struct conf_bundle *c = conf_bundle(job->conf, before->origin);
+	const char *name = before->bundle->name;
+	struct tls_changes one = TLS_CHANGES_UNKNOWN;
+
+	tls_changes_none(&one);
+	if (c != NULL && before->listed)
+		tls_changes_add(&one, c->directory, name);
+	bool ok = sources_find_changed(&job->sources, job->conf, &one, job->loader.files, err);
+	tls_changes_forget(&one);
+	if (!ok)
+		return NULL;
+	struct source *s = sources_named(&job->sources, name);
+	if (s != NULL && s->conf == c && !s->unlisted)
+		return s;
+	(void)err_set(err, "%s: bundle \"%s\" is not there any more; what was served goes on", before->bundle->where, name);
+	return NULL;
+}
+
+/* All entries of before in their order, that one anew. */
+static bool
+make(struct job *job, const struct store_entry *one, const struct source *s)
+{
+	const struct tls_store *before = job->previous;
+	struct watch w = {.arena = &job->store->arena};
+	bool ok = store_compare(job);
+
+	for (size_t i = 0; ok && i < before->n; i++) {
+		const struct store_entry *e = &before->v[i];
+		ok = e == one ? store_load_one(job, (size_t)(s - job->sources.v)) : store_add(job->store, e->bundle, e->origin, e->listed);
+	}
+	for (size_t i = 0; ok && i < before->n_places; i++)
+		ok = watch_again(&w, &before->places[i]);
+	ok = store_watch(job, &w) && ok;
+	if (ok && before->listings != NULL)
+		ok = (job->store->listings = arena_copy(&job->store->arena, sv_cstr(before->listings))) != NULL;
+	return ok && store_index(job->store);
+}
+
+struct tls_store *
+tls_store_load_one(const struct conf *conf, struct tls_store *previous, const char *name, unsigned accept, struct files *files,
+    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+{
+	const struct store_entry *one = store_find(previous, name);
+	struct job job = {
+		.store = store_new(),
+		.previous = previous,
+		.conf = conf,
+		.loader = {.files = files, .conf = conf, .accept = accept, .started = true, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
+		.outcomes = outcomes,
+	};
+	bool ok = false;
+
+	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	if (job.store == NULL || (job.store->v = calloc(MAX_OF(previous->n, (size_t)1), sizeof(*job.store->v))) == NULL) {
+		err_no_memory(err);
+	} else if (one == NULL) {
+		err_set(err, "bundle \"%s\" was not there at the last load; `bascule reload` looks for new ones", name);
+	} else {
+		const struct source *s = find_source(&job, one, err);
+		ok = s != NULL && (make(&job, one, s) || err_no_memory(err));
+	}
+	der_table_free(&job.loader.shared);
+	sources_free(&job.sources);
+	free(job.unchanged);
+	if (ok)
+		return job.store;
+	tls_store_unref(job.store);
+	return NULL;
+}

@@ -1,0 +1,421 @@
+#include "certs/store.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "certs/load.h"
+#include "certs/outcomes.h"
+#include "certs/store_internal.h"
+#include "certs/watch.h"
+
+/*
+ * Up to so many changed bundles are proved at load (a signature each); beyond, as in a start with thousands, at first
+ * use: what costs half a millisecond must not be done ten thousand times before the first client is served.
+ */
+enum { PROVE_MAX = 64 };
+
+static int
+by_bundle_name(const void *a, const void *b)
+{
+	const struct store_entry *x = a, *y = b;
+
+	return strcmp(x->bundle->name, y->bundle->name);
+}
+
+const struct store_entry *
+store_find(const struct tls_store *s, const char *name)
+{
+	struct tls_bundle key = {.name = name};
+	struct store_entry wanted = {.bundle = &key};
+
+	return s != NULL && s->n > 0 ? bsearch(&wanted, s->v, s->n, sizeof(*s->v), by_bundle_name) : NULL;
+}
+
+/* --- loading --- */
+
+static bool
+is_unchanged(const struct job *job, const struct source *s)
+{
+	const struct store_entry *before = store_find(job->previous, s->name);
+	unsigned char files[32];
+
+	return s->problem == NULL && before != NULL && source_digest(s, job->loader.thread, files) &&
+	    memcmp(files, before->bundle->private->files, sizeof(files)) == 0 &&
+	    !__atomic_load_n(&before->bundle->private->unusable, __ATOMIC_RELAXED);
+}
+
+bool
+store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool listed)
+{
+	const char *kept = s->n > 0 && strcmp(s->v[s->n - 1].origin, origin) == 0
+	    ? s->v[s->n - 1].origin /* one for many */
+	    : arena_copy(&s->arena, sv_cstr(origin));
+
+	if (kept == NULL)
+		return false;
+	s->v[s->n++] = (struct store_entry){tls_bundle_ref(b), kept, listed};
+	return true;
+}
+
+bool
+store_index(struct tls_store *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
+			return false;
+	return true;
+}
+
+bool
+store_arrange(struct tls_store *s)
+{
+	if (s->n > 0)
+		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
+	return store_index(s);
+}
+
+struct tls_store *
+store_new(void)
+{
+	struct tls_store *s = calloc(1, sizeof(*s));
+
+	if (s != NULL)
+		s->refs = 1;
+	return s;
+}
+
+/* A directory that can not be listed now: nothing of it is lost. */
+static bool
+hold_directory(struct job *job, const struct source *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct store_entry *e = &job->previous->v[i];
+		if (!e->listed || strcmp(e->origin, s->origin) != 0 ||
+		    sources_named(&job->sources, e->bundle->name) != NULL)
+			continue;
+		if (!store_add(job->store, e->bundle, s->origin, true))
+			return false;
+		any = true;
+	}
+	if (job->left != NULL)
+		tls_changes_forget(job->left);
+	return outcomes_add(job->outcomes, any ? TLS_HELD : TLS_MISSING, s->name, "%s", s->problem);
+}
+
+/* What is refused may be accepted later; and what has a second name may change without an event. */
+static void
+note_left(struct job *job, const struct source *s, bool accepted)
+{
+	bool steady = accepted;
+
+	for (unsigned i = 0; i < s->n_files; i++)
+		steady = steady && s->files[i].stamp.links <= 1;
+	if (job->left != NULL && s->listed && !steady)
+		tls_changes_add(job->left, s->conf->directory, s->name);
+}
+
+bool
+store_load_one(struct job *job, size_t i)
+{
+	struct source *s = &job->sources.v[i];
+	const struct store_entry *before = s->doubled ? NULL : store_find(job->previous, s->name);
+	struct tls_bundle *old = before != NULL ? before->bundle : NULL, *new;
+	struct err err;
+
+	if (s->unlisted)
+		return hold_directory(job, s);
+	if (job->unchanged[i]) {
+		note_left(job, s, true);
+		return store_add(job->store, old, s->origin, s->listed);
+	}
+	new = load_bundle(&job->loader, s, old, &err);
+	note_left(job, s, new != NULL);
+	if (new == NULL) {
+		enum tls_outcome_kind kind = job->loader.waits ? TLS_WAITING : old != NULL ? TLS_HELD : TLS_MISSING;
+		return outcomes_add(job->outcomes, kind, s->name, "%s", err.text) &&
+		    outcomes_add_findings(job->outcomes, &job->loader.findings) &&
+		    (old == NULL || store_add(job->store, old, s->origin, s->listed));
+	}
+	bool ok = store_add(job->store, new, s->origin, s->listed) &&
+	    (new == old || (outcomes_add_loaded(job->outcomes, new) &&
+		outcomes_add_findings(job->outcomes, &job->loader.findings)));
+	tls_bundle_unref(new);
+	return ok;
+}
+
+/* Intermediates in service are shared with what is loaded now. */
+static void
+share_previous(struct job *job)
+{
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct tls_bundle *b = job->previous->v[i].bundle;
+		for (unsigned k = 1; k < b->n_chain; k++)
+			tls_der_unref(der_intern(&job->loader.shared, tls_der_ref(b->chain[k])));
+	}
+}
+
+bool
+store_compare(struct job *job)
+{
+	size_t changed = 0;
+
+	job->unchanged = calloc(MAX_OF(job->sources.n, (size_t)1), sizeof(*job->unchanged));
+	if (job->unchanged == NULL)
+		return false;
+	for (size_t i = 0; i < job->sources.n; i++) {
+		job->unchanged[i] = is_unchanged(job, &job->sources.v[i]);
+		changed += !job->unchanged[i] && job->sources.v[i].problem == NULL;
+	}
+	job->loader.prove = changed <= PROVE_MAX;
+	if (changed > 0)
+		share_previous(job);
+	return true;
+}
+
+static bool
+load_all(struct job *job)
+{
+	if (!store_compare(job))
+		return false;
+	for (size_t i = 0; i < job->sources.n; i++)
+		if (!store_load_one(job, i))
+			return false;
+	return true;
+}
+
+/* --- what is made of it --- */
+
+static bool
+note_gone(const struct job *job)
+{
+	for (size_t i = 0; job->previous != NULL && i < job->previous->n; i++) {
+		const struct store_entry *e = &job->previous->v[i];
+		if (store_find(job->store, e->bundle->name) == NULL &&
+		    !outcomes_add(job->outcomes, TLS_GONE, e->bundle->name, "%s: %s", e->bundle->where,
+			e->listed ? "the directory no longer has it" : "no longer configured"))
+			return false;
+	}
+	return true;
+}
+
+static bool
+watch_configured(struct watch *w, const struct conf_bundle *c)
+{
+	const char *const paths[] = {c->certificate, c->key, c->chain, c->combined, c->pkcs12, c->password_file};
+
+	w->owner = c->directory != NULL ? (struct watch_owner){c->directory, NULL} : WATCH_ANYTHING;
+	if (c->directory != NULL)
+		return watch_directory(w, c->directory);
+	for (size_t i = 0; i < COUNTOF(paths); i++)
+		if (paths[i] != NULL && !watch_file(w, paths[i]))
+			return false;
+	return true;
+}
+
+static bool
+watch_listed(struct watch *w, const struct source *s)
+{
+	w->owner = (struct watch_owner){s->conf->directory, s->name};
+	if (s->problem != NULL && !watch_directory(w, s->where))
+		return false;
+	for (unsigned i = 0; i < s->n_files; i++)
+		if (!watch_file(w, s->files[i].path))
+			return false;
+	return true;
+}
+
+static bool
+watch_trust(struct watch *w, const struct conf *conf)
+{
+	w->owner = WATCH_ANYTHING;
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		const struct conf_client_certificate *c = &conf->sites[i].client;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->n_pins; k++)
+			if (!watch_file(w, c->pins[k].ca))
+				return false;
+		for (size_t k = 0; c->mode != CONF_CLIENT_NONE && k < c->crls.n; k++)
+			if (!watch_file(w, c->crls.v[k]))
+				return false;
+	}
+	for (size_t i = 0; i < conf->n_upstreams; i++)
+		if (conf->upstreams[i].tls.ca != NULL && !watch_file(w, conf->upstreams[i].tls.ca))
+			return false;
+	return true;
+}
+
+bool
+store_watch(struct job *job, struct watch *w)
+{
+	const struct conf *conf = job->conf;
+	const struct sources *sources = &job->sources;
+	struct tls_store *s = job->store;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < conf->n_bundles; i++)
+		ok = watch_configured(w, &conf->bundles[i]);
+	for (size_t i = 0; ok && i < sources->n; i++)
+		ok = !sources->v[i].listed || watch_listed(w, &sources->v[i]);
+	ok = ok && watch_trust(w, conf);
+	watch_finish(w);
+	s->places = w->v;
+	s->n_places = w->n;
+	s->hidden = w->hidden;
+	s->n_hidden = w->n_hidden;
+	return ok;
+}
+
+/* Of the config; in the arena. NULL: out of memory. */
+static const char *
+listings_of(const struct conf *conf, struct arena *a)
+{
+	const char *all = "";
+
+	for (size_t i = 0; all != NULL && i < conf->n_bundles; i++)
+		if (conf->bundles[i].directory != NULL)
+			all = arena_printf(a, "%s%s\n%s\n", all, conf->bundles[i].name, conf->bundles[i].directory);
+	return all;
+}
+
+static bool
+make(struct job *job)
+{
+	struct tls_store *s = job->store;
+	struct watch w = {.arena = &s->arena};
+
+	return load_all(job) && store_arrange(s) && note_gone(job) && store_watch(job, &w);
+}
+
+/* Only what has changed is looked for, as long as that tells all; else everything. */
+static bool
+find_and_make(struct job *job, const struct tls_changes *changes, struct err *err)
+{
+	struct tls_store *s = job->store;
+	bool some = changes != NULL && changes->known && job->previous != NULL && job->previous->listings != NULL;
+
+	if ((s->listings = listings_of(job->conf, &s->arena)) == NULL)
+		return err_no_memory(err);
+	some = some && strcmp(s->listings, job->previous->listings) == 0;
+	if (!sources_find_changed(&job->sources, job->conf, some ? changes : NULL, job->loader.files, err))
+		return false;
+	if (some && !delta_fits(job)) {
+		some = false;
+		sources_free(&job->sources);
+		if (!sources_find_changed(&job->sources, job->conf, NULL, job->loader.files, err))
+			return false;
+	}
+	/* One for each source, and for each entry of before. */
+	size_t room = job->sources.n + (job->previous != NULL ? job->previous->n : 0);
+	s->v = calloc(MAX_OF(room, (size_t)1), sizeof(*s->v));
+	return (s->v != NULL && (some ? delta_make(job) : make(job))) || err_no_memory(err);
+}
+
+struct tls_store *
+tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
+    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+{
+	return tls_store_load_changed(conf, previous, NULL, NULL, accept, files, thread, outcomes, err);
+}
+
+struct tls_store *
+tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes,
+    struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
+    struct err *err)
+{
+	struct job job = {
+		.store = store_new(),
+		.previous = previous,
+		.conf = conf,
+		.left = left,
+		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread,
+		    .now = (int64_t)(clock_wall_us() / 1000000)},
+		.outcomes = outcomes,
+	};
+
+	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	if (left != NULL)
+		tls_changes_none(left);
+	if (job.store == NULL) {
+		err_no_memory(err);
+		return NULL;
+	}
+	bool ok = find_and_make(&job, changes, err);
+	der_table_free(&job.loader.shared);
+	sources_free(&job.sources);
+	free(job.unchanged);
+	if (ok)
+		return job.store;
+	tls_store_unref(job.store);
+	return NULL;
+}
+
+/* --- looking up --- */
+
+struct tls_store *
+tls_store_ref(struct tls_store *s)
+{
+	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+tls_store_unref(struct tls_store *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	names_free(&s->names);
+	for (size_t i = 0; i < s->n; i++)
+		tls_bundle_unref(s->v[i].bundle);
+	free(s->v);
+	free(s->places);
+	free(s->hidden);
+	arena_free(&s->arena);
+	free(s);
+}
+
+struct tls_bundle *
+tls_store_bundle(const struct tls_store *s, const char *name)
+{
+	const struct store_entry *e = store_find(s, name);
+
+	return e != NULL ? e->bundle : NULL;
+}
+
+size_t
+tls_store_count(const struct tls_store *s)
+{
+	return s->n;
+}
+
+struct tls_bundle *
+tls_store_at(const struct tls_store *s, size_t i)
+{
+	return s->v[i].bundle;
+}
+
+const char *
+tls_store_origin_at(const struct tls_store *s, size_t i)
+{
+	return s->v[i].origin;
+}
+
+size_t
+tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2])
+{
+	return names_find(&s->names, host, out);
+}
+
+size_t
+tls_store_places(const struct tls_store *s, const struct watch_place **out)
+{
+	*out = s->places;
+	return s->n_places;
+}
+
+size_t
+tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out)
+{
+	*out = s->hidden;
+	return s->n_hidden;
+}

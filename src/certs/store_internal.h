@@ -1,0 +1,75 @@
+/*
+ * store_internal.h: what a store is made of, for store.c and keep.c.
+ */
+#ifndef BASCULE_CERTS_STORE_INTERNAL_H
+#define BASCULE_CERTS_STORE_INTERNAL_H
+
+#include "certs/load.h"
+#include "certs/names.h"
+#include "certs/sources.h"
+#include "certs/store.h"
+#include "certs/watch.h"
+
+struct store_entry {
+	struct tls_bundle *bundle; /* one reference */
+	const char *origin;        /* name of the config's bundle; in the store's arena */
+	bool listed;               /* of a directory: found by the names in its certificate */
+};
+
+struct tls_store {
+	int refs; /* atomic */
+	struct arena arena;
+	struct store_entry *v; /* in order of the bundles' names */
+	size_t n;
+	struct names_index names;
+	struct watch_place *places;
+	size_t n_places;
+	struct watch_hidden *hidden;
+	size_t n_hidden;
+	const char *listings; /* the directories of the config that it was loaded from, each with its name, a line each */
+};
+
+/* What a load works on. */
+struct job {
+	struct tls_store *store;          /* being made; v has room for all */
+	const struct tls_store *previous; /* may be NULL */
+	const struct conf *conf;
+	struct sources sources;
+	bool *unchanged; /* for each source */
+	struct loader loader;
+	struct tls_outcomes *outcomes;
+	struct tls_changes *left; /* what is to be looked at again the next time; may be NULL */
+};
+
+const struct store_entry *store_find(const struct tls_store *s, const char *name); /* NULL: it is not there */
+
+/* What each source is, and the store has of it now. False: out of memory. */
+MUST_CHECK bool store_compare(struct job *job);
+
+/* Enter the bundle of source i: the one before, or a new one. After store_compare(). False: out of memory. */
+MUST_CHECK bool store_load_one(struct job *job, size_t i);
+
+/* Find the places to watch for these sources; `w` may have some already, and is used up. False: out of memory. */
+MUST_CHECK bool store_watch(struct job *job, struct watch *w);
+
+/* Make the index of names. False: out of memory. */
+MUST_CHECK bool store_index(struct tls_store *s);
+
+/* --- delta.c --- */
+
+/* Can `previous` be brought up to date by what the sources, of changes alone, tell? */
+bool delta_fits(const struct job *job);
+
+/* Make the store of the one before and the sources. False: out of memory. */
+MUST_CHECK bool delta_make(struct job *job);
+
+/* Empty, with one reference; NULL: out of memory. */
+struct tls_store *store_new(void);
+
+/* References the bundle; there must be room in v. False: out of memory. */
+MUST_CHECK bool store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool listed);
+
+/* All are in it: put them in order and make the index. False: out of memory. */
+MUST_CHECK bool store_arrange(struct tls_store *s);
+
+#endif
