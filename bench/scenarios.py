@@ -5,8 +5,9 @@ import shutil
 import signal
 import time
 
+import instructions
 import machine
-from flood import flooded
+from flood import count_handshakes, flooded
 from generator import Load
 from machine import RoundFailed
 from many import many
@@ -124,6 +125,18 @@ def syscalls(bench, server):
             "each": {name: n / requests for name, n in calls.items()}}
 
 
+def counted(bench, server):
+    """Where a difference is smaller than noise: what is executed for a full handshake with its request."""
+    if not hasattr(server, "before"):
+        raise RoundFailed("only bascule's can be counted: --peers bascule,untracked")
+    if not instructions.under_callgrind(server):
+        raise RoundFailed("valgrind is not installed")
+    server.stop()
+    with server.start(server.origin, bench.certificates[0]):
+        count_handshakes(bench, server)  # whatever is done once
+        return {"thousands": count_handshakes(bench, server) / 1000}
+
+
 class Peak:
     """The most processes and memory that a server reached."""
 
@@ -204,6 +217,9 @@ SCENARIOS = {
     "syscalls": Scenario("System calls for each request, keep-alive, 1 KB", syscalls,
                          [("calls", "calls/request", ".2f"), ("top", "most frequent", "")], 2, True,
                          "system calls for each request, by strace"),
+    "instructions": Scenario("Instructions for a full handshake and its request", counted,
+                             [("thousands", "thousands", ".1f")], 3, False,
+                             "what is executed for a handshake, by callgrind; with --peers bascule,untracked"),
     "flood": Scenario("A full handshake after 5,000 strangers have refused the certificate", flood,
                       [("slower", "slower by %", "+.1f"), ("before_us", "CPU us before", ".1f"), ("cpu_us", "after", ".1f"),
                        ("more", "more instructions %", "+.2f"), ("before_k", "thousands before", ".0f"), ("after_k", "after", ".0f"),
@@ -222,3 +238,5 @@ SCENARIOS = {
                       ("certificates", "certificates", ".0f")], 1, False,
                      "certificate swaps by a signal: what fails, what is opened again, processes and memory"),
 }
+
+BY_NAME_ONLY = {"instructions"}  # not what peers can be asked
