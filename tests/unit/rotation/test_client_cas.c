@@ -526,6 +526,29 @@ Test(client_cas, one_who_comes_while_it_is_packed)
 	expect_status(1, HOLDER_CURRENT);
 }
 
+/* Connections end with their worker; who had one for longer than the window was there until then. */
+Test(client_cas, who_is_connected_while_it_is_packed)
+{
+	size_t n;
+	struct holder *h = connect_with(OLD, 1, "CN=a");
+
+	cr_assert_not_null(h);
+	pass(60 * day);
+	unsigned char *p = packed(&n);
+	int64_t then = now.wall;
+	client_cas_free(s);
+	now.wall += 3600;
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
+	cr_expect_eq(TAILQ_FIRST(&s->cas->holders)->last_seen, then);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(30 * day);
+	expect_status(1, HOLDER_ABSENT);
+}
+
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
 Test(client_cas, damaged_bytes_are_refused)
 {
