@@ -175,6 +175,23 @@ Test(client_cas, two_devices_of_one_subject_can_not_be_told_apart)
 	expect_status(1, HOLDER_ABSENT);
 }
 
+/* Not even one of each CA, where with a subject they would look like one device that has moved. */
+Test(client_cas, certificates_without_a_subject_are_nobodys)
+{
+	come(OLD, 1, "");
+	come(NEW, 2, "");
+	expect_status(1, HOLDER_SHARED);
+	expect_status(2, HOLDER_SHARED);
+	pass(10 * day);
+	come(OLD, 3, "");
+	expect_status(1, HOLDER_SHARED);
+	pass(25 * day);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_status(1, HOLDER_ABSENT);
+	pass(5 * day);
+	cr_expect_eq(verdict(OLD), DROP_YES);
+}
+
 Test(client_cas, many_certificates_of_one_subject_are_not_walked_through)
 {
 	for (unsigned n = 0; n < 40; n++)
