@@ -187,6 +187,7 @@ client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 	uint32_t n = 0;
 
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
 		n++;
 	pack_string(p, s->site);

@@ -298,6 +298,7 @@ client_cas_report(struct client_cas *s, bool lists, struct moment now, struct cl
 
 	*out = (struct client_cas_report){.site = s->site, .arena = ARENA_EMPTY};
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	out->window_s = s->settings.window_ms / 1000;
 	out->remember = s->settings.remember;
 	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)

@@ -270,6 +270,26 @@ Test(client_cas, an_expired_or_revoked_certificate_is_in_nobodys_way)
 
 /* --- clocks --- */
 
+Test(client_cas, a_clock_that_leaps_makes_nothing_expire)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	pass(29 * day);
+	come(OLD, 1, "CN=a");
+	come(NEW, 3, "CN=b");
+	pass(2 * day);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	now.wall += 40 * 365 * (int64_t)day;
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(1800);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(1801);
+	(void)verdict(OLD);
+	pass(1);
+	cr_expect_eq(verdict(OLD), DROP_YES, "it has stood for an hour");
+	expect_told("expired (2)");
+}
+
 Test(client_cas, a_clock_that_is_set_makes_nobody_absent)
 {
 	come(OLD, 1, "CN=a");
