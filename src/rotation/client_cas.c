@@ -164,6 +164,7 @@ client_cas_set(struct client_cas *s, const struct client_cas_settings *settings,
 	bool ok = true;
 
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	s->settings = *settings;
 	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
 		if (ca->pinned && !is_among(ca, pins, n))
@@ -179,6 +180,7 @@ void
 client_cas_drop_all(struct client_cas *s, struct moment now)
 {
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
 		if (ca->pinned)
 			drop_pin(s, ca, now);
@@ -289,6 +291,7 @@ client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct cl
     struct moment now)
 {
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	struct client_ca *ca = pin != NULL ? find_ca(s, pin->id) : NULL;
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	bool known = h != NULL;
@@ -323,6 +326,7 @@ client_cas_left(struct holder *h, struct moment now)
 
 	/* Until now it was there: that counts as seen, but not as the later one when another has come since. */
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	h->open--;
 	holder_touch(h, h->ca);
 	h->last_seen = now.wall;
@@ -345,6 +349,7 @@ void
 client_cas_refused(struct client_cas *s, const struct client_sighting *who, bool revoked, struct moment now)
 {
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	if (h != NULL) {
 		s->news += h->refused == 0;

@@ -69,7 +69,7 @@ void client_cas_refused(struct client_cas *s, const struct client_sighting *who,
 #define HOLDER_STATUS_ROWS(X)                                                                                                     \
 	X(HOLDER_CURRENT, "current", true, "came within the window, and nothing of another CA with the same subject since")       \
 	X(HOLDER_BOTH, "both", true, "came in turns with one of another CA that has the same subject")                            \
-	X(HOLDER_SHARED, "shared", true, "have a subject that several in use have in common: who of them has moved is not known") \
+	X(HOLDER_SHARED, "shared", true, "have no subject, or that of several in use: who of them has moved is not known")        \
 	X(HOLDER_MOVED, "moved", false, "one of another CA that is pinned came with the same subject since")                      \
 	X(HOLDER_RENEWED, "renewed", false, "another one of this CA came with the same subject since")                            \
 	X(HOLDER_ABSENT, "absent", false, "did not come within the window, and are not waited for")                               \

@@ -9,6 +9,7 @@
 #include "rotation/client_cas.h"
 #include "rotation/client_cas_state.h"
 #include "rotation/holders.h"
+#include "rotation/steady.h"
 
 /* More certificates than one device has: nobody can tell by the subject who is who, nor is it walked through them all. */
 enum { DEVICE_CERTIFICATES_MAX = 16 };
@@ -20,6 +21,7 @@ struct client_cas {
 	char *site;        /* constant */
 
 	pthread_mutex_t lock; /* over all that follows */
+	struct steady steady;
 	struct client_cas_settings settings;
 	struct client_ca *cas;
 	struct holders holders;
@@ -46,6 +48,14 @@ holder_age(const struct client_cas *s, const struct holder *h, struct moment now
 	uint64_t at = own_time(s, now);
 
 	return h->open > 0 || at < h->seen_at ? 0 : at - h->seen_at;
+}
+
+/* What is dated goes by this: a leap of the clock makes no certificate expire. Under the lock. */
+static inline struct moment
+client_cas_time_locked(struct client_cas *s, struct moment now)
+{
+	now.wall = steady_wall(&s->steady, now);
+	return now;
 }
 
 /* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */

@@ -77,18 +77,19 @@ unpack_ip(struct unpack *u, struct net_ip *ip)
 
 /* --- certificates -------------------------------------------------------------------------------------------- */
 
+/* Who is connected is seen now: the next worker knows nothing of the connection, and it may have been open for longer than the window. */
 static void
-pack_holder(struct pack *p, const struct holder *h)
+pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, struct moment now)
 {
 	pack_bytes(p, h->fingerprint, sizeof(h->fingerprint));
 	pack_string(p, h->device->subject);
 	pack_string(p, h->serial);
 	pack_u64(p, (uint64_t)h->not_after);
 	pack_u64(p, (uint64_t)h->first_seen);
-	pack_u64(p, (uint64_t)h->last_seen);
+	pack_u64(p, (uint64_t)(h->open > 0 ? now.wall : h->last_seen));
 	pack_u64(p, h->first);
 	pack_u64(p, h->last);
-	pack_u64(p, h->seen_at);
+	pack_u64(p, h->open > 0 ? own_time(s, now) : h->seen_at);
 	pack_u32(p, h->full);
 	pack_u32(p, h->resumed);
 	pack_u32(p, h->refused);
@@ -130,7 +131,7 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 /* --- CAs ----------------------------------------------------------------------------------------------------- */
 
 static void
-pack_ca(struct pack *p, const struct client_ca *ca)
+pack_ca(struct pack *p, const struct client_cas *s, const struct client_ca *ca, struct moment now)
 {
 	pack_bytes(p, ca->id, sizeof(ca->id));
 	pack_bytes(p, ca->fingerprint, sizeof(ca->fingerprint));
@@ -146,7 +147,7 @@ pack_ca(struct pack *p, const struct client_ca *ca)
 	pack_u64(p, ca->strangers);
 	pack_u32(p, (uint32_t)ca->n_holders);
 	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
-		pack_holder(p, h);
+		pack_holder(p, s, h, now);
 }
 
 static void
@@ -186,6 +187,7 @@ client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 	uint32_t n = 0;
 
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
 		n++;
 	pack_string(p, s->site);
@@ -193,7 +195,7 @@ client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 	pack_u64(p, s->sightings);
 	pack_u32(p, n);
 	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		pack_ca(p, ca);
+		pack_ca(p, s, ca, now);
 	pthread_mutex_unlock(&s->lock);
 }
 

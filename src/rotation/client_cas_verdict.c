@@ -67,11 +67,13 @@ look_at(struct relatives *r, const struct holder *h, const struct holder *o)
 static struct relatives
 relatives_of(const struct holder *h)
 {
-	struct relatives r = {.shared = h->device->n > DEVICE_CERTIFICATES_MAX};
+	const struct device *d = h->device;
+	/* No subject names nobody: certificates whose only name is an alternative one all look the same. */
+	struct relatives r = {.shared = d->n > DEVICE_CERTIFICATES_MAX || d->subject[0] == '\0'};
 
 	if (r.shared)
 		return r;
-	for (const struct holder *o = h->device->holders; o != NULL; o = o->next)
+	for (const struct holder *o = d->holders; o != NULL; o = o->next)
 		if (o != h)
 			look_at(&r, h, o);
 	return r;
@@ -296,6 +298,7 @@ client_cas_report(struct client_cas *s, bool lists, struct moment now, struct cl
 
 	*out = (struct client_cas_report){.site = s->site, .arena = ARENA_EMPTY};
 	pthread_mutex_lock(&s->lock);
+	now = client_cas_time_locked(s, now);
 	out->window_s = s->settings.window_ms / 1000;
 	out->remember = s->settings.remember;
 	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)

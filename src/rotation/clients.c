@@ -264,6 +264,13 @@ clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void
 }
 
 void
+clients_move(struct clients *c, int64_t by, int64_t now)
+{
+	for (struct client_record *r = clients_next(c, NULL); r != NULL; r = clients_next(c, r))
+		r->last_seen = MIN_OF(r->last_seen + by, now);
+}
+
+void
 client_set_name(struct client_record *r, struct sv name)
 {
 	char *copy;

@@ -105,6 +105,9 @@ struct clients_walk {
 void clients_slice(const struct clients *c, struct clients_walk *w, void (*each)(void *arg, struct client_record *r), void *arg);
 enum { CLIENTS_SLICE = 512 }; /* records in it, and those of one bucket more */
 
+/* The clock has leapt to `now`, ahead by so many seconds: nobody has been away for longer because of that. */
+void clients_move(struct clients *c, int64_t by, int64_t now);
+
 /* What it said of itself; the last word counts. Cut to a bound at a whole character. */
 void client_set_name(struct client_record *r, struct sv name);
 

@@ -61,7 +61,10 @@ bool rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what,
 static inline struct moment
 rotation_time_locked(struct rotation *r, struct moment now)
 {
-	return (struct moment){.ms = now.ms, .wall = steady_wall(&r->steady, now)};
+	now.wall = steady_wall(&r->steady, now);
+	if (UNLIKELY(r->steady.leapt_s != 0))
+		clients_move(&r->clients, r->steady.leapt_s, now.wall);
+	return now;
 }
 void rotation_complete_locked(struct rotation *r, struct moment now);
 void rotation_enter_stage_locked(struct rotation *r, unsigned stage, struct moment now);

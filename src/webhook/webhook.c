@@ -94,12 +94,18 @@ take_order(int in, struct webhook_order *o)
 
 /* --- the request ---------------------------------------------------------------------------------------------- */
 
-/* Whatever it has to say beside its status. */
+enum { ANSWER_MAX = 64 * 1024 }; /* bytes of a body that are waited for: a server that goes on for ever has been heard by then */
+
+/* Whatever it has to say beside its status, up to a bound; then the library ends with CURLE_WRITE_ERROR. */
 static size_t
 ignore(char *bytes, size_t size, size_t n, void *arg)
 {
+	size_t *left = arg;
+
 	(void)bytes;
-	(void)arg;
+	if (size * n > *left)
+		return 0;
+	*left -= size * n;
 	return size * n;
 }
 
@@ -136,15 +142,15 @@ trust_only(const struct calls *c, CURL *h, struct sv ca)
 
 /* No redirects, no proxy of an environment, no other protocol: it goes where the config says, or nowhere. */
 static bool
-set_up(const struct calls *c, CURL *h, const struct webhook_order *o, struct curl_slist *fields, char *why)
+set_up(const struct calls *c, CURL *h, const struct webhook_order *o, struct curl_slist *fields, size_t *left, char *why)
 {
 #define SET(option, value) (c->easy_setopt(h, CURLOPT_##option, (value)) == CURLE_OK)
 	return SET(URL, o->url) && SET(PROTOCOLS_STR, "http,https") && SET(FOLLOWLOCATION, 0L) && SET(PROXY, "") && SET(NOSIGNAL, 1L) &&
 	       SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
 	       SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L) && SET(TIMEOUT_MS, (long)WEBHOOK_TIME_MS) &&
 	       SET(POSTFIELDSIZE_LARGE, (curl_off_t)o->body.n) && SET(POSTFIELDS, o->body.p) && SET(HTTPHEADER, fields) &&
-	       SET(USERAGENT, "bascule/" PACKAGE_VERSION) && SET(WRITEFUNCTION, ignore) && SET(ERRORBUFFER, why) &&
-	       (o->ca.n == 0 || trust_only(c, h, o->ca));
+	       SET(USERAGENT, "bascule/" PACKAGE_VERSION) && SET(WRITEFUNCTION, ignore) && SET(WRITEDATA, left) &&
+	       SET(ERRORBUFFER, why) && (o->ca.n == 0 || trust_only(c, h, o->ca));
 #undef SET
 }
 
@@ -164,14 +170,15 @@ static enum webhook_outcome
 post(const struct calls *c, CURL *h, const struct webhook_order *o, struct curl_slist *fields, struct err *why)
 {
 	char detail[CURL_ERROR_SIZE] = "";
+	size_t left = ANSWER_MAX;
 	long status = 0;
 
-	if (!set_up(c, h, o, fields, detail)) {
+	if (!set_up(c, h, o, fields, &left, detail)) {
 		(void)err_set(why, "%s can not be told what to do; it must be 7.85 or newer", LIBRARY);
 		return WEBHOOK_FAILED;
 	}
 	CURLcode result = c->easy_perform(h);
-	if (result != CURLE_OK) {
+	if (result != CURLE_OK && result != CURLE_WRITE_ERROR) {
 		(void)err_set(why, "%s", detail[0] != '\0' ? detail : c->easy_strerror(result));
 		return WEBHOOK_FAILED;
 	}

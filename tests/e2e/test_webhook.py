@@ -17,7 +17,10 @@ SECRET = "Bearer c0rrect-h0rse"
 
 
 class Receiver:
-    """A webhook's server. It answers each POST with the next of its statuses, the last one for ever; "hang": with nothing."""
+    """
+    A webhook's server. It answers each POST with the next of its statuses, the last one for ever; "hang": with nothing,
+    "flood": with one of 200 and a body without end.
+    """
 
     def __init__(self, *statuses, identity=None, port=None):
         self.statuses = list(statuses or [200])
@@ -32,6 +35,10 @@ class Receiver:
             if status == "hang":
                 self.released.wait()
                 return
+            if status == "flood":
+                c.send(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:  # until it is hung up on
+                    c.send(bytes(65536))
             c.answer("%d Status" % status, fields=[("Location", "/elsewhere")])
 
     @property
@@ -220,6 +227,13 @@ def test_a_server_that_never_answers_keeps_nobody_waiting(receiver, swapped, ca)
     assert p.rotation("rollback")[0] == 0
     assert notices(p)["waiting"] >= 3 and notices(p)["delivered"] == 0
     assert len(hook.requests) == 1, "one at a time"
+
+
+def test_an_answer_without_an_end_is_one(receiver, swapped):
+    hook = receiver("flood")
+    p = swapped(hook.url)
+    wait_notices(p, delivered=1)
+    assert hook.words == ["began"] and notices(p)["tries_failed"] == 0
 
 
 def test_secrets_stand_in_no_command_line(receiver, swapped, directory):

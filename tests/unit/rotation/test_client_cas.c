@@ -175,6 +175,23 @@ Test(client_cas, two_devices_of_one_subject_can_not_be_told_apart)
 	expect_status(1, HOLDER_ABSENT);
 }
 
+/* Not even one of each CA, where with a subject they would look like one device that has moved. */
+Test(client_cas, certificates_without_a_subject_are_nobodys)
+{
+	come(OLD, 1, "");
+	come(NEW, 2, "");
+	expect_status(1, HOLDER_SHARED);
+	expect_status(2, HOLDER_SHARED);
+	pass(10 * day);
+	come(OLD, 3, "");
+	expect_status(1, HOLDER_SHARED);
+	pass(25 * day);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_status(1, HOLDER_ABSENT);
+	pass(5 * day);
+	cr_expect_eq(verdict(OLD), DROP_YES);
+}
+
 Test(client_cas, many_certificates_of_one_subject_are_not_walked_through)
 {
 	for (unsigned n = 0; n < 40; n++)
@@ -252,6 +269,26 @@ Test(client_cas, an_expired_or_revoked_certificate_is_in_nobodys_way)
 }
 
 /* --- clocks --- */
+
+Test(client_cas, a_clock_that_leaps_makes_nothing_expire)
+{
+	come(OLD, 1, "CN=a");
+	come(OLD, 2, "CN=b");
+	pass(29 * day);
+	come(OLD, 1, "CN=a");
+	come(NEW, 3, "CN=b");
+	pass(2 * day);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	now.wall += 40 * 365 * (int64_t)day;
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(1800);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(1801);
+	(void)verdict(OLD);
+	pass(1);
+	cr_expect_eq(verdict(OLD), DROP_YES, "it has stood for an hour");
+	expect_told("expired (2)");
+}
 
 Test(client_cas, a_clock_that_is_set_makes_nobody_absent)
 {
@@ -524,6 +561,29 @@ Test(client_cas, one_who_comes_while_it_is_packed)
 	cr_assert_not_null(s);
 	set(2);
 	expect_status(1, HOLDER_CURRENT);
+}
+
+/* Connections end with their worker; who had one for longer than the window was there until then. */
+Test(client_cas, who_is_connected_while_it_is_packed)
+{
+	size_t n;
+	struct holder *h = connect_with(OLD, 1, "CN=a");
+
+	cr_assert_not_null(h);
+	pass(60 * day);
+	unsigned char *p = packed(&n);
+	int64_t then = now.wall;
+	client_cas_free(s);
+	now.wall += 3600;
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
+	cr_expect_eq(TAILQ_FIRST(&s->cas->holders)->last_seen, then);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	pass(30 * day);
+	expect_status(1, HOLDER_ABSENT);
 }
 
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */

@@ -43,6 +43,22 @@ Test(steady, a_leap_is_believed_when_it_has_stood_for_an_hour)
 	cr_expect_eq(at(3603, then + YEAR + 3603), then + YEAR + 3603);
 }
 
+Test(steady, a_leap_is_told_once)
+{
+	const int64_t then = 1800000000;
+
+	s = (struct steady){.wall = 0};
+	(void)at(0, then);
+	cr_expect_eq(s.leapt_s, 0);
+	(void)at(1, then + YEAR + 1);
+	(void)at(3601, then + YEAR + 3601);
+	cr_expect_eq(s.leapt_s, 0);
+	(void)at(3602, then + YEAR + 3602);
+	cr_expect_eq(s.leapt_s, YEAR);
+	(void)at(3603, then + 2 * YEAR + 3603);
+	cr_expect_eq(s.leapt_s, 0, "another one, that is not believed yet");
+}
+
 Test(steady, a_leap_that_is_taken_back_was_none)
 {
 	const int64_t then = 1800000000;
@@ -184,4 +200,37 @@ Test(steady, who_was_seen_in_the_future_is_not_waited_for_until_then)
 	cr_expect_eq(report.n_untested, 0);
 	cr_expect(report.may_retire);
 	rotation_report_free(&report);
+}
+
+/* Without a battery it begins in the past, and it takes a while until somebody tells it the time. */
+Test(steady, nobody_has_been_away_because_the_clock_was_behind)
+{
+	struct rotation_report report;
+	const unsigned behind[] = {60, 7200};
+
+	for (unsigned i = 0; i < COUNTOF(behind); i++) {
+		fleet_end();
+		fleet_begin();
+		cr_expect(gets_in(&old) && gets_in(&both) && gets_in(&rare));
+		swap_to(2);
+		now.wall -= YEAR;
+		cr_expect(gets_in(&both));
+		cr_assert(rotation_report(r, false, now, &report));
+		cr_expect_eq(report.n_untested, 2);
+		rotation_report_free(&report);
+		pass_seconds(behind[i]);
+		now.wall += YEAR;
+		for (unsigned hours = 0; hours < 24; hours++) {
+			cr_expect(gets_in(&both));
+			cr_assert(rotation_report(r, false, now, &report));
+			cr_expect(report.n_untested == 2 && !report.may_retire, "%u: hour %u", behind[i], hours);
+			rotation_report_free(&report);
+			pass_seconds(HOUR + 1);
+		}
+		cr_expect_leq(clients_find(&r->clients, identity(&rare).key)->last_seen, now.wall - DAY);
+		pass_seconds(14 * DAY);
+		cr_assert(rotation_report(r, false, now, &report));
+		cr_expect(report.n_untested == 0 && report.may_retire, "%u: in the end nobody waits for them", behind[i]);
+		rotation_report_free(&report);
+	}
 }
