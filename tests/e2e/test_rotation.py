@@ -676,6 +676,7 @@ def test_two_generations_are_described(rotate, leaves):
     report = r.status()
     for which, leaf in (("previous", leaves[0]), ("current", leaves[1])):
         assert int(report[which]["serial"], 16) == leaf.serial
+        assert report[which]["fingerprint"] == leaf.sha256, "what openssl says of the file"
         assert 88 <= report[which]["days_left"] <= 90
     assert (report["previous"]["generation"], report["current"]["generation"]) == (1, 2)
     assert report["begun"] and report["previous_ends_by"] and report["tickets_end"]
