@@ -219,6 +219,19 @@ cell_expiry(FILE *out, const json_t *row, const struct column *c)
 	(void)fputs(days < 0 ? "  EXPIRED" : days < 14 ? "  expires soon" : "", out);
 }
 
+/* Then the generation in its row is not the only one that clients are shown. */
+static void
+cell_rotation(FILE *out, const json_t *row, const struct column *c)
+{
+	const char *phase = reply_text(row, c->key);
+
+	if (phase[0] == '\0')
+		return;
+	(void)fputs("  (rotation: ", out);
+	print_safe(out, phase, 0);
+	(void)fputc(')', out);
+}
+
 static void
 print_bundles(FILE *out, const json_t *list)
 {
@@ -229,6 +242,7 @@ print_bundles(FILE *out, const json_t *list)
 	    {" ", "days_left", cell_number, 6},
 	    {"  ", "names", cell_names, 0},
 	    {"", "days_left", cell_expiry, 0},
+	    {"", "rotation", cell_rotation, 0},
 	};
 
 	(void)fputs("\nBundles               gen.  expires      days  names\n", out);

@@ -160,8 +160,13 @@ bundles(const struct tls_store *store)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < tls_store_count(store); i++)
-		json_add(a, json_bundle(tls_store_at(store, i)));
+	for (size_t i = 0; i < tls_store_count(store); i++) {
+		const struct tls_bundle *b = tls_store_at(store, i);
+		struct rotation *r = __atomic_load_n(&b->rotation, __ATOMIC_ACQUIRE);
+		json_t *o = json_bundle(b);
+		json_put(o, "rotation", r != NULL && rotation_is_active(r) ? json_string(rotation_phase_word(rotation_phase(r))) : json_null());
+		json_add(a, o);
+	}
 	return a;
 }
 

@@ -443,11 +443,19 @@ def test_a_stage_is_held_and_goes_on(rotate):
     assert 0 < list(shown.values()).count(1) < 30
     assert r.tell("hold", "main")[0] == 0
     assert r.status()["phase"] == "held"
+    assert "the rotation is held already" in r.tell("hold", "main")[2]
+    assert "stage 1 of 2" in r.tell("status", "main")[1]
+    assert r.proxy.status()["bundles"][0]["rotation"] == "held"
+    assert "  (rotation: held)" in r.proxy.command("status").stdout
     assert {s: r.visit((0, 1), s) for s in sources} == shown, "each sees what it saw before"
     assert r.tell("resume", "main")[0] == 0
     assert r.status()["phase"] == "staged"
     assert r.tell("commit", "main")[0] == 0
     assert {r.visit((0, 1), s) for s in sources} == {1}
+    assert "stage" not in r.tell("status", "main")[1], "it is over with them"
+    assert r.tell("retire", "main", "--force")[0] == 0
+    assert r.proxy.status()["bundles"][0]["rotation"] is None
+    assert "(rotation" not in r.proxy.command("status").stdout
 
 
 def test_who_is_among_the_first_and_refuses_is_rescued(rotate):
