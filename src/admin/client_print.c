@@ -9,10 +9,13 @@
 bool
 admin_unexpected(const struct admin_reply *r, struct err *err)
 {
-	struct sv s = sv_trim(buf_view(&r->body));
+	struct sv s = buf_view(&r->body);
 
-	return err_set(err, "the proxy answers with status %u: %.*s", r->status, (int)MIN_OF(s.n, (size_t)512),
-	    s.n > 0 ? s.p : "");
+	while (s.n > 0 && s.p[s.n - 1] == '\n')
+		s.n--;
+	if (s.n == 0)
+		return err_set(err, "the proxy answers with status %u", r->status);
+	return err_set(err, "the proxy answers: %.*s", (int)MIN_OF(s.n, (size_t)512), s.p);
 }
 
 bool
