@@ -64,10 +64,12 @@ static const struct cli_command commands[] = {
 	    "Tell who comes with a client certificate of which CA, and which pin may be dropped.",
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
-	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject of its certificates.\n"
-	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last, from where; with CA (its name,\n"
-	    "             the common name in it, or the first digits of its fingerprint) that one alone, and then status 0: its pin may be\n"
-	    "             dropped, or was and nobody is missing it; 3: not yet, or nobody can tell yet\n",
+	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject\n"
+	    "of its certificates.\n"
+	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last,\n"
+	    "             from where; with CA (its name, the common name in it, or the first digits of its\n"
+	    "             fingerprint) that one alone, and then status 0: its pin may be dropped, or was and nobody\n"
+	    "             is missing it; 3: not yet, or nobody can tell yet\n",
 	    cli_client_ca},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},
