@@ -60,9 +60,25 @@ cell_outcome_name(FILE *out, const json_t *row, const struct column *c)
 	print_safe(out, reply_text(row, keys[i]), c->width);
 }
 
+/* In service, and nobody loses anything by it. */
+static bool
+is_unremarkable(const json_t *outcome)
+{
+	size_t i;
+	json_t *f;
+
+	if (strcmp(reply_text(outcome, "outcome"), "loaded") != 0)
+		return false;
+	json_array_foreach(json_object_get(outcome, "findings"), i, f) if (json_is_true(json_object_get(f, "lossy")))
+		return false;
+	return true;
+}
+
+/* Of thousands that are fine their number is enough: what is not must not drown among them. */
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
+	enum { LISTED = 50 };
 	static const struct column columns[] = {
 	    {"  ", NULL, cell_outcome_name, 20},
 	    {" ", "outcome", cell_text, 8},
@@ -70,7 +86,19 @@ print_outcomes(FILE *out, const json_t *outcomes)
 	    {"", "findings", cell_findings, 0},
 	};
 
-	print_table(out, outcomes, columns, COUNTOF(columns));
+	size_t i, fine = 0;
+	json_t *o, *others = json_array();
+
+	json_array_foreach(outcomes, i, o) {
+		if (is_unremarkable(o))
+			fine++;
+		else
+			(void)json_array_append(others, o);
+	}
+	print_table(out, fine > LISTED ? others : outcomes, columns, COUNTOF(columns));
+	if (fine > LISTED)
+		(void)fprintf(out, "  %zu loaded; --json lists them\n", fine);
+	json_decref(others);
 }
 
 /* The problems as lines, as `bascule check` has them. */
