@@ -43,6 +43,9 @@ static const struct cli_command commands[] = {
 	             "rollback NAME [--to N] | retire NAME [--compromised] [--force] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
 	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP
+	    "  --to N             of rollback: to this generation, an earlier one\n"
+	    "  --compromised      of retire: at once, whoever needs it, and it can not be rolled back to\n"
+	    "  --force            though clients need what is taken from them\n"
 	    "  --json             the reply as JSON\n\n"
 	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are\n"
 	    "served the one before.\n"
@@ -55,8 +58,7 @@ static const struct cli_command commands[] = {
 	    "  commit     all clients get the new one now; who refuses it is served the one before as long as\n"
 	    "             that is kept\n"
 	    "  rollback   back to the generation before, or to number N of those that are kept\n"
-	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be\n"
-	    "             rolled back to\n"
+	    "  retire     give up the one before: nobody is served it any more\n"
 	    "What would take the one before from clients that need it, or may, is refused and tells who they are;\n"
 	    "--force does it all the same.\n",
 	    cli_rotation},
