@@ -142,11 +142,11 @@ rotation(struct exchange *x, struct admin *a, struct sv rest)
 	struct err err = {""};
 
 	if (r == NULL) {
-		exchange_refuse(x, 404, "no bundle has this name; `bascule status` lists them");
+		refuse(x, 404, "no bundle has this name; `bascule status` lists them");
 	} else if (word.p == NULL && sv_eq(x->request.method, SV("GET"))) {
 		answer_json(x, 200, admin_rotation_json(r));
 	} else if (word.p == NULL || !sv_eq(x->request.method, SV("POST"))) {
-		exchange_refuse(x, 405, "the admin API has this path with another method");
+		refuse(x, 405, "the admin API has this path with another method");
 	} else if (admin_rotation_command(a, r, word, query, &err)) {
 		log_notice("bundle \"%s\": told to %.*s", bundle, SV_FMT(word));
 		answer_json(x, 200, admin_rotation_json(r));
@@ -172,11 +172,11 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 	struct client_cas *c = unescape(site, site_name, sizeof(site_name)) ? client_ca_registry_find(a->client_cas, site_name) : NULL;
 
 	if (c == NULL) {
-		refuse(x, 404, "no site of this name asks for client certificates; a site goes by its first name");
+		refuse(x, 404, "no site of this name asks for client certificates; `bascule client-ca status` lists those that do");
 		return;
 	}
 	if (!sv_eq(x->request.method, SV("GET"))) {
-		exchange_refuse(x, 405, "the admin API has this path with another method");
+		refuse(x, 405, "the admin API has this path with another method");
 		return;
 	}
 	bool understood = query.p == NULL && (ca.p == NULL || unescape(ca, ca_name, sizeof(ca_name)));
@@ -184,7 +184,7 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 	if (status == 200 || status == 503)
 		answer_json(x, status, json);
 	else
-		refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one" :
+		refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one; `bascule client-ca status` lists them" :
 		                           status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint" :
 		                                           "the name of a CA stands there, and nothing else");
 }
@@ -227,8 +227,8 @@ admin_service(struct exchange *x, void *arg)
 		else if (sv_eq(x->request.method, sv_cstr(calls[i].method)))
 			calls[i].fn(x, a);
 		else
-			exchange_refuse(x, 405, "the admin API has this path with another method");
+			refuse(x, 405, "the admin API has this path with another method");
 		return;
 	}
-	exchange_refuse(x, 404, "the admin API has no such path");
+	refuse(x, 404, "the admin API has no such path");
 }

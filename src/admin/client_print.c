@@ -9,10 +9,13 @@
 bool
 admin_unexpected(const struct admin_reply *r, struct err *err)
 {
-	struct sv s = sv_trim(buf_view(&r->body));
+	struct sv s = buf_view(&r->body);
 
-	return err_set(err, "the proxy answers with status %u: %.*s", r->status, (int)MIN_OF(s.n, (size_t)512),
-	    s.n > 0 ? s.p : "");
+	while (s.n > 0 && s.p[s.n - 1] == '\n')
+		s.n--;
+	if (s.n == 0)
+		return err_set(err, "the proxy answers with status %u", r->status);
+	return err_set(err, "the proxy answers: %.*s", (int)MIN_OF(s.n, (size_t)512), s.p);
 }
 
 bool
@@ -57,9 +60,25 @@ cell_outcome_name(FILE *out, const json_t *row, const struct column *c)
 	print_safe(out, reply_text(row, keys[i]), c->width);
 }
 
+/* In service, and nobody loses anything by it. */
+static bool
+is_unremarkable(const json_t *outcome)
+{
+	size_t i;
+	json_t *f;
+
+	if (strcmp(reply_text(outcome, "outcome"), "loaded") != 0)
+		return false;
+	json_array_foreach(json_object_get(outcome, "findings"), i, f) if (json_is_true(json_object_get(f, "lossy")))
+		return false;
+	return true;
+}
+
+/* Of thousands that are fine their number is enough: what is not must not drown among them. */
 static void
 print_outcomes(FILE *out, const json_t *outcomes)
 {
+	enum { LISTED = 50 };
 	static const struct column columns[] = {
 	    {"  ", NULL, cell_outcome_name, 20},
 	    {" ", "outcome", cell_text, 8},
@@ -67,7 +86,19 @@ print_outcomes(FILE *out, const json_t *outcomes)
 	    {"", "findings", cell_findings, 0},
 	};
 
-	print_table(out, outcomes, columns, COUNTOF(columns));
+	size_t i, fine = 0;
+	json_t *o, *others = json_array();
+
+	json_array_foreach(outcomes, i, o) {
+		if (is_unremarkable(o))
+			fine++;
+		else
+			(void)json_array_append(others, o);
+	}
+	print_table(out, fine > LISTED ? others : outcomes, columns, COUNTOF(columns));
+	if (fine > LISTED)
+		(void)fprintf(out, "  %zu loaded; --json lists them\n", fine);
+	json_decref(others);
 }
 
 /* The problems as lines, as `bascule check` has them. */
@@ -219,6 +250,19 @@ cell_expiry(FILE *out, const json_t *row, const struct column *c)
 	(void)fputs(days < 0 ? "  EXPIRED" : days < 14 ? "  expires soon" : "", out);
 }
 
+/* Then the generation in its row is not the only one that clients are shown. */
+static void
+cell_rotation(FILE *out, const json_t *row, const struct column *c)
+{
+	const char *phase = reply_text(row, c->key);
+
+	if (phase[0] == '\0')
+		return;
+	(void)fputs("  (rotation: ", out);
+	print_safe(out, phase, 0);
+	(void)fputc(')', out);
+}
+
 static void
 print_bundles(FILE *out, const json_t *list)
 {
@@ -229,6 +273,7 @@ print_bundles(FILE *out, const json_t *list)
 	    {" ", "days_left", cell_number, 6},
 	    {"  ", "names", cell_names, 0},
 	    {"", "days_left", cell_expiry, 0},
+	    {"", "rotation", cell_rotation, 0},
 	};
 
 	(void)fputs("\nBundles               gen.  expires      days  names\n", out);

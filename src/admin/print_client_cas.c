@@ -144,9 +144,9 @@ print_counts(FILE *out, const json_t *counts)
 	const char *name;
 	json_t *n;
 
-	(void)fprintf(out, "  %" JSON_INTEGER_FORMAT " certificate%s came:", reply_number(counts, "certificates"),
+	(void)fprintf(out, "  %" JSON_INTEGER_FORMAT " certificate%s came", reply_number(counts, "certificates"),
 	    reply_number(counts, "certificates") == 1 ? "" : "s");
-	const char *between = " ";
+	const char *between = ": ";
 	json_object_foreach((json_t *)counts, name, n) {
 		if (json_integer_value(n) == 0 || strcmp(name, "certificates") == 0 || strcmp(name, "not_remembered") == 0 ||
 		    strcmp(name, "strangers_refused") == 0)

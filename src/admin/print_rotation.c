@@ -61,9 +61,10 @@ print_generation(FILE *out, const char *which, const json_t *g)
 	print_safe(out, reply_text(g, "issuer"), 0);
 	(void)fprintf(out, "\n  expires %.10s, in %" JSON_INTEGER_FORMAT " days\n", reply_text(g, "not_after"), reply_number(g, "days_left"));
 	(void)fprintf(out,
-	    "  handshakes: %" JSON_INTEGER_FORMAT " accepted by %" JSON_INTEGER_FORMAT " clients, %" JSON_INTEGER_FORMAT
+	    "  handshakes: %" JSON_INTEGER_FORMAT " accepted by %" JSON_INTEGER_FORMAT " client%s, %" JSON_INTEGER_FORMAT
 	    " rejected, %" JSON_INTEGER_FORMAT " ended in silence\n",
-	    reply_number(h, "accepted"), reply_number(h, "clients"), reply_number(h, "rejected"), reply_number(h, "silent"));
+	    reply_number(h, "accepted"), reply_number(h, "clients"), reply_number(h, "clients") == 1 ? "" : "s",
+	    reply_number(h, "rejected"), reply_number(h, "silent"));
 	json_object_foreach((json_t *)alerts, name, n) {
 		(void)fputs("    alert ", out);
 		print_safe(out, name, 24);
@@ -137,6 +138,13 @@ print_verdict(FILE *out, const json_t *root)
 		print_line(out, json_is_true(json_object_get(reason, "blocks")) ? "  no: " : "  ", reply_text(reason, "text"));
 }
 
+/* Of a plan that is done with, or given up, the stage tells nothing. */
+static bool
+has_stage(const char *phase)
+{
+	return strcmp(phase, "staged") == 0 || strcmp(phase, "held") == 0;
+}
+
 static void
 print_plan(FILE *out, const json_t *root)
 {
@@ -147,7 +155,7 @@ print_plan(FILE *out, const json_t *root)
 	(void)fputs(": ", out);
 	print_safe(out, reply_text(root, "phase"), 0);
 	(void)fprintf(out, ", %.4g %% of the clients get the current generation", json_number_value(json_object_get(root, "share_percent")));
-	if (reply_number(root, "stages") > 0)
+	if (has_stage(reply_text(root, "phase")) && reply_number(root, "stages") > 0)
 		(void)fprintf(out, ", stage %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT, reply_number(root, "stage"), reply_number(root, "stages"));
 	if (left > 0) {
 		(void)fputs(", the next in ", out);

@@ -136,12 +136,13 @@ sites(const struct snapshot *s)
 json_t *
 json_bundle(const struct tls_bundle *b)
 {
-	char fingerprint[sizeof(b->fingerprint) * 2 + 1];
+	const struct tls_der *leaf = b->chain[0]; /* people compare its digest with that of the file */
+	char fingerprint[sizeof(leaf->sha256) * 2 + 1];
 	int64_t left = (b->facts.not_after - (int64_t)time(NULL)) / 86400;
 	json_t *o = json_object();
 
-	for (size_t i = 0; i < sizeof(b->fingerprint); i++)
-		(void)snprintf(fingerprint + 2 * i, 3, "%02x", b->fingerprint[i]);
+	for (size_t i = 0; i < sizeof(leaf->sha256); i++)
+		(void)snprintf(fingerprint + 2 * i, 3, "%02x", leaf->sha256[i]);
 	json_put(o, "name", json_string(b->name));
 	json_put(o, "generation", json_integer((json_int_t)b->generation));
 	json_put(o, "names", strings(b->facts.names, b->facts.n_names));
@@ -159,8 +160,13 @@ bundles(const struct tls_store *store)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < tls_store_count(store); i++)
-		json_add(a, json_bundle(tls_store_at(store, i)));
+	for (size_t i = 0; i < tls_store_count(store); i++) {
+		const struct tls_bundle *b = tls_store_at(store, i);
+		struct rotation *r = __atomic_load_n(&b->rotation, __ATOMIC_ACQUIRE);
+		json_t *o = json_bundle(b);
+		json_put(o, "rotation", r != NULL && rotation_is_active(r) ? json_string(rotation_phase_word(rotation_phase(r))) : json_null());
+		json_add(a, o);
+	}
 	return a;
 }
 

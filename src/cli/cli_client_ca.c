@@ -58,7 +58,7 @@ cli_client_ca(int argc, char **argv)
 	if (!cli_options(&o, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_CLIENT_CA, argc, argv))
 		return CLI_USAGE;
 	if (o.n_words == 0 || strcmp(o.words[0], "status") != 0)
-		return usage(o.n_words == 0 ? "say what: status" : "it knows status");
+		return usage("say what: status");
 	if (!make_path(path, &o))
 		return usage("a name is empty or too long");
 	if (!cli_ask("client-ca", &o, "GET", path, &reply, &err)) {

@@ -129,8 +129,7 @@ cli_rotation(int argc, char **argv)
 		return CLI_USAGE;
 	const struct order *order = find_order(o.words[0]);
 	if (order == NULL)
-		return usage(o.words[0] == NULL ? "say what: status, start, hold, resume, commit, rollback or retire"
-		                                : "it knows status, start, hold, resume, commit, rollback and retire");
+		return usage("say what: status, start, hold, resume, commit, rollback or retire");
 	const char *wrong = misfit(order, &o);
 	if (wrong != NULL)
 		return usage(wrong);

@@ -43,6 +43,9 @@ static const struct cli_command commands[] = {
 	             "rollback NAME [--to N] | retire NAME [--compromised] [--force] [-c FILE | --socket PATH] [--json]",
 	    "Follow and steer the rotation of a bundle.",
 	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP
+	    "  --to N             of rollback: to this generation, an earlier one\n"
+	    "  --compromised      of retire: at once, whoever needs it, and it can not be rolled back to\n"
+	    "  --force            though clients need what is taken from them\n"
 	    "  --json             the reply as JSON\n\n"
 	    "A rotation begins when the content of a bundle changes. Clients that refuse the new generation are\n"
 	    "served the one before.\n"
@@ -55,8 +58,7 @@ static const struct cli_command commands[] = {
 	    "  commit     all clients get the new one now; who refuses it is served the one before as long as\n"
 	    "             that is kept\n"
 	    "  rollback   back to the generation before, or to number N of those that are kept\n"
-	    "  retire     give up the one before: nobody is served it any more. --compromised: nor can it be\n"
-	    "             rolled back to\n"
+	    "  retire     give up the one before: nobody is served it any more\n"
 	    "What would take the one before from clients that need it, or may, is refused and tells who they are;\n"
 	    "--force does it all the same.\n",
 	    cli_rotation},
@@ -64,10 +66,12 @@ static const struct cli_command commands[] = {
 	    "Tell who comes with a client certificate of which CA, and which pin may be dropped.",
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
-	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject of its certificates.\n"
-	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last, from where; with CA (its name,\n"
-	    "             the common name in it, or the first digits of its fingerprint) that one alone, and then status 0: its pin may be\n"
-	    "             dropped, or was and nobody is missing it; 3: not yet, or nobody can tell yet\n",
+	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject\n"
+	    "of its certificates.\n"
+	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last,\n"
+	    "             from where; with CA (its name, the common name in it, or the first digits of its\n"
+	    "             fingerprint) that one alone, and then status 0: its pin may be dropped, or was and nobody\n"
+	    "             is missing it; 3: not yet, or nobody can tell yet\n",
 	    cli_client_ca},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},

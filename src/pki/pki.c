@@ -86,7 +86,7 @@ static const struct pki_command commands[] = {
 	    "Status 3: a certificate has expired, expires within so many days, or can not be loaded.\n\n"
 	    "  --warn DAYS           (30)\n  --json                as JSON\n" CONFIG_HELP,
 	    TAKES_CONFIG | TAKES_WARN | TAKES_JSON, 0, 0, cmd_list},
-	{"install", "NAME CERT [CHAIN] [--key FILE] [--dry-run] [-c CONFIG]",
+	{"install", "NAME CERT [CHAIN] [--key FILE] [--accept WORD,WORD] [--new] [--dry-run] [-c CONFIG]",
 	    "Puts a certificate in the place of the one of bundle NAME, in whatever form the config has it:\n"
 	    "checks it as the proxy would, shows what changes, keeps the old files beside as .FILE.previous, and\n"
 	    "has the proxy reload. Status 3: the files are in place, but no proxy could be told.\n\n"

@@ -86,7 +86,8 @@ rotation_hold(struct rotation *r, struct moment now, struct err *err)
 	} else if (r->phase == ROTATION_SETTLED) {
 		ok = none_goes_on(r, err);
 	} else {
-		ok = err_set(err, "bundle \"%s\": the rotation is %s: there is no stage to hold", r->name, rotation_phase_word(r->phase));
+		ok = err_set(err, "bundle \"%s\": the rotation is %s%s", r->name, rotation_phase_word(r->phase),
+		    r->phase == ROTATION_HELD ? " already" : ": there is no stage to hold");
 	}
 	pthread_mutex_unlock(&r->lock);
 	return ok;

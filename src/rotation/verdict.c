@@ -180,7 +180,9 @@ ends_by(const struct rotation *r, struct moment now)
 
 	if (previous == NULL)
 		return 0;
-	int64_t kept = r->give_up_ms > now.ms ? now.wall + (int64_t)((r->give_up_ms - now.ms) / 1000) : INT64_MAX;
+	/* What is past is given up by the next tick. */
+	uint64_t left = r->give_up_ms > now.ms ? r->give_up_ms - now.ms : 0;
+	int64_t kept = r->give_up_ms > 0 ? now.wall + (int64_t)(left / 1000) : INT64_MAX;
 	return MIN_OF(previous->facts.not_after, kept);
 }
 

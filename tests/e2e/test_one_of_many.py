@@ -338,3 +338,15 @@ def test_a_damaged_bundle_does_not_hide_the_next_change(many):
     new.combined(many.bundles, "one")
     p.command("reload")
     many.expect("one", new)
+
+
+def test_what_is_wrong_does_not_drown_among_what_is_fine(many):
+    for i in range(60):
+        shutil.copy(many.bundles / "two.pem", many.bundles / ("copy%d.pem" % i))
+    (many.bundles / "broken.pem").write_text("no certificate\n")
+    p = many.run()
+    p.restart()
+    status = p.command("status").stdout
+    assert re.search(r"^  broken +missing ", status, re.M) and re.search(r"^  61 loaded; --json lists them$", status, re.M), status
+    assert not re.search(r"^  copy1 +loaded", status, re.M)
+    assert len([o for o in p.status()["last_reload"]["outcomes"] if o["outcome"] == "loaded"]) == 61

@@ -443,11 +443,19 @@ def test_a_stage_is_held_and_goes_on(rotate):
     assert 0 < list(shown.values()).count(1) < 30
     assert r.tell("hold", "main")[0] == 0
     assert r.status()["phase"] == "held"
+    assert "the rotation is held already" in r.tell("hold", "main")[2]
+    assert "stage 1 of 2" in r.tell("status", "main")[1]
+    assert r.proxy.status()["bundles"][0]["rotation"] == "held"
+    assert "  (rotation: held)" in r.proxy.command("status").stdout
     assert {s: r.visit((0, 1), s) for s in sources} == shown, "each sees what it saw before"
     assert r.tell("resume", "main")[0] == 0
     assert r.status()["phase"] == "staged"
     assert r.tell("commit", "main")[0] == 0
     assert {r.visit((0, 1), s) for s in sources} == {1}
+    assert "stage" not in r.tell("status", "main")[1], "it is over with them"
+    assert r.tell("retire", "main", "--force")[0] == 0
+    assert r.proxy.status()["bundles"][0]["rotation"] is None
+    assert "(rotation" not in r.proxy.command("status").stdout
 
 
 def test_who_is_among_the_first_and_refuses_is_rescued(rotate):
@@ -474,7 +482,7 @@ def test_what_makes_no_sense_is_refused(rotate):
     status, _, err = r.tell("rollback", "main", "--to", "7")
     assert status == 1 and "generation 7 is not kept" in err
     assert r.tell("rollback", "main", "--to", "x")[0] == 2
-    assert r.tell("status", "other")[0] == 1
+    assert r.tell("status", "other")[::2] == (1, "bascule rotation: the proxy answers: no bundle has this name; `bascule status` lists them\n")
     assert r.tell("status", "main", "--compromised")[0] == 2
     assert r.tell("dance", "main")[0] == r.tell("hold")[0] == r.tell()[0] == 2
     assert r.tell("hold", "main", "--force")[0] == r.tell("retire", "main", "--force", "--compromised")[0] == 2
@@ -676,6 +684,7 @@ def test_two_generations_are_described(rotate, leaves):
     report = r.status()
     for which, leaf in (("previous", leaves[0]), ("current", leaves[1])):
         assert int(report[which]["serial"], 16) == leaf.serial
+        assert report[which]["fingerprint"] == leaf.sha256, "what openssl says of the file"
         assert 88 <= report[which]["days_left"] <= 90
     assert (report["previous"]["generation"], report["current"]["generation"]) == (1, 2)
     assert report["begun"] and report["previous_ends_by"] and report["tickets_end"]

@@ -60,6 +60,19 @@ Test(verdict, no_while_nobody_has_been_shown_it)
 	rotation_report_free(&report);
 }
 
+Test(verdict, tells_until_when_the_previous_one_is_kept)
+{
+	settings.keep_previous_ms = 60 * 1000;
+	rotation_set(r, &settings, now);
+	swap_to(2);
+	cr_expect_not(may_retire());
+	cr_expect_eq(report.ended_by, now.wall + 60);
+	now = (struct moment){now.ms + 60 * 1000, now.wall + 60}; /* and no tick has come yet */
+	cr_expect_not(may_retire());
+	cr_expect_eq(report.ended_by, now.wall);
+	rotation_report_free(&report);
+}
+
 Test(verdict, no_in_the_midst_of_the_stages)
 {
 	settings.stages[0] = (struct rotation_stage){525, 60000};
