@@ -57,7 +57,7 @@ void rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(voi
  */
 bool rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
 
-/* Under the lock. */
+/* Under the lock. Of the moment as the clocks have it: given its own answer, it would take a leap for mended. */
 static inline struct moment
 rotation_time_locked(struct rotation *r, struct moment now)
 {
