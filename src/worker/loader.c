@@ -249,7 +249,7 @@ load(struct loader *l, unsigned accept)
 		record_free(record);
 	}
 	snap_conf_unref(conf);
-	report(l, true);
+	report(l, r->ok); /* one that is refused may have ended before it came to the bundles */
 	return r->ok;
 }
 
