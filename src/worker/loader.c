@@ -300,6 +300,18 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 	return r->ok;
 }
 
+/* Nothing is new on the disk. But is something that was held back what is served again? */
+static void
+note_mended(struct loader *l, const struct tls_outcomes *outcomes)
+{
+	struct admin_load *r = &l->admin.load;
+
+	if (outcomes->n > 0 || !r->ok || load_report_same(outcomes, &r->outcomes, true))
+		return;
+	load_report_mended(r);
+	rotations_told(&l->rotations, &r->outcomes, true);
+}
+
 bool
 loader_refresh(struct loader *l)
 {
@@ -322,6 +334,7 @@ loader_refresh(struct loader *l)
 		outcomes = (struct tls_outcomes){.n = 0};
 		changed = refresh_with(l, &in, &fresh, reads);
 	} else if (outcomes.n == outcomes.failed + outcomes.waiting) {
+		note_mended(l, &outcomes);
 		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
 	}
