@@ -320,7 +320,8 @@ static const struct {
 };
 
 static bool
-obey(struct rotation *r, bool (*fn)(struct rotation *r, const struct asked *a, struct err *err), const struct asked *a, struct err *err)
+obey(struct rotation *r, bool (*fn)(struct rotation *r, const struct asked *a, struct err *err),
+    const struct asked *a, struct err *err)
 {
 	enum rotation_phase before = rotation_phase(r);
 

@@ -99,7 +99,8 @@ states(const struct admin_states *s)
 	json_t *o = json_object();
 
 	json_put(o, "directory", s->directory[0] != '\0' ? json_string(s->directory) : json_null());
-	json_put(o, "problems", json_stringn(s->problems.data != NULL ? s->problems.data + s->problems.head : "", buf_len(&s->problems)));
+	json_put(o, "problems",
+	    json_stringn(s->problems.data != NULL ? s->problems.data + s->problems.head : "", buf_len(&s->problems)));
 	json_put(o, "unwritten", s->unwritten.text[0] != '\0' ? json_string(s->unwritten.text) : json_null());
 	return o;
 }

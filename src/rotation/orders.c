@@ -67,7 +67,8 @@ asked(struct rotation *r, enum rotation_will will, const struct loss *loss, stru
 static bool
 none_goes_on(const struct rotation *r, struct err *err)
 {
-	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change", r->name);
+	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change",
+	    r->name);
 }
 
 bool
@@ -200,7 +201,8 @@ is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
 
 	for (unsigned i = 0; i < r->n_kept; i++)
 		n += (size_t)snprintf(kept + n, sizeof(kept) - n, "%s %llu", i > 0 ? "," : "", (unsigned long long)r->kept[i]->generation);
-	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name, (unsigned long long)generation, kept);
+	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name,
+	    (unsigned long long)generation, kept);
 }
 
 static bool

@@ -63,7 +63,8 @@ inputs(struct loader *l, struct record *record, const struct record *before)
 {
 	tls_changes_forget(&l->left);
 	return (struct snapshot_inputs){.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left, .kept = l->kept.store};
+	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left,
+	    .kept = l->kept.store};
 }
 
 /* Bring what was built (NULL: nothing could be) into service; the report is filled. */
@@ -163,8 +164,8 @@ have_secret(struct loader *l, const struct conf *c)
 	if (l->kept.secret.n > 0)
 		l->secret = l->kept.secret;
 	if ((l->secret.n > 0 || control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) &&
-	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret, l->threads.shared.rotation_key,
-		&err)) {
+	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret,
+		l->threads.shared.rotation_key, &err)) {
 		l->admin.rotations = l->rotations.registry;
 		l->admin.client_cas = l->rotations.client_cas;
 		l->admin.states = &l->rotations.states.told;
