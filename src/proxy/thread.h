@@ -99,7 +99,7 @@ void px_thread_free(struct px_thread *t);
 /*
  * A new snapshot comes in two steps, so that all threads take it or none does. The first makes all that the thread needs for
  * it and changes nothing yet; a reference is made. New listeners are to listen on fds[i] (-1: none; for conf->listeners[i]),
- * which is -1 then; `fds` may be NULL. Either step of the second kind follows, after false as well (see err).
+ * which is -1 then; `fds` may be NULL. Commit or abandon follows; after false (see err) only abandon.
  */
 MUST_CHECK bool px_thread_prepare(struct px_thread *t, struct snapshot *s, const struct secret *secret, int *fds,
     struct err *err);

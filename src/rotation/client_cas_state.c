@@ -6,7 +6,7 @@
 
 /*
  * What is packed and what is unpacked stand side by side, piece by piece, so that one is not changed without the other.
- * A new field means a new version of whoever frames this (worker/state.c).
+ * A new field means a new version of whoever frames this (worker/client_ca_states.c).
  */
 
 enum {

@@ -1,8 +1,9 @@
 /*
  * rotations.h: the rotations of the worker as time goes by.
  *
- * Brings them up to each load, lets their stages go on, and says in the log
- * what they do by themselves. Background thread only.
+ * Brings them up to each load, lets their stages go on, and tells what they do
+ * by themselves: the log, and whoever is to be notified. The client CAs of
+ * sites as well. Background thread only.
  */
 #ifndef BASCULE_WORKER_ROTATIONS_H
 #define BASCULE_WORKER_ROTATIONS_H

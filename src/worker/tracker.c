@@ -8,7 +8,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-
 /* One watch of the kernel's: a directory, by whatever paths. */
 struct tracked {
 	struct watch_owner owner; /* strings in the arena */
