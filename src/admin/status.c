@@ -37,6 +37,15 @@ json_wall_time(uint64_t us)
 	return json_string(text);
 }
 
+char *
+json_text(json_t *o)
+{
+	char *text = o != NULL ? json_dumps(o, JSON_INDENT(2)) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
 json_t *
 json_seconds(int64_t at)
 {
@@ -260,19 +269,13 @@ admin_status_json(const struct admin *a)
 	json_put(o, "bundles", bundles(s->store));
 	json_put(o, "upstreams", upstreams(s));
 	json_put(o, "counters", counters(a));
-	char *text = json_dumps(o, JSON_INDENT(2));
-	json_decref(o);
-	return text;
+	return json_text(o);
 }
 
 char *
 admin_load_json(const struct admin *a)
 {
-	json_t *o = load(a);
-	char *text = json_dumps(o, JSON_INDENT(2));
-
-	json_decref(o);
-	return text;
+	return json_text(load(a));
 }
 
 /* What clients are shown, and nothing that they are not. */
