@@ -184,9 +184,11 @@ client_ca(struct exchange *x, struct admin *a, struct sv rest)
 	if (status == 200 || status == 503)
 		answer_json(x, status, json);
 	else
-		refuse(x, status, status == 404 ? "the site has no client CA of this name, nor has it had one; `bascule client-ca status` lists them" :
-		                           status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint" :
-		                                           "the name of a CA stands there, and nothing else");
+		refuse(x, status,
+		    status == 404   ? "the site has no client CA of this name, nor has it had one; `bascule client-ca status` "
+				      "lists them"
+		    : status == 409 ? "the site has several client CAs of this name: take the first digits of a fingerprint"
+				    : "the name of a CA stands there, and nothing else");
 }
 
 /* --- the calls ----------------------------------------------------------------------------------------------- */

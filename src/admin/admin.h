@@ -96,7 +96,10 @@ MUST_CHECK bool admin_rotation_command(struct admin *a, struct rotation *r, stru
 
 /* admin/client_cas.c: NULL when memory is out; the caller frees. */
 char *admin_client_cas_json(const struct admin *a);
-/* Of one site; `word` NULL: all of its CAs. The status of the reply: 200 with *out; 404, 409: the word means none of them, or several. */
+/*
+ * Of one site; `word` NULL: all of its CAs. The status of the reply: 200 with *out; 404, 409: the word means none of them, or
+ * several.
+ */
 unsigned admin_client_ca_json(const struct admin *a, struct client_cas *c, const char *word, char **out);
 
 /* admin/metrics.c: append the Prometheus text; false when it does not fit. */

@@ -173,23 +173,12 @@ coming(const struct conf *conf, const char *name, struct moment now)
 	return list;
 }
 
-/* Takes over `o`. */
-static char *
-dump(json_t *o)
-{
-	char *text = o != NULL ? json_dumps(o, JSON_INDENT(2)) : NULL;
-
-	json_decref(o);
-	return text;
-}
-
 char *
 admin_client_cas_json(const struct admin *a)
 {
 	json_t *list = json_array();
 	struct client_cas_report report;
 	struct moment now = moment_now();
-
 	struct client_cas *c = NULL;
 
 	while ((c = client_ca_registry_next(a->client_cas, c)) != NULL) {
@@ -202,7 +191,7 @@ admin_client_cas_json(const struct admin *a)
 		}
 		client_cas_report_free(&report);
 	}
-	return dump(json_pack("{s:o}", "sites", list));
+	return json_text(json_pack("{s:o}", "sites", list));
 }
 
 unsigned
@@ -230,6 +219,6 @@ admin_client_ca_json(const struct admin *a, struct client_cas *c, const char *wo
 		json_decref(o);
 		return n == 0 ? 404 : 409;
 	}
-	*out = dump(o);
+	*out = json_text(o);
 	return *out != NULL ? 200 : 503;
 }

@@ -13,6 +13,9 @@
 void json_add(json_t *array, json_t *v);
 void json_put(json_t *object, const char *key, json_t *v);
 
+/* The reply, malloc'ed; takes over `o`, which may be NULL. NULL: memory is out. */
+char *json_text(json_t *o);
+
 json_t *json_wall_time(uint64_t us);
 json_t *json_seconds(int64_t at); /* of the epoch; null when it is not after that */
 json_t *json_bundle(const struct tls_bundle *b); /* what is known of a certificate */

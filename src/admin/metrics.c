@@ -25,8 +25,10 @@ static const char server_help[] = "Requests given to an origin server.";
 	X(rotation_share, gauge, "Percent of the clients that get the current generation by plan.", (r->share * 100.0 / SHARE_ALL))     \
 	X(rotation_orphans, gauge, "Clients that refuse the current generation. While there are any, the previous one must not go.",    \
 	    (double)r->n_orphans)                                                                                        \
-	X(rotation_untested, gauge, "Clients known from before that have neither accepted nor refused the current generation.", (double)r->n_untested) \
-	X(rotation_accepted, gauge, "Clients that have accepted the current generation.", (double)r->counts[SLOT_CURRENT].clients)        \
+	X(rotation_untested, gauge, "Clients known from before that have neither accepted nor refused the current generation.", \
+	    (double)r->n_untested)                                                                                       \
+	X(rotation_accepted, gauge, "Clients that have accepted the current generation.",                                \
+	    (double)r->counts[SLOT_CURRENT].clients)                                                                     \
 	X(rotation_rejected, gauge, "Handshakes in which the current generation was rejected with an alert, since the rotation began.", \
 	    (double)r->counts[SLOT_CURRENT].rejected)                                                                    \
 	X(rotation_silent, gauge, "Handshakes of the current generation that a client ended without a word, since the rotation began.", \
@@ -35,21 +37,28 @@ static const char server_help[] = "Requests given to an origin server.";
 
 /* X(name, kind, help, value): of each CA of each site that asks for client certificates; `r` is its report. */
 #define CLIENT_CA_ROWS(X)                                                                                                \
-	X(client_ca_pinned, gauge, "1: clients with certificates of this CA are let in; 0: its pin has been dropped.", (r->pinned ? 1.0 : 0.0)) \
-	X(client_ca_current, gauge, "Certificates in use whose devices have not come with one of another CA since. While there are any, the pin must not go.", \
-	    (double)client_ca_waiting(r))                                                                                \
-	X(client_ca_moved, gauge, "Certificates of devices that have come with one of another CA since.", (double)r->by_status[HOLDER_MOVED]) \
+	X(client_ca_pinned, gauge,                                                                                       \
+	    "1: clients with certificates of this CA are let in; 0: its pin has been dropped.", (r->pinned ? 1.0 : 0.0)) \
+	X(client_ca_current, gauge, "Certificates in use whose devices have not come with one of another CA since. "     \
+	    "While there are any, the pin must not go.", (double)client_ca_waiting(r))                                   \
+	X(client_ca_moved, gauge, "Certificates of devices that have come with one of another CA since.",                \
+	    (double)r->by_status[HOLDER_MOVED])                                                                          \
 	X(client_ca_connected, gauge, "Certificates that connections are open with.", (double)r->connected)               \
-	X(client_ca_refused, gauge, "Certificates refused since they were last seen, of devices that have not come with another.", (double)r->refused) \
-	X(client_ca_not_remembered, gauge, "Handshakes whose certificate found no room (`remember`): then nobody can tell whether the pin may go.", \
+	X(client_ca_refused, gauge,                                                                                      \
+	    "Certificates refused since they were last seen, of devices that have not come with another.", (double)r->refused) \
+	X(client_ca_not_remembered, gauge,                                                                               \
+	    "Handshakes whose certificate found no room (`remember`): then nobody can tell whether the pin may go.",     \
 	    (double)r->left_out)                                                                                         \
 	X(client_ca_may_drop, gauge, "1: the pin may be dropped.", (r->verdict == DROP_YES ? 1.0 : 0.0))
 
 /* X(field, kind, help): of those who are told of rotations. */
 #define NOTICE_ROWS(X)                                                                                                   \
-	X(delivered, counter, "Events of rotations that were told: commands that ended well, posts that were answered with a 2xx.")      \
-	X(failed, counter, "Events of rotations that were not told: a command failed, or a post was given up. The log says why.")        \
-	X(tries_failed, counter, "Posts that failed, most of which are tried again. When it grows, look after the webhook's server.")    \
+	X(delivered, counter,                                                                                            \
+	    "Events of rotations that were told: commands that ended well, posts that were answered with a 2xx.")        \
+	X(failed, counter,                                                                                               \
+	    "Events of rotations that were not told: a command failed, or a post was given up. The log says why.")       \
+	X(tries_failed, counter,                                                                                         \
+	    "Posts that failed, most of which are tried again. When it grows, look after the webhook's server.")         \
 	X(waiting, gauge, "Posts that wait for their server.")
 
 static const struct {
@@ -200,7 +209,8 @@ static bool
 put_client_ca(const char *name, const char *site, const struct client_ca_report *r, double value, struct buf *out)
 {
 	/* Two CAs may have one name; not one fingerprint. */
-	return buf_printf(out, "bascule_%s{site=\"", name) && put_label(out, site) && buf_printf(out, "\",ca=\"") && put_label(out, r->name) &&
+	return buf_printf(out, "bascule_%s{site=\"", name) && put_label(out, site) && buf_printf(out, "\",ca=\"") &&
+	       put_label(out, r->name) &&
 	       buf_printf(out, "\",fingerprint=\"%02x%02x%02x%02x\"} %.10g\n", r->fingerprint[0], r->fingerprint[1], r->fingerprint[2],
 		   r->fingerprint[3], value);
 }
@@ -277,7 +287,8 @@ admin_metrics_reference(struct buf *out)
 	for (size_t i = 0; ok && i < COUNTOF(notice_rows); i++)
 		ok = buf_printf(out, "| `bascule_%s` | %s | %s |\n", notice_rows[i].name, notice_rows[i].kind, notice_rows[i].help);
 	for (size_t i = 0; ok && i < COUNTOF(rotation_rows); i++)
-		ok = buf_printf(out, "| `bascule_%s{bundle}` | %s | %s |\n", rotation_rows[i].name, rotation_rows[i].kind, rotation_rows[i].help);
+		ok = buf_printf(out, "| `bascule_%s{bundle}` | %s | %s |\n", rotation_rows[i].name, rotation_rows[i].kind,
+		    rotation_rows[i].help);
 	for (size_t i = 0; ok && i < COUNTOF(client_ca_rows); i++)
 		ok = buf_printf(out, "| `bascule_%s{site,ca,fingerprint}` | %s | %s |\n", client_ca_rows[i].name, client_ca_rows[i].kind,
 		    client_ca_rows[i].help);

@@ -59,7 +59,8 @@ print_generation(FILE *out, const char *which, const json_t *g)
 	print_safe(out, reply_text(g, "serial"), 0);
 	(void)fputs("\n  issued by ", out);
 	print_safe(out, reply_text(g, "issuer"), 0);
-	(void)fprintf(out, "\n  expires %.10s, in %" JSON_INTEGER_FORMAT " days\n", reply_text(g, "not_after"), reply_number(g, "days_left"));
+	(void)fprintf(out, "\n  expires %.10s, in %" JSON_INTEGER_FORMAT " days\n", reply_text(g, "not_after"),
+	    reply_number(g, "days_left"));
 	(void)fprintf(out,
 	    "  handshakes: %" JSON_INTEGER_FORMAT " accepted by %" JSON_INTEGER_FORMAT " client%s, %" JSON_INTEGER_FORMAT
 	    " rejected, %" JSON_INTEGER_FORMAT " ended in silence\n",
@@ -154,9 +155,11 @@ print_plan(FILE *out, const json_t *root)
 	print_safe(out, reply_text(root, "bundle"), 0);
 	(void)fputs(": ", out);
 	print_safe(out, reply_text(root, "phase"), 0);
-	(void)fprintf(out, ", %.4g %% of the clients get the current generation", json_number_value(json_object_get(root, "share_percent")));
+	(void)fprintf(out, ", %.4g %% of the clients get the current generation",
+	    json_number_value(json_object_get(root, "share_percent")));
 	if (has_stage(reply_text(root, "phase")) && reply_number(root, "stages") > 0)
-		(void)fprintf(out, ", stage %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT, reply_number(root, "stage"), reply_number(root, "stages"));
+		(void)fprintf(out, ", stage %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT, reply_number(root, "stage"),
+		    reply_number(root, "stages"));
 	if (left > 0) {
 		(void)fputs(", the next in ", out);
 		print_duration(out, left);

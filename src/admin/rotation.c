@@ -138,16 +138,6 @@ whole(const struct rotation_report *r, size_t most)
 	return o;
 }
 
-/* Takes over `o`. */
-static char *
-dump(json_t *o)
-{
-	char *text = o != NULL ? json_dumps(o, JSON_INDENT(2)) : NULL;
-
-	json_decref(o);
-	return text;
-}
-
 char *
 admin_rotation_json(struct rotation *r)
 {
@@ -155,7 +145,7 @@ admin_rotation_json(struct rotation *r)
 
 	if (!rotation_report(r, true, moment_now(), &report))
 		return NULL;
-	char *text = dump(whole(&report, SIZE_MAX));
+	char *text = json_text(whole(&report, SIZE_MAX));
 	rotation_report_free(&report);
 	return text;
 }
@@ -172,7 +162,7 @@ admin_rotations_json(const struct admin *a)
 		json_add(list, summary(&report));
 		rotation_report_free(&report);
 	}
-	return dump(json_pack("{s:o}", "rotations", list));
+	return json_text(json_pack("{s:o}", "rotations", list));
 }
 
 /* --- what people are told ------------------------------------------------------------------------------------ */
@@ -208,7 +198,7 @@ admin_event_json(const struct admin_event *e)
 	json_put(o, "bundle", json_string(e->bundle));
 	json_put(o, "why", e->why != NULL ? json_string(e->why) : json_null());
 	if (e->rotation == NULL)
-		return dump(o);
+		return json_text(o);
 	if (!rotation_report(e->rotation, true, moment_now(), &r)) {
 		json_decref(o);
 		return NULL;
@@ -221,7 +211,7 @@ admin_event_json(const struct admin_event *e)
 	}
 	json_decref(how);
 	rotation_report_free(&r);
-	return dump(o);
+	return json_text(o);
 }
 
 /* --- what an administrator says ------------------------------------------------------------------------------ */
@@ -320,7 +310,8 @@ static const struct {
 };
 
 static bool
-obey(struct rotation *r, bool (*fn)(struct rotation *r, const struct asked *a, struct err *err), const struct asked *a, struct err *err)
+obey(struct rotation *r, bool (*fn)(struct rotation *r, const struct asked *a, struct err *err),
+    const struct asked *a, struct err *err)
 {
 	enum rotation_phase before = rotation_phase(r);
 

@@ -37,6 +37,15 @@ json_wall_time(uint64_t us)
 	return json_string(text);
 }
 
+char *
+json_text(json_t *o)
+{
+	char *text = o != NULL ? json_dumps(o, JSON_INDENT(2)) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
 json_t *
 json_seconds(int64_t at)
 {
@@ -99,7 +108,8 @@ states(const struct admin_states *s)
 	json_t *o = json_object();
 
 	json_put(o, "directory", s->directory[0] != '\0' ? json_string(s->directory) : json_null());
-	json_put(o, "problems", json_stringn(s->problems.data != NULL ? s->problems.data + s->problems.head : "", buf_len(&s->problems)));
+	json_put(o, "problems",
+	    json_stringn(s->problems.data != NULL ? s->problems.data + s->problems.head : "", buf_len(&s->problems)));
 	json_put(o, "unwritten", s->unwritten.text[0] != '\0' ? json_string(s->unwritten.text) : json_null());
 	return o;
 }
@@ -265,19 +275,13 @@ admin_status_json(const struct admin *a)
 	json_put(o, "bundles", bundles(s->store));
 	json_put(o, "upstreams", upstreams(s));
 	json_put(o, "counters", counters(a));
-	char *text = json_dumps(o, JSON_INDENT(2));
-	json_decref(o);
-	return text;
+	return json_text(o);
 }
 
 char *
 admin_load_json(const struct admin *a)
 {
-	json_t *o = load(a);
-	char *text = json_dumps(o, JSON_INDENT(2));
-
-	json_decref(o);
-	return text;
+	return json_text(load(a));
 }
 
 /* What clients are shown, and nothing that they are not. */

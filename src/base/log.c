@@ -171,7 +171,7 @@ log_line(enum log_level level, const char *fmt, ...)
 	outlet_put(&logger.to, all);
 	__atomic_store_n(&logger.lost, logger.lost + logger.to.lost - before, __ATOMIC_RELAXED);
 	if (logger.echo && logger.elsewhere && level <= LOG_WARNING) {
-		struct outlet echo;
+		struct outlet echo = OUTLET(STDERR_FILENO);
 		outlet_set(&echo, STDERR_FILENO);
 		outlet_put(&echo, all);
 	}

@@ -472,7 +472,8 @@ guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const
 
 /* The losses that were accepted this time only are to be accepted again. */
 bool
-guard_awaits_start(const struct guard_findings *f, const struct guard_rules *rules, const char *path, const char *name, struct err *err)
+guard_awaits_start(const struct guard_findings *f, const struct guard_rules *rules, const char *path, const char *name,
+    struct err *err)
 {
 	char accept[WORDS_TEXT] = "";
 	unsigned again = 0;

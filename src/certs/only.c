@@ -56,7 +56,8 @@ tls_store_load_one(const struct conf *conf, struct tls_store *previous, const ch
 		.store = store_new(),
 		.previous = previous,
 		.conf = conf,
-		.loader = {.files = files, .conf = conf, .accept = accept, .started = true, .thread = thread, .now = (int64_t)(clock_wall_us() / 1000000)},
+		.loader = {.files = files, .conf = conf, .accept = accept, .started = true, .thread = thread,
+		    .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
 	bool ok = false;

@@ -1,5 +1,5 @@
 /*
- * store_internal.h: what a store is made of, for store.c and keep.c.
+ * store_internal.h: what a store is made of, for store.c and those who make one otherwise: delta.c, only.c, keep.c.
  */
 #ifndef BASCULE_CERTS_STORE_INTERNAL_H
 #define BASCULE_CERTS_STORE_INTERNAL_H
@@ -55,14 +55,6 @@ MUST_CHECK bool store_watch(struct job *job, struct watch *w);
 /* Make the index of names. False: out of memory. */
 MUST_CHECK bool store_index(struct tls_store *s);
 
-/* --- delta.c --- */
-
-/* Can `previous` be brought up to date by what the sources, of changes alone, tell? */
-bool delta_fits(const struct job *job);
-
-/* Make the store of the one before and the sources. False: out of memory. */
-MUST_CHECK bool delta_make(struct job *job);
-
 /* Empty, with one reference; NULL: out of memory. */
 struct tls_store *store_new(void);
 
@@ -71,5 +63,13 @@ MUST_CHECK bool store_add(struct tls_store *s, struct tls_bundle *b, const char 
 
 /* All are in it: put them in order and make the index. False: out of memory. */
 MUST_CHECK bool store_arrange(struct tls_store *s);
+
+/* --- delta.c --- */
+
+/* Can `previous` be brought up to date by what the sources, of changes alone, tell? */
+bool delta_fits(const struct job *job);
+
+/* Make the store of the one before and the sources. False: out of memory. */
+MUST_CHECK bool delta_make(struct job *job);
 
 #endif

@@ -38,8 +38,8 @@ known(struct watch *w, struct sv path, bool *fresh)
 	return NULL;
 }
 
-static bool
-same_owner(const struct watch_owner *a, const struct watch_owner *b)
+bool
+watch_owner_is(const struct watch_owner *a, const struct watch_owner *b)
 {
 	if (a->listing == NULL || b->listing == NULL)
 		return a->listing == b->listing;
@@ -55,7 +55,7 @@ share(struct watch_place *p, const struct watch_owner *other, bool linked)
 	bool named = p->owner.listing != NULL && p->owner.bundle == NULL && !linked && other->listing != NULL &&
 	    strcmp(p->owner.listing, other->listing) == 0;
 
-	if (!named && !same_owner(&p->owner, other))
+	if (!named && !watch_owner_is(&p->owner, other))
 		p->owner = WATCH_ANYTHING;
 }
 
@@ -184,7 +184,7 @@ walk(struct watch *w, struct sv path, bool is_file, unsigned links)
 		return false;
 	if (sv_eq(path, SV("/")) || sv_eq(path, SV(".")))
 		return true;
-	if (e->walked && (e->walked_for.listing == NULL || same_owner(&e->walked_for, &owner)))
+	if (e->walked && (e->walked_for.listing == NULL || watch_owner_is(&e->walked_for, &owner)))
 		return true;
 	if (e->walked)
 		w->owner = WATCH_ANYTHING;

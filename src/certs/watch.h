@@ -32,6 +32,9 @@ struct watch_owner {
 
 #define WATCH_ANYTHING ((struct watch_owner){NULL, NULL})
 
+/* The same? */
+bool watch_owner_is(const struct watch_owner *a, const struct watch_owner *b);
+
 struct watch_place {
 	const char *path;
 	struct watch_owner owner;

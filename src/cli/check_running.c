@@ -11,7 +11,9 @@ static bool
 tell_findings(const struct tls_outcome *o, struct buf *news)
 {
 	bool ok = buf_printf(news, "bundle \"%s\": %s what is in service:\n", o->name,
-	    o->kind == TLS_LOADED ? "would take the place of" : o->kind == TLS_WAITING ? "would wait, to be started, and differs from" : "differs from");
+	    o->kind == TLS_LOADED    ? "would take the place of"
+	    : o->kind == TLS_WAITING ? "would wait, to be started, and differs from"
+	                             : "differs from");
 
 	for (size_t i = 0; ok && i < o->n_findings; i++) {
 		const struct tls_finding *f = &o->findings[i];

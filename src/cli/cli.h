@@ -72,7 +72,7 @@ MUST_CHECK bool cli_put_segment(char *path, size_t size, const char *name);
 struct admin_reply;
 
 /* Ask the running proxy that the options name. False with err set. */
-MUST_CHECK bool cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply,
-    struct err *err);
+MUST_CHECK bool cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path,
+    struct admin_reply *reply, struct err *err);
 
 #endif

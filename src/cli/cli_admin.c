@@ -53,7 +53,8 @@ find_socket(const char *command, const struct cli_options *o, char out[SOCKET_PA
 }
 
 bool
-cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply, struct err *err)
+cli_ask(const char *command, const struct cli_options *o, const char *method, const char *path, struct admin_reply *reply,
+    struct err *err)
 {
 	char socket[SOCKET_PATH_SIZE];
 
@@ -148,7 +149,8 @@ cli_status(int argc, char **argv)
 int
 cli_reload(int argc, char **argv)
 {
-	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_ACCEPT, "POST", "/v1/reload", print_reload);
+	return ask(argc, argv, CLI_TAKES_CONFIG | CLI_TAKES_SOCKET | CLI_TAKES_JSON | CLI_TAKES_ACCEPT, "POST", "/v1/reload",
+	    print_reload);
 }
 
 int

@@ -32,7 +32,8 @@ static const struct cli_command commands[] = {
 	    "Run it as the user who starts the proxy, so that it may read the same files.\n"
 	    "When the proxy runs, certificates are compared with those in service, as a reload does.\n",
 	    cli_check},
-	{"reload", "[-c FILE | --socket PATH] [--accept WORDS] [--json]", "Have the running proxy load its config and certificates anew.",
+	{"reload", "[-c FILE | --socket PATH] [--accept WORDS] [--json]",
+	    "Have the running proxy load its config and certificates anew.",
 	    CONFIG_HELP SOCKET_HELP ACCEPT_HELP "  --json             the reply as JSON\n\n"
 	                            "As SIGHUP does, but waits and tells how each changed bundle fared. Status 0: all of it is in\n"
 	                            "service; 1: refused, nothing has changed; 3: done, but for bundles that were held back.\n",
@@ -66,12 +67,12 @@ static const struct cli_command commands[] = {
 	    "Tell who comes with a client certificate of which CA, and which pin may be dropped.",
 	    CONFIG_HELP SOCKET_HELP
 	    "  --json             the reply as JSON\n\n"
-	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the subject\n"
-	    "of its certificates.\n"
+	    "Two CAs are pinned side by side while devices get new certificates. A device is known by the\n"
+	    "subject of its certificates.\n"
 	    "  status     the CAs of all sites; with SITE (its first name): each certificate that came, when last,\n"
 	    "             from where; with CA (its name, the common name in it, or the first digits of its\n"
-	    "             fingerprint) that one alone, and then status 0: its pin may be dropped, or was and nobody\n"
-	    "             is missing it; 3: not yet, or nobody can tell yet\n",
+	    "             fingerprint) that one alone, and then status 0: its pin may be dropped, or was and\n"
+	    "             nobody is missing it; 3: not yet, or nobody can tell yet\n",
 	    cli_client_ca},
 	{"metrics", "[-c FILE | --socket PATH]", "Print the counters as Prometheus text.", CONFIG_HELP SOCKET_HELP,
 	    cli_metrics},

@@ -4,10 +4,11 @@
 #include "conf/keys.h"
 
 static const struct key stage_keys[] = {
-	ROW_NUMBER("share", conf_stage, share, "Percent of the clients that get the new generation. By their address, so each gets one and the same.",
+	ROW_NUMBER("share", conf_stage, share,
+	    "Percent of the clients that get the new generation. By their address, so each gets one and the same.",
 	    .min = 1, .max = 100, .preset = 100, .example = "5"),
-	ROW_DURATION("for", conf_stage, lasts, "How long, before the next stage. The last stage stays.", .min = 1000, .max = 365 * DAY, .preset = HOUR,
-	    .example = "\"10m\""),
+	ROW_DURATION("for", conf_stage, lasts, "How long, before the next stage. The last stage stays.", .min = 1000, .max = 365 * DAY,
+	    .preset = HOUR, .example = "\"10m\""),
 };
 
 static const struct key_object keys_stage = {
@@ -24,12 +25,12 @@ static const struct key_object keys_stage = {
 
 static const struct key notify_keys[] = {
 	ROW_STRINGS("command", conf_notify, command,
-	    "A command, with its arguments, that is run. No shell; it runs as the worker's user, finds the event as JSON on its standard "
-	    "input and its name in `BASCULE_EVENT`, that of the bundle in `BASCULE_BUNDLE`.",
+	    "A command, with its arguments, that is run. No shell; it runs as the worker's user, finds the event as JSON on its "
+	    "standard input and its name in `BASCULE_EVENT`, that of the bundle in `BASCULE_BUNDLE`.",
 	    .example = "[ \"/usr/local/bin/tell-us\", \"--channel\", \"certificates\" ]"),
 	ROW_STRING("url", conf_notify, url,
-	    "Where the event is sent as JSON, with POST, over HTTP or HTTPS. What is not answered with a 2xx is sent again, after growing "
-	    "pauses; each event has an `id` by which a receiver can drop what it has had already.",
+	    "Where the event is sent as JSON, with POST, over HTTP or HTTPS. What is not answered with a 2xx is sent again, after "
+	    "growing pauses; each event has an `id` by which a receiver can drop what it has had already.",
 	    .example = "\"https://hooks.example.com/bascule\"", .check = check_web_url),
 	ROW_PATH("ca", conf_notify, ca,
 	    "PEM: the CA of that server's certificate. Without it: the system's store.", .example = "\"hooks-ca.pem\""),
@@ -41,8 +42,8 @@ static const struct key notify_keys[] = {
 
 static const struct key_object keys_notify = {
 	.name = "notify",
-	.intro = "Who is told when a rotation begins, goes on to its next stage, is complete, is rolled back, has its first client that refuses "
-		 "the new generation, or ends; when the generation before may go; and when a new certificate is held back. A plain "
+	.intro = "Who is told when a rotation begins, goes on to its next stage, is complete, is rolled back, has its first client that "
+		 "refuses the new generation, or ends; when the generation before may go; and when a new certificate is held back. A plain "
 		 "string, or a list of them, is the command. See [rotation.md](rotation.md#being-told).",
 	.example = "{ \"url\": \"https://hooks.example.com/bascule\", \"authorization\": \"hooks.token\" }",
 	.keys = notify_keys,
@@ -56,8 +57,8 @@ static const struct key_object keys_notify = {
 
 static const struct key rotation_keys[] = {
 	ROW_WORD("start", conf_rotation, start, conf_start,
-	    "`automatic`: a reload, or the watch, that finds a new certificate begins its rotation. `manual`: it is looked at, all that is "
-	    "wrong with it is said, and it waits, until `bascule rotation start NAME` begins.",
+	    "`automatic`: a reload, or the watch, that finds a new certificate begins its rotation. `manual`: it is looked at, all that "
+	    "is wrong with it is said, and it waits, until `bascule rotation start NAME` begins.",
 	    WORDS("automatic", "manual")),
 	ROW_WORDS("accept", conf_rotation, accept,
 	    "Losses that do not hold a new certificate back: names that sites serve (`lost-names`), an end before that "
@@ -87,20 +88,23 @@ static const struct key rotation_keys[] = {
 	    "the generation before, count as a refusal.",
 	    .min = 1, .max = 100, .zero = "they never do", .preset = 2),
 	ROW_DURATION("silent_within", conf_rotation, silent_within,
-	    "Who closes later than that after the handshake did not do so for the certificate.", .min = 1, .max = HOUR, .preset = 5 * SECOND),
+	    "Who closes later than that after the handshake did not do so for the certificate.",
+	    .min = 1, .max = HOUR, .preset = 5 * SECOND),
 	ROW_NUMBER("rollback_clients", conf_rotation, rollback.clients,
 	    "When clients at so many addresses refuse the new generation that had accepted the one before, it is rolled back without "
 	    "asking. A fleet too small for that: when more than half of its networks do, with three clients or more.",
 	    .min = 1, .max = 1000000, .zero = "never without asking", .preset = 10),
 	ROW_NUMBER("rollback_networks", conf_rotation, rollback.networks,
-	    "From so many networks (IPv4 /24, IPv6 /48) at least, so that nobody can cause it from one place.", .min = 1, .max = 64, .preset = 3),
+	    "From so many networks (IPv4 /24, IPv6 /48) at least, so that nobody can cause it from one place.",
+	    .min = 1, .max = 64, .preset = 3),
 	ROW_NUMBER("rollback_share", conf_rotation, rollback.share,
-	    "And so many percent at least of the networks whose known clients have been shown it; each counts as one, by the part of its "
-	    "clients that refuses. While few have been shown it: of half of the networks known, or a hundred.",
+	    "And so many percent at least of the networks whose known clients have been shown it; each counts as one, by the part of "
+	    "its clients that refuses. While few have been shown it: of half of the networks known, or a hundred.",
 	    .min = 1, .max = 100, .preset = 10),
 	ROW_OBJECT("notify", conf_rotation, notify, conf_notify, keys_notify, "Who is told what becomes of it."),
 	ROW_NUMBER("clients", conf_rotation, clients,
-	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.", .min = 1, .max = 10000000, .preset = 65536),
+	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.",
+	    .min = 1, .max = 10000000, .preset = 65536),
 	ROW_BOOL("track", conf_rotation, track,
 	    "Learn who the clients are before a rotation begins. Without it nobody is known to have accepted the generation before: "
 	    "silent refusals are not noticed, and nothing is rolled back without asking.",
@@ -111,7 +115,8 @@ static const struct key_object keys_rotation = {
 	.name = "rotation",
 	.intro = "What happens when the content of a bundle changes: who gets the new generation when, and what becomes of those who "
 		 "refuse it. See [rotation.md](rotation.md).",
-	.example = "{ \"stages\": [ { \"share\": 5, \"for\": \"10m\" }, { \"share\": 50, \"for\": \"1h\" } ], \"keep_previous\": \"30d\" }",
+	.example = "{ \"stages\": [ { \"share\": 5, \"for\": \"10m\" }, { \"share\": 50, \"for\": \"1h\" } ], "
+		   "\"keep_previous\": \"30d\" }",
 	.keys = rotation_keys,
 	.n_keys = COUNTOF(rotation_keys),
 	.size = sizeof(struct conf_rotation),
@@ -181,8 +186,8 @@ static const struct key client_certificate_keys[] = {
 	    "`required`: no handshake without a valid one. `optional`: asked for, and refused when it is not valid.",
 	    .preset = CONF_CLIENT_NONE, WORDS("none", "optional", "required"), .example = "\"required\""),
 	ROW_LIST("pins", conf_client_certificate, pins, conf_pin, keys_pin,
-	    "The CAs that are trusted. Two at a time let clients move from one to the other; who has not moved yet, and whether the old one may "
-	    "go, says `bascule client-ca status`: see [rotation.md](rotation.md#replacing-a-client-ca).",
+	    "The CAs that are trusted. Two at a time let clients move from one to the other; who has not moved yet, and whether the old "
+	    "one may go, says `bascule client-ca status`: see [rotation.md](rotation.md#replacing-a-client-ca).",
 	    .example = "[ { \"ca\": \"devices-2025.pem\" }, { \"ca\": \"devices-2026.pem\" } ]"),
 	ROW_PATHS("crls", conf_client_certificate, crls,
 	    "Files with revocation lists, PEM or DER, read again at each reload.", .example = "\"devices.crl\""),

@@ -89,10 +89,10 @@ MUST_CHECK bool control_keep(struct control *c, int fd, struct err *err);
 MUST_CHECK bool control_kept(struct control *c, int *fd, struct err *err);
 
 /*
- * States of rotations, by name (supervisor/shelf.h), which outlive this worker, and with a state_dir a restart. Put: sealed memory;
- * fd stays the caller's. False: what could be done was done. Get: a descriptor, the caller's; -1 with err set. List: as
- * struct files has it, and the directory they lie in,
- * empty when that is memory. Refuse: move it out of the way; where it lies then goes into `to`.
+ * States, by name (line/state_name.h), which outlive this worker, and with a state_dir a restart. Put: sealed memory; fd
+ * stays the caller's. False: what could be done was done. Get: a descriptor, the caller's; -1 with err set. List: as struct
+ * files has it, and the directory they lie in, empty when that is memory. Refuse: move it out of the way; where it lies then
+ * goes into `to`.
  */
 MUST_CHECK bool control_state_put(struct control *c, const char *name, int fd, struct err *err);
 int control_state_get(struct control *c, const char *name, struct err *err);

@@ -51,5 +51,6 @@ state_name_is_safe(const char *name)
 	struct sv s = sv_cstr(name);
 	size_t good = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%_.-");
 
-	return s.n <= STATE_NAME_MAX && good == s.n && s.p[0] != '.' && (sv_ends(s, SV(STATE_ROTATION)) || sv_ends(s, SV(STATE_CLIENT_CAS)));
+	return s.n <= STATE_NAME_MAX && good == s.n && s.p[0] != '.' &&
+	    (sv_ends(s, SV(STATE_ROTATION)) || sv_ends(s, SV(STATE_CLIENT_CAS)));
 }

@@ -1,7 +1,7 @@
 /*
  * things.h: whatever a file holds, PEM, DER or PKCS#12.
  *
- * The parts are taken apart by tls/pem, certs/facts and tls/pkcs12, the same as
+ * The parts are taken apart by certs/pem, certs/facts and certs/pkcs12, the same as
  * when a bundle is loaded.
  */
 #ifndef BASCULE_PKI_THINGS_H

@@ -206,7 +206,8 @@ load_client(struct job *job, size_t i)
 /* --- all ---------------------------------------------------------------------------------------------------- */
 
 static struct tls_store *
-load_store(const struct conf *conf, const struct snapshot_inputs *in, struct conf_problems *problems, struct tls_outcomes *outcomes)
+load_store(const struct conf *conf, const struct snapshot_inputs *in, struct conf_problems *problems,
+    struct tls_outcomes *outcomes)
 {
 	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
 	struct err err = {""};
@@ -217,8 +218,9 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct con
 			conf_error(problems, NULL, NULL, "%s", err.text);
 		return s;
 	}
-	if (!in->only_kept)
-		return tls_store_load_changed(conf, before, in->changes, in->left, in->accept, in->files, in->thread, outcomes, &err); /* can fail for want of memory only */
+	if (!in->only_kept) /* can fail for want of memory only */
+		return tls_store_load_changed(
+		    conf, before, in->changes, in->left, in->accept, in->files, in->thread, outcomes, &err);
 	if (in->left != NULL)
 		tls_changes_forget(in->left);
 	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};

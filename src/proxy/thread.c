@@ -68,8 +68,8 @@ on_refused(struct net_listener *net, int error)
 	if (l->thread->refused_told_ms != 0 && now - l->thread->refused_told_ms < TELL_EVERY_MS)
 		return; /* it is tried many times a second */
 	l->thread->refused_told_ms = now;
-	log_warning("listener %s: a connection could not be accepted: %s; raise the limit of open files or lower \"connections\"", l->address,
-	    strerror(error));
+	log_warning("listener %s: a connection could not be accepted: %s; raise the limit of open files or lower \"connections\"",
+	    l->address, strerror(error));
 }
 
 static void
@@ -109,7 +109,8 @@ new_listener(struct px_thread *t, int fd, const char *address, const struct conf
 }
 
 bool
-px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service, void *arg)
+px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf,
+    px_service_fn service, void *arg)
 {
 	struct px_listener *l = new_listener(t, fd, address, conf, false);
 

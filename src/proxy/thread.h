@@ -99,9 +99,10 @@ void px_thread_free(struct px_thread *t);
 /*
  * A new snapshot comes in two steps, so that all threads take it or none does. The first makes all that the thread needs for
  * it and changes nothing yet; a reference is made. New listeners are to listen on fds[i] (-1: none; for conf->listeners[i]),
- * which is -1 then; `fds` may be NULL. Either step of the second kind follows, after false as well (see err).
+ * which is -1 then; `fds` may be NULL. Commit or abandon follows; after false (see err) only abandon.
  */
-MUST_CHECK bool px_thread_prepare(struct px_thread *t, struct snapshot *s, const struct secret *secret, int *fds, struct err *err);
+MUST_CHECK bool px_thread_prepare(struct px_thread *t, struct snapshot *s, const struct secret *secret, int *fds,
+    struct err *err);
 
 /* It is served from now on: its listeners are the thread's. Those who hold the view before keep it. */
 void px_thread_commit(struct px_thread *t);
@@ -110,8 +111,8 @@ void px_thread_commit(struct px_thread *t);
 void px_thread_abandon(struct px_thread *t);
 
 /* Listen on a descriptor (owned from now on) for a listener of the config, or for a service (conf NULL then). */
-MUST_CHECK bool px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, px_service_fn service,
-    void *arg);
+MUST_CHECK bool px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf,
+    px_service_fn service, void *arg);
 
 /* Log requests to `fd` (-1: no more), which must stay open until the next call, or the thread's end. */
 void px_thread_log(struct px_thread *t, int fd, enum conf_access_format format);

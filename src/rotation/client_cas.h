@@ -66,14 +66,14 @@ void client_cas_refused(struct client_cas *s, const struct client_sighting *who,
  * What has become of a certificate, in the eyes of who wants to drop the pin of its CA. X(name, word, is it in the way of
  * that, what is said of those).
  */
-#define HOLDER_STATUS_ROWS(X)                                                                                                     \
-	X(HOLDER_CURRENT, "current", true, "came within the window, and nothing of another CA with the same subject since")       \
-	X(HOLDER_BOTH, "both", true, "came in turns with one of another CA that has the same subject")                            \
-	X(HOLDER_SHARED, "shared", true, "have no subject, or that of several in use: who of them has moved is not known")        \
-	X(HOLDER_MOVED, "moved", false, "one of another CA that is pinned came with the same subject since")                      \
-	X(HOLDER_RENEWED, "renewed", false, "another one of this CA came with the same subject since")                            \
-	X(HOLDER_ABSENT, "absent", false, "did not come within the window, and are not waited for")                               \
-	X(HOLDER_REVOKED, "revoked", false, "were refused for that when they were last shown")                                    \
+#define HOLDER_STATUS_ROWS(X)                                                                                                \
+	X(HOLDER_CURRENT, "current", true, "came within the window, and nothing of another CA with the same subject since")  \
+	X(HOLDER_BOTH, "both", true, "came in turns with one of another CA that has the same subject")                       \
+	X(HOLDER_SHARED, "shared", true, "have no subject, or that of several in use: who of them has moved is not known")   \
+	X(HOLDER_MOVED, "moved", false, "one of another CA that is pinned came with the same subject since")                 \
+	X(HOLDER_RENEWED, "renewed", false, "another one of this CA came with the same subject since")                       \
+	X(HOLDER_ABSENT, "absent", false, "did not come within the window, and are not waited for")                          \
+	X(HOLDER_REVOKED, "revoked", false, "were refused for that when they were last shown")                               \
 	X(HOLDER_EXPIRED, "expired", false, "are past their own date")
 
 enum holder_status {

@@ -59,7 +59,8 @@ client_cas_time_locked(struct client_cas *s, struct moment now)
 }
 
 /* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */
-enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now, const struct holder **next);
+enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now,
+    const struct holder **next);
 
 /* NULL: no memory. */
 struct client_ca *client_cas_add_ca(struct client_cas *s, const unsigned char id[CA_ID], const char *name);

@@ -6,7 +6,7 @@
 
 /*
  * What is packed and what is unpacked stand side by side, piece by piece, so that one is not changed without the other.
- * A new field means a new version of whoever frames this (worker/state.c).
+ * A new field means a new version of whoever frames this (worker/client_ca_states.c).
  */
 
 enum {
@@ -77,7 +77,10 @@ unpack_ip(struct unpack *u, struct net_ip *ip)
 
 /* --- certificates -------------------------------------------------------------------------------------------- */
 
-/* Who is connected is seen now: the next worker knows nothing of the connection, and it may have been open for longer than the window. */
+/*
+ * Who is connected is seen now: the next worker knows nothing of the connection, and it may have been open for longer
+ * than the window.
+ */
 static void
 pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, struct moment now)
 {

@@ -95,7 +95,8 @@ grow(struct clients *c)
 void
 clients_count(struct clients *c, const struct client_record *r, int by)
 {
-	networks_count(&c->networks, r->network, &r->who.ip, (struct client_vote){is_known(r), is_tested(r), r->refuses[SLOT_CURRENT]}, by);
+	networks_count(&c->networks, r->network, &r->who.ip,
+	    (struct client_vote){is_known(r), is_tested(r), r->refuses[SLOT_CURRENT]}, by);
 }
 
 /* --- a full table -------------------------------------------------------------------------------------------- */

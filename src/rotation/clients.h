@@ -85,7 +85,10 @@ is_tested(const struct client_record *c)
  */
 struct client_record *clients_note(struct clients *c, const struct client_identity *who, int64_t now);
 
-/* One that was in another table, whose name is `name`; not checked against the bounds. False: it is there already, or no memory. */
+/*
+ * One that was in another table, whose name is `name`; not checked against the bounds. False: it is there already, or no
+ * memory.
+ */
 MUST_CHECK bool clients_restore(struct clients *c, const struct client_record *from, struct sv name);
 
 /* What it does counts for its network: out (`by` -1) before its evidence changes, in (1) when it has. */

@@ -69,7 +69,8 @@ mixed(struct rotation *r, const struct client_record *c)
 }
 
 static enum slot
-decide(struct rotation *r, const struct client_identity *who, const struct rotation_hint *hint, struct moment now, enum offer_reason *why)
+decide(struct rotation *r, const struct client_identity *who, const struct rotation_hint *hint, struct moment now,
+    enum offer_reason *why)
 {
 	*why = OFFER_PLAN;
 	if (!rotation_previous_is_usable(r, now))

@@ -57,8 +57,7 @@ static bool
 asked(struct rotation *r, enum rotation_will will, const struct loss *loss, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);
-	now = rotation_time_locked(r, now);
-	bool ask = will == ROTATION_SAFELY && loss->loses(r, now);
+	bool ask = will == ROTATION_SAFELY && loss->loses(r, rotation_time_locked(r, now));
 	pthread_mutex_unlock(&r->lock);
 	return !ask || rotation_may_give_up(r, loss->by_verdict, loss->refusal, now, err);
 }
@@ -68,7 +67,8 @@ asked(struct rotation *r, enum rotation_will will, const struct loss *loss, stru
 static bool
 none_goes_on(const struct rotation *r, struct err *err)
 {
-	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change", r->name);
+	return err_set(err, "bundle \"%s\": no rotation goes on: it has one generation in service; one begins when its files change",
+	    r->name);
 }
 
 bool
@@ -202,7 +202,8 @@ is_not_kept(const struct rotation *r, uint64_t generation, struct err *err)
 
 	for (unsigned i = 0; i < r->n_kept; i++)
 		n += (size_t)snprintf(kept + n, sizeof(kept) - n, "%s %llu", i > 0 ? "," : "", (unsigned long long)r->kept[i]->generation);
-	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name, (unsigned long long)generation, kept);
+	return err_set(err, "bundle \"%s\": generation %llu is not kept; of the earlier ones are:%s", r->name,
+	    (unsigned long long)generation, kept);
 }
 
 static bool
@@ -246,8 +247,7 @@ static bool
 roll_back_to_earlier(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err)
 {
 	pthread_mutex_lock(&r->lock);
-	now = rotation_time_locked(r, now);
-	bool ok = is_kept(r, generation, now, err);
+	bool ok = is_kept(r, generation, rotation_time_locked(r, now), err);
 	pthread_mutex_unlock(&r->lock);
 	if (!ok || !asked(r, will, &by_rolling_back, now, err))
 		return false;
@@ -263,7 +263,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will wi
 	bool ok = true;
 
 	pthread_mutex_lock(&r->lock);
-	now = rotation_time_locked(r, now);
+	const int64_t wall = rotation_time_locked(r, now).wall;
 	const struct tls_bundle *previous = r->bundles[SLOT_PREVIOUS];
 	bool earlier = is_earlier(r, generation);
 	if (earlier)
@@ -272,7 +272,7 @@ rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will wi
 		ok = none_goes_on(r, err);
 	else if (r->compromised)
 		ok = err_set(err, "bundle \"%s\": its previous generation was said to be compromised", r->name);
-	else if (now.wall >= previous->facts.not_after)
+	else if (wall >= previous->facts.not_after)
 		ok = err_set(err, "bundle \"%s\": its previous generation has expired", r->name);
 	else
 		rotation_roll_back_locked(r);

@@ -42,7 +42,8 @@ struct rotation {
 	struct generation_counts counts[SLOTS];
 	uint64_t resumed;
 	uint64_t draws;         /* of lots: makes each another */
-	unsigned before;        /* the share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with */
+	/* The share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with. */
+	unsigned before;
 	struct rotation_news news; /* not yet told */
 	bool may_retire;           /* as last noted */
 	bool orphan_told;          /* not kept: whoever is an orphan when it comes back has been told of */
@@ -57,7 +58,7 @@ void rotation_slice(struct rotation *r, struct clients_walk *w, void (*each)(voi
  */
 bool rotation_may_give_up(struct rotation *r, bool by_verdict, const char *what, struct moment now, struct err *err);
 
-/* Under the lock. */
+/* Under the lock. Of the moment as the clocks have it: given its own answer, it would take a leap for mended. */
 static inline struct moment
 rotation_time_locked(struct rotation *r, struct moment now)
 {

@@ -186,7 +186,8 @@ forget_changes(struct rotation_registry *r)
 }
 
 static void
-commit_one(struct change *c, struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b), void *arg)
+commit_one(struct change *c, struct moment now, void (*began)(void *arg, struct rotation *r, const struct tls_bundle *b),
+    void *arg)
 {
 	const struct conf_rotation *conf = &c->conf->rotation;
 	struct rotation *r = c->rotation;

@@ -84,10 +84,13 @@ void rotation_choose(struct rotation *r, const struct client_identity *who, cons
     struct rotation_offer *out);
 
 /* How it went: once for each offer, then end it. Without an offer (no rotation goes on) `generation` is the bundle's. */
-void rotation_accepted(struct rotation *r, const struct client_identity *who, uint64_t generation, struct sv name, struct moment now);
-void rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_t generation, unsigned alert, struct moment now);
+void rotation_accepted(struct rotation *r, const struct client_identity *who, uint64_t generation, struct sv name,
+    struct moment now);
+void rotation_rejected(struct rotation *r, const struct client_identity *who, uint64_t generation, unsigned alert,
+    struct moment now);
 /* It ended the connection without a word, `after_ms` after the handshake (0: within it). */
-void rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, uint64_t after_ms, struct moment now);
+void rotation_silent(struct rotation *r, const struct client_identity *who, uint64_t generation, uint64_t after_ms,
+    struct moment now);
 void rotation_end_offer(struct rotation_offer *o);
 
 /* It resumed, and was shown nothing. */
@@ -139,7 +142,8 @@ MUST_CHECK bool rotation_resume(struct rotation *r, enum rotation_will will, str
 /* All clients at once; those who refuse it go on being rescued. */
 MUST_CHECK bool rotation_commit(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 /* Back to the previous generation, or to an earlier one that is kept, which takes its place. */
-MUST_CHECK bool rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now, struct err *err);
+MUST_CHECK bool rotation_rollback(struct rotation *r, uint64_t generation, enum rotation_will will, struct moment now,
+    struct err *err);
 /* Give up the previous one: nobody is rescued any more. */
 MUST_CHECK bool rotation_retire(struct rotation *r, enum rotation_will will, struct moment now, struct err *err);
 

@@ -314,8 +314,8 @@ rotation_pack(struct rotation *r, struct moment now, struct pack *p)
 }
 
 struct rotation *
-rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_thread *thread, struct moment now, size_t *strangers,
-    struct err *err)
+rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_thread *thread, struct moment now,
+    size_t *strangers, struct err *err)
 {
 	struct rotation_settings settings;
 	const char *name = unpack_string(u), *origin = unpack_string(u);

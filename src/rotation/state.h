@@ -22,8 +22,8 @@ void rotation_pack(struct rotation *r, struct moment now, struct pack *p);
  * not the one that the clients were told apart by, they are left out and *strangers is how many. NULL with err set when the
  * bytes are not those of a rotation, or memory is out.
  */
-struct rotation *rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_thread *thread, struct moment now,
-    size_t *strangers, struct err *err);
+struct rotation *rotation_unpack(struct unpack *u, const unsigned char key[16], const struct tls_thread *thread,
+    struct moment now, size_t *strangers, struct err *err);
 
 /* What tells whether it has changed since it was packed: who is served what; and what was learned of clients. */
 struct rotation_stamp {

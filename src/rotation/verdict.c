@@ -116,7 +116,8 @@ go_through(struct rotation *r, bool lists, struct moment now, struct rotation_re
 	struct tally t = {.to = o, .now = now};
 
 	for (struct clients_walk w = {.over = false}; !w.over;) {
-		if (lists && (!has_room(&o->orphans, o->n_orphans, &t.room_orphans) || !has_room(&o->untested, o->n_untested, &t.room_untested)))
+		if (lists && (!has_room(&o->orphans, o->n_orphans, &t.room_orphans) ||
+			      !has_room(&o->untested, o->n_untested, &t.room_untested)))
 			return false;
 		rotation_slice(r, &w, count, &t);
 	}
@@ -132,7 +133,8 @@ judge_plan(struct rotation_report *o)
 		break;
 	case ROTATION_STAGED:
 	case ROTATION_HELD:
-		reason(o, true, "%u.%02u %% of the clients get the current generation by plan, the others the previous one", o->share / 100, o->share % 100);
+		reason(o, true, "%u.%02u %% of the clients get the current generation by plan, the others the previous one",
+		    o->share / 100, o->share % 100);
 		break;
 	case ROTATION_BACK:
 		reason(o, true, "it was rolled back: the previous generation is what clients get");
@@ -147,7 +149,8 @@ static void
 judge_clients(struct moment now, struct rotation_report *o)
 {
 	if (o->n_orphans > 0)
-		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans, o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
+		reason(o, true, "%zu client%s refuse%s the current generation", o->n_orphans,
+		    o->n_orphans == 1 ? "" : "s", o->n_orphans == 1 ? "s" : "");
 	if (o->n_untested > 0)
 		reason(o, true, "%zu client%s known from before ha%s neither accepted nor refused the current generation", o->n_untested,
 		    o->n_untested == 1 ? "" : "s", o->n_untested == 1 ? "s" : "ve");

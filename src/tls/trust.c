@@ -119,7 +119,8 @@ static bool
 identify(const struct cert_view *v, const struct tls_thread *t, unsigned char out[32])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, t->sha256, NULL) == 1 && EVP_DigestUpdate(ctx, v->subject.p, v->subject.n) == 1 &&
+	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, t->sha256, NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, v->subject.p, v->subject.n) == 1 &&
 	    EVP_DigestUpdate(ctx, v->algorithm.p, v->algorithm.n) == 1 && EVP_DigestUpdate(ctx, v->public_key.p, v->public_key.n) == 1 &&
 	    EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 

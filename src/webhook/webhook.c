@@ -136,7 +136,8 @@ trust_only(const struct calls *c, CURL *h, struct sv ca)
 {
 	struct curl_blob blob = {.data = (void *)(uintptr_t)ca.p, .len = ca.n, .flags = CURL_BLOB_NOCOPY};
 
-	return c->easy_setopt(h, CURLOPT_CAINFO, (char *)NULL) == CURLE_OK && c->easy_setopt(h, CURLOPT_CAPATH, (char *)NULL) == CURLE_OK &&
+	return c->easy_setopt(h, CURLOPT_CAINFO, (char *)NULL) == CURLE_OK &&
+	       c->easy_setopt(h, CURLOPT_CAPATH, (char *)NULL) == CURLE_OK &&
 	       c->easy_setopt(h, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
 }
 

@@ -21,8 +21,8 @@ struct listeners {
  * A socket a thread for each address of `c` that `before` (NULL: none) does not have. False with err set; what is in
  * `out` is to be closed then as well.
  */
-MUST_CHECK bool listeners_open(struct listeners *out, struct control *control, unsigned threads, const struct conf *c, const struct conf *before,
-    struct err *err);
+MUST_CHECK bool listeners_open(struct listeners *out, struct control *control, unsigned threads, const struct conf *c,
+    const struct conf *before, struct err *err);
 
 /* Close what no thread has taken (and made -1), and free the table. */
 void listeners_close(struct listeners *l);

@@ -52,7 +52,8 @@ load_report_log(const struct admin_load *r)
 	load_report_log_problems(&r->problems);
 	for (size_t i = 0; i < o->n; i++) {
 		const struct tls_outcome *v = &o->v[i];
-		log_line(load_report_stands(v) && v->kind != TLS_WAITING ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name, tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
+		log_line(load_report_stands(v) && v->kind != TLS_WAITING ? LOG_ERROR : LOG_NOTICE, "%s \"%s\": %s: %s", v->of, v->name,
+		    tls_outcome_word(v->kind), v->text != NULL ? v->text : "");
 		log_findings(v);
 	}
 }
@@ -66,6 +67,19 @@ load_report_keep_others(struct tls_outcomes *o, const struct tls_outcomes *befor
 		if (load_report_stands(v) && !about_it && !tls_outcomes_copy(o, v))
 			log_error("out of memory: the report of the last load is not whole");
 	}
+}
+
+void
+load_report_mended(struct admin_load *r)
+{
+	for (size_t i = 0; i < r->outcomes.n; i++) {
+		const struct tls_outcome *o = &r->outcomes.v[i];
+		if (load_report_stands(o))
+			log_notice("%s \"%s\": is as it was before: nothing of it is refused, or waits, any more", o->of, o->name);
+	}
+	tls_outcomes_free(&r->outcomes);
+	r->outcomes = (struct tls_outcomes){.n = 0};
+	r->at_us = clock_wall_us();
 }
 
 /* The next row from `i` on that still stands as it was told: what was taken over does not. */

@@ -23,6 +23,9 @@ bool load_report_stands(const struct tls_outcome *o);
 /* After a load of this bundle alone, what else was refused in the one before stays to be seen. */
 void load_report_keep_others(struct tls_outcomes *o, const struct tls_outcomes *before, const char *bundle);
 
+/* All that stands does so no more, which is logged; nothing else has come into service. */
+void load_report_mended(struct admin_load *r);
+
 /*
  * Is `a` what the last look, `b`, already told? Then nobody wants to read it again every few seconds. What was then taken
  * over (`taken_over`) would not come up again, had it not changed once more.

@@ -63,7 +63,8 @@ inputs(struct loader *l, struct record *record, const struct record *before)
 {
 	tls_changes_forget(&l->left);
 	return (struct snapshot_inputs){.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
-	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left, .kept = l->kept.store};
+	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left,
+	    .kept = l->kept.store};
 }
 
 /* Bring what was built (NULL: nothing could be) into service; the report is filled. */
@@ -163,8 +164,8 @@ have_secret(struct loader *l, const struct conf *c)
 	if (l->kept.secret.n > 0)
 		l->secret = l->kept.secret;
 	if ((l->secret.n > 0 || control_secret(l->control, l->secret.bytes, &l->secret.n, &err)) &&
-	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret, l->threads.shared.rotation_key,
-		&err)) {
+	    rotations_init(&l->rotations, l->background->loop, l->control, l->background->tls, &l->secret,
+		l->threads.shared.rotation_key, &err)) {
 		l->admin.rotations = l->rotations.registry;
 		l->admin.client_cas = l->rotations.client_cas;
 		l->admin.states = &l->rotations.states.told;
@@ -249,7 +250,7 @@ load(struct loader *l, unsigned accept)
 		record_free(record);
 	}
 	snap_conf_unref(conf);
-	report(l, true);
+	report(l, r->ok); /* one that is refused may have ended before it came to the bundles */
 	return r->ok;
 }
 
@@ -300,6 +301,18 @@ refresh_with(struct loader *l, const struct snapshot_inputs *in, const struct cr
 	return r->ok;
 }
 
+/* Nothing is new on the disk. But is something that was held back what is served again? */
+static void
+note_mended(struct loader *l, const struct tls_outcomes *outcomes)
+{
+	struct admin_load *r = &l->admin.load;
+
+	if (outcomes->n > 0 || !r->ok || load_report_same(outcomes, &r->outcomes, true))
+		return;
+	load_report_mended(r);
+	rotations_told(&l->rotations, &r->outcomes, true);
+}
+
 bool
 loader_refresh(struct loader *l)
 {
@@ -322,6 +335,7 @@ loader_refresh(struct loader *l)
 		outcomes = (struct tls_outcomes){.n = 0};
 		changed = refresh_with(l, &in, &fresh, reads);
 	} else if (outcomes.n == outcomes.failed + outcomes.waiting) {
+		note_mended(l, &outcomes);
 		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
 	}

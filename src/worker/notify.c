@@ -78,7 +78,8 @@ run(struct notify *n, const struct conf_strings *command, const struct notify_ev
 		c->hook = start(c, command, e, &err);
 	}
 	if (c == NULL || c->hook == NULL) {
-		notices_fail(&n->told, "%s: can not be run for \"%s\": %s; the worker's user must be able to execute it", name, e->word, err.text);
+		notices_fail(&n->told, "%s: can not be run for \"%s\": %s; the worker's user must be able to execute it", name,
+		    e->word, err.text);
 		free(c);
 		return;
 	}

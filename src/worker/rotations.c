@@ -49,7 +49,8 @@ log_news(const struct rotation *r, const struct rotation_news *n)
 		          "networks; `bascule rotation status %s` lists them, `bascule rotation resume %s` begins anew",
 		    name, n->refusing, n->tested, n->networks, name, name);
 	if (n->next_stage)
-		log_notice("bundle \"%s\": the next stage: %u.%02u %% of the clients get the new generation", name, n->share / 100, n->share % 100);
+		log_notice("bundle \"%s\": the next stage: %u.%02u %% of the clients get the new generation", name,
+		    n->share / 100, n->share % 100);
 	if (n->completed)
 		log_notice("bundle \"%s\": all clients get the new generation, but for those that refuse it", name);
 	if (n->expired)
@@ -61,7 +62,8 @@ notify_news(struct rotations *rs, struct rotation *r, const struct rotation_news
 {
 	char why[128];
 
-	(void)snprintf(why, sizeof(why), "%u of %u clients that had accepted the previous generation refuse the new one", n->refusing, n->tested);
+	(void)snprintf(why, sizeof(why), "%u of %u clients that had accepted the previous generation refuse the new one",
+	    n->refusing, n->tested);
 	if (n->orphan)
 		notify(rs, r, "orphan", "a client that had accepted the previous generation refuses the new one");
 	if (n->rolled_back)
@@ -94,8 +96,9 @@ static void
 look_whether_pins_may_go(const struct rotations *rs, struct moment now)
 {
 	struct client_cas_report report;
+	struct client_cas *c = NULL;
 
-	for (struct client_cas *c = client_ca_registry_next(rs->client_cas, NULL); c != NULL; c = client_ca_registry_next(rs->client_cas, c)) {
+	while ((c = client_ca_registry_next(rs->client_cas, c)) != NULL) {
 		bool ok = client_cas_report(c, false, now, &report);
 		for (size_t i = 0; ok && i < report.n_cas; i++)
 			if (client_cas_note_verdict(c, &report.cas[i]))
@@ -192,7 +195,8 @@ began(void *arg, struct rotation *r, const struct tls_bundle *b)
 		log_notice("bundle \"%s\": a rotation begins: generation %llu for %u.%02u %% of the clients at first", b->name,
 		    (unsigned long long)b->generation, report.share / 100, report.share % 100);
 	else
-		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before", b->name,
+		log_notice("bundle \"%s\": a rotation begins: generation %llu for all clients; who refuses it is served the one before",
+		    b->name,
 		    (unsigned long long)b->generation);
 	rotation_report_free(&report);
 	notify(arg, r, "began", NULL);
@@ -241,7 +245,8 @@ rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool w
 		if (strcmp(o->of, "bundle") != 0 || !load_report_stands(o) || !held_note(&rs->held, o->name, o->text))
 			continue;
 		struct rotation *r = rotation_registry_find(rs->registry, o->name);
-		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name, &(struct admin_event){o->kind == TLS_WAITING ? "waiting" : "held", o->name, r, o->text});
+		tell_whom(rs, r != NULL ? rotation_origin(r) : o->name,
+		    &(struct admin_event){o->kind == TLS_WAITING ? "waiting" : "held", o->name, r, o->text});
 	}
 	if (whole)
 		held_end_round(&rs->held);

@@ -1,8 +1,9 @@
 /*
  * rotations.h: the rotations of the worker as time goes by.
  *
- * Brings them up to each load, lets their stages go on, and says in the log
- * what they do by themselves. Background thread only.
+ * Brings them up to each load, lets their stages go on, and tells what they do
+ * by themselves: the log, and whoever is to be notified. The client CAs of
+ * sites as well. Background thread only.
  */
 #ifndef BASCULE_WORKER_ROTATIONS_H
 #define BASCULE_WORKER_ROTATIONS_H
@@ -26,15 +27,21 @@ struct rotations {
 	struct held held; /* what has been told of */
 };
 
-/* None is taken back yet (states_begin). The key of clients' identities is made of the secret. False: OpenSSL failed, or memory is out. */
-MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struct control *control, const struct tls_thread *thread,
-    const struct secret *secret, unsigned char key[16], struct err *err);
+/*
+ * None is taken back yet (states_begin). The key of clients' identities is made of the secret. False: OpenSSL failed, or
+ * memory is out.
+ */
+MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struct control *control,
+    const struct tls_thread *thread, const struct secret *secret, unsigned char key[16], struct err *err);
 void rotations_free(struct rotations *r); /* after the loop threads have ended; what they are is kept */
 
 /* It was told something, and did it; people hear what that has changed. */
 void rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotation_phase before);
 
-/* What a load has come to: people hear once of each bundle that is held back, until something else is to be said of it. `whole`: of all. */
+/*
+ * What a load has come to: people hear once of each bundle that is held back, until something else is to be said of it.
+ * `whole`: all were looked at.
+ */
 void rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool whole);
 
 /* In two steps, see rotation/registry.h. Commit comes just before the loop threads serve the snapshot. */

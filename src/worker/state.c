@@ -254,7 +254,8 @@ is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *
 		return active || saved->unwritten || stamp->evidence != saved->stamp.evidence;
 	if (saved->unwritten && age >= pause)
 		return true;
-	return (stamp->evidence != saved->stamp.evidence && age >= (active ? pause : MAX_OF(pause, QUIET_MS))) || (active && age >= QUIET_MS);
+	return (stamp->evidence != saved->stamp.evidence && age >= (active ? pause : MAX_OF(pause, QUIET_MS))) ||
+	       (active && age >= QUIET_MS);
 }
 
 /* Once in a while, since it is tried again and again. */
@@ -266,7 +267,8 @@ complain(struct states *s, const struct states_owner *o, const struct err *why, 
 		return;
 	s->complained_ms = now;
 	log_error("%s \"%s\": the state of its %s can not be kept: %s; it is tried again every few seconds, and until then does "
-	          "not survive %s", o->kind, o->name, o->what, why->text, s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
+	          "not survive %s", o->kind, o->name, o->what, why->text,
+	    s->told.directory[0] != '\0' || s->unread ? "a restart" : "the worker");
 }
 
 bool

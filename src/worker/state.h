@@ -67,7 +67,7 @@ struct states_owner {
 /* Hand it over; closes fd (-1: it could not be made, see err). False: told in the log, once in a while. */
 MUST_CHECK bool states_put(struct states *s, const struct states_owner *o, const char *file, int fd, struct err *err);
 
-/* --- one state; for states.c, `bascule check` and tests --- */
+/* --- one state; for state.c, `bascule check` and tests --- */
 
 /* Sealed memory; the descriptor is the caller's. -1 with err set. */
 int state_seal(struct rotation *r, const struct tls_thread *thread, struct err *err);

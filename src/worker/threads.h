@@ -33,7 +33,8 @@ MUST_CHECK bool threads_start(struct threads *t, unsigned n, struct err *err);
  * (-1: as before; what is taken over becomes -1), n rows of conf->n_listeners. False with err set when a thread could not;
  * all of them are to abandon it then.
  */
-MUST_CHECK bool threads_prepare(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds, struct err *err);
+MUST_CHECK bool threads_prepare(struct threads *t, struct snapshot *s, const struct secret *secret, int *const *fds,
+    struct err *err);
 void threads_commit(struct threads *t);
 void threads_abandon(struct threads *t);
 

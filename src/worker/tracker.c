@@ -8,7 +8,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-
 /* One watch of the kernel's: a directory, by whatever paths. */
 struct tracked {
 	struct watch_owner owner; /* strings in the arena */
@@ -84,12 +83,6 @@ make_room(struct tracker *t, size_t number)
 	return true;
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static const char *
 copy_or_null(struct arena *a, const char *s)
 {
@@ -105,7 +98,7 @@ track(struct tracker *t, size_t number, const struct watch_place *p, const struc
 	if (d->used && (p->loose || d->loose))
 		t->complete = false; /* two ways lead here, and either may come to lead elsewhere */
 	if (d->used) {
-		if (!same_text(d->owner.listing, p->owner.listing) || !same_text(d->owner.bundle, p->owner.bundle))
+		if (!watch_owner_is(&d->owner, &p->owner))
 			d->owner = WATCH_ANYTHING;
 		return;
 	}

@@ -71,7 +71,8 @@ size_of(const char *s)
 static struct webhook_post *
 post_new(struct webhooks *w, const struct conf_notify *to, const struct notify_event *e)
 {
-	size_t bytes = size_of(to->url) + size_of(to->ca) + size_of(to->authorization) + size_of(e->bundle) + size_of(e->word) + e->json.n;
+	size_t bytes = size_of(to->url) + size_of(to->ca) + size_of(to->authorization) + size_of(e->bundle) +
+	               size_of(e->word) + e->json.n;
 	struct webhook_post *p = calloc(1, sizeof(*p) + bytes);
 	char *at = p != NULL ? p->bytes : NULL;
 
@@ -199,7 +200,8 @@ static void look(struct webhooks *w);
 static void
 give_up(struct webhook_post *p, const char *why)
 {
-	notices_fail(p->all->told, "%s: \"%s\" of bundle \"%s\" is not delivered, after %u tr%s: %s", p->place, p->word, p->bundle, p->failures,
+	notices_fail(p->all->told, "%s: \"%s\" of bundle \"%s\" is not delivered, after %u tr%s: %s", p->place, p->word, p->bundle,
+	    p->failures,
 	    p->failures == 1 ? "y" : "ies", why);
 	drop(p);
 }
@@ -359,5 +361,6 @@ webhooks_end(struct webhooks *w)
 		drop(p);
 	}
 	if (lost > 0)
-		log_warning("%u notification%s not posted yet %s lost, because the worker ends", lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
+		log_warning("%u notification%s not posted yet %s lost, because the worker ends", lost,
+		    lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
 }

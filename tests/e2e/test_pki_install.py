@@ -119,7 +119,7 @@ def test_install(running, leaves, tool, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_old_files_are_kept(running, leaves, tool, directory, form):
     r = running(form)
-    before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file() and ("live" in p.name or "all" in str(p))}
+    before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file() and ("live" in p.name or "all" in str(p.relative_to(directory)))}
     r.install("main", put(tool, leaves[1]))
     for path, content in before.items():
         previous = path.with_name(".%s.previous" % path.name)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import struct
 
@@ -104,7 +105,7 @@ def _serves(p, name, leaf):
 class Events:
     """What inotify tells of a directory."""
 
-    PROXYS = 0x8 | 0x80 | 0x40 | 0x100 | 0x200 | 0x4 | 0x400 | 0x800 | 0x01000000  # as in app/watches.h
+    PROXYS = 0x8 | 0x80 | 0x40 | 0x100 | 0x200 | 0x4 | 0x400 | 0x800 | 0x01000000  # as in certs/watch.h
     OPEN = 0x20
 
     def __init__(self, directory, mask=PROXYS):
@@ -304,6 +305,16 @@ def test_a_bundle_changes_beside_a_damaged_crl(guarded, directory, trust, device
     new.files(directory)
     wait.until(lambda: served_to(p, good) == new.serial, "the new certificate to be served")
     assert let_in(p, lost), "the last good CRL"
+
+
+def test_what_is_as_it_was_is_held_no_more(guarded, directory):
+    p = guarded()
+    good = (directory / "bundle.crt").read_bytes()
+    for times in 1, 2:
+        change(p, directory / "bundle.crt", b"damaged")
+        wait.until(lambda: len(re.findall(r'bundle "main": held: ', p.log)) == times, "it to be held")
+        change(p, directory / "bundle.crt", good)
+        wait.until(lambda: p.status()["last_reload"]["outcomes"] == [], "it to be told that nothing is wrong any more")
 
 
 def served_to(p, identity):

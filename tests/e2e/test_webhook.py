@@ -319,6 +319,11 @@ def test_what_is_held_back_is_told_once(receiver, swapped, ca, other_ca, identit
     (held,) = hook.wait_for("held")
     assert "not taken in place of generation 1" in held["why"] and "another-root" in held["why"]
     assert held["generation"] == 1 and held["phase"] == "settled"
+    config = p.config_path.read_text()
+    p.config_path.write_text("{")
+    p.reload(expect=False)  # nothing was looked at: what is held back still is
+    p.config_path.write_text(config)
+    assert p.command("reload").returncode == 3
     pki.write(pathlib.Path(p.directory) / "bundle.key", identity.key_pem)
     assert p.command("reload").returncode == 3
     assert "do not match" in hook.wait_for("held", "held")[1]["why"]

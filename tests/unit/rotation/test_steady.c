@@ -149,6 +149,25 @@ Test(steady, nobody_is_orphaned_rolled_back_or_forgotten)
 	}
 }
 
+Test(steady, an_order_does_not_begin_the_hour_anew)
+{
+	struct err err;
+	struct rotation_news news;
+
+	cr_expect(gets_in(&old));
+	swap_to(2);
+	cr_expect_not(gets_in(&old));
+	now.wall += YEAR;
+	for (unsigned minutes = 0; minutes < 60; minutes += 20) {
+		cr_expect_not(rotation_tick(r, now, &news) && news.expired);
+		cr_expect_not(rotation_retire(r, ROTATION_SAFELY, now, &err));
+		cr_expect_not(rotation_rollback(r, 7, ROTATION_SAFELY, now, &err));
+		pass_seconds(1200);
+	}
+	cr_expect_not(rotation_tick(r, now, &news) && news.expired);
+	cr_expect(rotation_tick(r, now, &news) && news.expired, "the leap has stood for an hour");
+}
+
 Test(steady, what_has_expired_has)
 {
 	struct rotation_news news;
