@@ -62,7 +62,7 @@ struct admin {
 	struct admin_load load;
 	uint64_t started_ms;             /* monotonic */
 	uint64_t drain_until_us;         /* wall clock; then what is left is cut; 0: not draining */
-	/* Fills `load`; true: in service. `accept`: losses of certificates, see tls_store_load(). */
+	/* Fills `load`; true: in service. `accept`: losses of certificates, see struct tls_load. */
 	bool (*reload)(struct admin *a, unsigned accept);
 	/* The rotation to what the files of this bundle are now. False: err says why not. */
 	bool (*start)(struct admin *a, struct rotation *r, unsigned accept, enum rotation_will will, struct err *err);

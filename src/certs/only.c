@@ -1,7 +1,6 @@
 /* only.c: a store of the one before it and one bundle anew, which somebody has asked for by its name. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "certs/outcomes.h"
 #include "certs/store_internal.h"
 
@@ -48,34 +47,20 @@ make(struct job *job, const struct store_entry *one, const struct source *s)
 }
 
 struct tls_store *
-tls_store_load_one(const struct conf *conf, struct tls_store *previous, const char *name, unsigned accept, struct files *files,
-    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+tls_store_load_one(const struct tls_load *load, const char *name, struct tls_outcomes *outcomes, struct err *err)
 {
-	const struct store_entry *one = store_find(previous, name);
-	struct job job = {
-		.store = store_new(),
-		.previous = previous,
-		.conf = conf,
-		.loader = {.files = files, .conf = conf, .accept = accept, .started = true, .thread = thread,
-		    .now = (int64_t)(clock_wall_us() / 1000000)},
-		.outcomes = outcomes,
-	};
-	bool ok = false;
+	const struct store_entry *one = store_find(load->previous, name);
+	struct job job;
+	bool ok = job_begin(&job, load, outcomes, err);
 
-	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
-	if (job.store == NULL || (job.store->v = calloc(MAX_OF(previous->n, (size_t)1), sizeof(*job.store->v))) == NULL) {
-		err_no_memory(err);
-	} else if (one == NULL) {
-		err_set(err, "bundle \"%s\" was not there at the last load; `bascule reload` looks for new ones", name);
-	} else {
-		const struct source *s = find_source(&job, one, err);
+	job.loader.started = true;
+	if (ok && one == NULL) {
+		ok = err_set(err, "bundle \"%s\" was not there at the last load; `bascule reload` looks for new ones", name);
+	} else if (ok) {
+		job.store->v = calloc(load->previous->n, sizeof(*job.store->v));
+		ok = (job.store->v != NULL || err_no_memory(err));
+		const struct source *s = ok ? find_source(&job, one, err) : NULL;
 		ok = s != NULL && (make(&job, one, s) || err_no_memory(err));
 	}
-	der_table_free(&job.loader.shared);
-	sources_free(&job.sources);
-	free(job.unchanged);
-	if (ok)
-		return job.store;
-	tls_store_unref(job.store);
-	return NULL;
+	return job_end(&job, ok);
 }

@@ -3,7 +3,7 @@
  *
  * Chains as PEM out of a store, and back into one without private keys, which
  * can serve nobody, but new certificates can be compared with it: as the
- * previous store of tls_store_load(). Background thread, and the command line.
+ * previous store of a load. Background thread, and the command line.
  */
 #ifndef BASCULE_CERTS_SHOWN_H
 #define BASCULE_CERTS_SHOWN_H

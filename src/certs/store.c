@@ -311,43 +311,43 @@ find_and_make(struct job *job, const struct tls_changes *changes, struct err *er
 	return (s->v != NULL && (some ? delta_make(job) : make(job))) || err_no_memory(err);
 }
 
-struct tls_store *
-tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
-    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err)
+bool
+job_begin(struct job *job, const struct tls_load *load, struct tls_outcomes *outcomes, struct err *err)
 {
-	return tls_store_load_changed(conf, previous, NULL, NULL, accept, files, thread, outcomes, err);
-}
-
-struct tls_store *
-tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes,
-    struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
-    struct err *err)
-{
-	struct job job = {
+	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
+	*job = (struct job){
 		.store = store_new(),
-		.previous = previous,
-		.conf = conf,
-		.left = left,
-		.loader = {.files = files, .conf = conf, .accept = accept, .thread = thread,
+		.previous = load->previous,
+		.conf = load->conf,
+		.loader = {.files = load->files, .conf = load->conf, .accept = load->accept, .thread = load->thread,
 		    .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
+	return job->store != NULL || err_no_memory(err);
+}
 
-	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};
-	if (left != NULL)
-		tls_changes_none(left);
-	if (job.store == NULL) {
-		err_no_memory(err);
-		return NULL;
-	}
-	bool ok = find_and_make(&job, changes, err);
-	der_table_free(&job.loader.shared);
-	sources_free(&job.sources);
-	free(job.unchanged);
+struct tls_store *
+job_end(struct job *job, bool ok)
+{
+	der_table_free(&job->loader.shared);
+	sources_free(&job->sources);
+	free(job->unchanged);
 	if (ok)
-		return job.store;
-	tls_store_unref(job.store);
+		return job->store;
+	tls_store_unref(job->store);
 	return NULL;
+}
+
+struct tls_store *
+tls_store_load(const struct tls_load *load, struct tls_outcomes *outcomes, struct err *err)
+{
+	struct job job;
+
+	if (load->left != NULL)
+		tls_changes_none(load->left);
+	bool ok = job_begin(&job, load, outcomes, err);
+	job.left = load->left;
+	return job_end(&job, ok && find_and_make(&job, load->changes, err));
 }
 
 /* --- looking up --- */

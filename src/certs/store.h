@@ -56,29 +56,35 @@ MUST_CHECK bool tls_outcomes_add(struct tls_outcomes *o, enum tls_outcome_kind k
 
 const char *tls_outcome_word(enum tls_outcome_kind k); /* "loaded", "held", … for JSON and people */
 
-/*
- * Load what the config names. `previous` may be NULL. `accept` are losses (bits 1 << enum conf_loss) for which no bundle is
- * held back this time, besides those that the config accepts. NULL only when memory is out; what is wrong with single
- * bundles is in `outcomes` (initialised by the call).
- */
-struct tls_store *tls_store_load(const struct conf *conf, struct tls_store *previous, unsigned accept, struct files *files,
-    struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
+/* What a load goes by; all borrowed. */
+struct tls_load {
+	const struct conf *conf;
+	struct files *files;
+	struct tls_thread *thread;
+	struct tls_store *previous;  /* what is in service; NULL: nothing is */
+	unsigned accept;             /* losses (1 << enum conf_loss) for which nothing is held back, besides those the config accepts */
+
+	/* When somebody watches: all that may differ from `previous`, which has been in service since it was loaded. NULL: not known. */
+	const struct tls_changes *changes;
+	/*
+	 * NULL, or becomes what is to be looked at again at the next load, whatever changes until then: what is refused now,
+	 * and what can change unwatched.
+	 */
+	struct tls_changes *left;
+};
 
 /*
- * The same, when somebody watches: `changes` (NULL: not known) names all that may differ from `previous`, which has been in
- * service since it was loaded. `left` (may be NULL) becomes what is to be looked at again at
- * the next load, whatever changes until then: what is refused now, and what can change unwatched.
+ * Load what the config names. NULL only when memory is out; what is wrong with single bundles is in `outcomes`
+ * (initialised by the call).
  */
-struct tls_store *tls_store_load_changed(const struct conf *conf, struct tls_store *previous, const struct tls_changes *changes,
-    struct tls_changes *left, unsigned accept, struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes,
+struct tls_store *tls_store_load(const struct tls_load *load, struct tls_outcomes *outcomes, struct err *err);
+
+/*
+ * Only the bundle of this name, the others of `previous` (not NULL, and of the same config) as they are; `changes` and
+ * `left` are not looked at. NULL: it is not there, or memory is out; err says which.
+ */
+struct tls_store *tls_store_load_one(const struct tls_load *load, const char *name, struct tls_outcomes *outcomes,
     struct err *err);
-
-/*
- * Only the bundle of this name, the others of `previous` (of the same config) as they are. NULL: it is not there, or memory
- * is out; err says which.
- */
-struct tls_store *tls_store_load_one(const struct conf *conf, struct tls_store *previous, const char *name, unsigned accept,
-    struct files *files, struct tls_thread *thread, struct tls_outcomes *outcomes, struct err *err);
 
 /* A row of another load, copied. False when memory is out. */
 MUST_CHECK bool tls_outcomes_copy(struct tls_outcomes *o, const struct tls_outcome *from);

@@ -41,6 +41,12 @@ struct job {
 	struct tls_changes *left; /* what is to be looked at again the next time; may be NULL */
 };
 
+/* NULL with err set: memory is out. */
+MUST_CHECK bool job_begin(struct job *job, const struct tls_load *load, struct tls_outcomes *outcomes, struct err *err);
+
+/* The store when all went well, else NULL. */
+struct tls_store *job_end(struct job *job, bool ok);
+
 const struct store_entry *store_find(const struct tls_store *s, const char *name); /* NULL: it is not there */
 
 /* What each source is, and the store has of it now. False: out of memory. */

@@ -61,7 +61,8 @@ check_against_running(
 	if (conf->admin_socket != NULL)
 		running = admin_store(conf->admin_socket, thread, &err);
 	if (running != NULL)
-		after = tls_store_load(conf, running, accept, files_direct(), thread, &outcomes, &err);
+		after = tls_store_load(&(struct tls_load){.conf = conf, .files = files_direct(), .thread = thread,
+		    .previous = running, .accept = accept}, &outcomes, &err);
 	if (after != NULL)
 		tell(conf, &outcomes, problems, news);
 	else if (!buf_printf(news, "certificates are not compared with those in service: %s\n", err.text))

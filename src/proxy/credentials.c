@@ -210,17 +210,18 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct con
     struct tls_outcomes *outcomes)
 {
 	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
+	const struct tls_load load = {.conf = conf, .files = in->files, .thread = in->thread, .previous = before,
+	    .accept = in->accept, .changes = in->changes, .left = in->left};
 	struct err err = {""};
 
 	if (in->only != NULL) {
-		struct tls_store *s = tls_store_load_one(conf, before, in->only, in->accept, in->files, in->thread, outcomes, &err);
+		struct tls_store *s = tls_store_load_one(&load, in->only, outcomes, &err);
 		if (s == NULL)
 			conf_error(problems, NULL, NULL, "%s", err.text);
 		return s;
 	}
 	if (!in->only_kept) /* can fail for want of memory only */
-		return tls_store_load_changed(
-		    conf, before, in->changes, in->left, in->accept, in->files, in->thread, outcomes, &err);
+		return tls_store_load(&load, outcomes, &err);
 	if (in->left != NULL)
 		tls_changes_forget(in->left);
 	*outcomes = (struct tls_outcomes){.arena = ARENA_EMPTY};

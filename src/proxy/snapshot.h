@@ -82,9 +82,9 @@ struct snapshot_inputs {
 	const struct record *before;  /* the record of the previous one; NULL: none */
 	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
 	const struct tls_changes *changes; /* of the previous one's bundles; NULL: not known, all are looked at */
-	struct tls_changes *left;     /* for the next load, see tls_store_load_changed(); NULL: it is not asked for */
+	struct tls_changes *left;     /* for the next load, see struct tls_load; NULL: it is not asked for */
 	const char *only;             /* this bundle alone is looked at, all else is the previous one's; NULL: all is */
-	unsigned accept;              /* losses of new certificates, see tls_store_load() */
+	unsigned accept;              /* losses of new certificates, see struct tls_load */
 	bool first;                   /* there is nothing to go on with: a kept bundle serves whatever the policy is */
 	bool only_kept;               /* and they stay as they are: no bundle is looked for */
 };

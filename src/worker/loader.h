@@ -45,7 +45,7 @@ MUST_CHECK bool loader_begin(struct loader *l);
 
 /*
  * Load everything anew. True: in service. What was wrong is in l->admin.load and in the log. `accept`: what new certificates
- * may lose this time, see tls_store_load().
+ * may lose this time, see struct tls_load.
  */
 bool loader_reload(struct loader *l, unsigned accept);
 

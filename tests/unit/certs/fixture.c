@@ -41,14 +41,23 @@ fixture_bundle(const char *name)
 	return b;
 }
 
+struct tls_store *
+fixture_load_with(struct files *files, struct tls_outcomes *outcomes)
+{
+	const struct tls_load load = {.conf = &fix.conf, .files = files, .thread = fix.thread, .previous = fix.store,
+	    .accept = fix.accept};
+	struct err err = {""};
+	struct tls_store *s = tls_store_load(&load, outcomes, &err);
+
+	cr_assert_not_null(s, "%s", err.text);
+	return s;
+}
+
 void
 fixture_load(void)
 {
-	struct err err = {""};
-
 	tls_outcomes_free(&fix.outcomes);
-	struct tls_store *new = tls_store_load(&fix.conf, fix.store, fix.accept, files_direct(), fix.thread, &fix.outcomes, &err);
-	cr_assert_not_null(new, "%s", err.text);
+	struct tls_store *new = fixture_load_with(files_direct(), &fix.outcomes);
 	tls_store_unref(fix.store);
 	fix.store = new;
 }

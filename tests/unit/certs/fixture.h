@@ -33,6 +33,8 @@ struct conf_bundle *fixture_bundle(const char *name);
 
 /* Load with the store before as previous; it must succeed, whatever the outcomes. */
 void fixture_load(void);
+/* The same, and nothing becomes of it; both are the caller's. */
+struct tls_store *fixture_load_with(struct files *files, struct tls_outcomes *outcomes);
 
 /* The outcome of a bundle in the last load; NULL: unchanged. */
 const struct tls_outcome *fixture_outcome(const char *bundle);

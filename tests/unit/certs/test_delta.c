@@ -51,7 +51,9 @@ load(const struct tls_changes *told, struct tls_changes *left, struct tls_outcom
 	struct err err = {""};
 
 	files.list = counting_list;
-	struct tls_store *s = tls_store_load_changed(&fix.conf, fix.store, told, left, fix.accept, &files, fix.thread, outcomes, &err);
+	const struct tls_load what = {.conf = &fix.conf, .files = &files, .thread = fix.thread, .previous = fix.store,
+	    .accept = fix.accept, .changes = told, .left = left};
+	struct tls_store *s = tls_store_load(&what, outcomes, &err);
 	cr_assert_not_null(s, "%s", err.text);
 	return s;
 }

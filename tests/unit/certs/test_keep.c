@@ -156,14 +156,12 @@ Test(keep, what_has_not_changed_is_not_read)
 	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
 	struct files blind = *files_direct();
 	struct tls_outcomes outcomes;
-	struct err err;
 
 	configure(&leaf);
 	fixture_load();
 	go_through_bytes();
 	blind.open_read = NULL;
-	struct tls_store *again = tls_store_load(&fix.conf, fix.store, 0, &blind, fix.thread, &outcomes, &err);
-	cr_assert_not_null(again);
+	struct tls_store *again = fixture_load_with(&blind, &outcomes);
 	cr_expect_eq(outcomes.n, 0);
 	tls_outcomes_free(&outcomes);
 	tls_store_unref(again);

@@ -57,10 +57,8 @@ Test(store, unchanged_files_are_not_read)
 	/* Same inode, size and times would be needed to fool it; unreadable content proves that it is not opened. */
 	struct files blind = *files_direct();
 	blind.open_read = NULL;
-	struct err err;
 	struct tls_outcomes outcomes;
-	struct tls_store *again = tls_store_load(&fix.conf, fix.store, 0, &blind, fix.thread, &outcomes, &err);
-	cr_assert_not_null(again);
+	struct tls_store *again = fixture_load_with(&blind, &outcomes);
 	cr_expect_eq(outcomes.n, 0);
 	cr_expect_eq(tls_store_bundle(again, "site"), first);
 	tls_outcomes_free(&outcomes);
@@ -83,9 +81,8 @@ Test(store, generations)
 	cr_expect_eq(bundle("site"), first);
 	struct files blind = *files_direct();
 	blind.open_read = NULL;
-	struct err err;
 	struct tls_outcomes outcomes;
-	struct tls_store *again = tls_store_load(&fix.conf, fix.store, 0, &blind, fix.thread, &outcomes, &err);
+	struct tls_store *again = fixture_load_with(&blind, &outcomes);
 	cr_expect_eq(outcomes.n, 0);
 	tls_outcomes_free(&outcomes);
 	tls_store_unref(again);

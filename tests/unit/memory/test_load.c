@@ -219,7 +219,8 @@ static struct tls_store *
 store_after(struct tls_store *previous, struct tls_outcomes *outcomes)
 {
 	struct err err = {""};
-	struct tls_store *s = tls_store_load(world.conf->conf, previous, 0, files_direct(), world.thread, outcomes, &err);
+	const struct tls_load load = {.conf = world.conf->conf, .files = files_direct(), .thread = world.thread, .previous = previous};
+	struct tls_store *s = tls_store_load(&load, outcomes, &err);
 
 	failing->most = 0;
 	cr_assert(s != NULL || err.text[0] != '\0', "refused without a word");

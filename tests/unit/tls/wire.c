@@ -208,7 +208,7 @@ wire_bundle(struct wire *w, const char *name, const struct test_cert *leaf, cons
 
 	pki_write_certs(bundle.certificate, certs, issuer != NULL ? 2 : 1);
 	pki_write_key(bundle.key, leaf->key);
-	struct tls_store *store = tls_store_load(&conf, NULL, 0, files_direct(), w->thread, &outcomes, &err);
+	struct tls_store *store = tls_store_load(&(struct tls_load){.conf = &conf, .files = files_direct(), .thread = w->thread}, &outcomes, &err);
 	cr_assert_not_null(store, "%s", err.text);
 	cr_assert_eq(outcomes.failed, 0, "%s", outcomes.n > 0 ? outcomes.v[0].text : "");
 	struct tls_bundle *b = tls_bundle_ref(tls_store_bundle(store, name));

@@ -112,7 +112,7 @@ something(void)
 	buf_init(&content, 100);
 	cr_assert(files_read(record_note(k.record, files_direct(), NULL), scratch_path("conf"), &content, NULL, &err));
 	buf_clear(&content);
-	k.store = tls_store_load(&nothing, NULL, 0, files_direct(), thread, &outcomes, &err);
+	k.store = tls_store_load(&(struct tls_load){.conf = &nothing, .files = files_direct(), .thread = thread}, &outcomes, &err);
 	cr_assert_not_null(k.store);
 	tls_outcomes_free(&outcomes);
 	return k;
