@@ -113,6 +113,7 @@ rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotation_pha
 {
 	enum rotation_phase now = rotation_phase(which);
 
+	states_keep_plan(&rs->states, which);
 	if (now == before || now == ROTATION_HELD || (before == ROTATION_HELD && now == ROTATION_STAGED))
 		return;
 	if (now == ROTATION_BACK)

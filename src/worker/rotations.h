@@ -35,7 +35,7 @@ MUST_CHECK bool rotations_init(struct rotations *r, struct net_loop *loop, struc
     const struct tls_thread *thread, const struct secret *secret, unsigned char key[16], struct err *err);
 void rotations_free(struct rotations *r); /* after the loop threads have ended; what they are is kept */
 
-/* It was told something, and did it; people hear what that has changed. */
+/* It was told something, and did it: that is kept before it is answered, and people hear what it has changed. */
 void rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotation_phase before);
 
 /*

@@ -320,6 +320,16 @@ keep_some(struct states *s, enum states_when when, bool active, uint64_t end)
 }
 
 void
+states_keep_plan(struct states *s, struct rotation *r)
+{
+	struct rotation_stamp stamp = rotation_stamp(r);
+	uint64_t now = clock_mono_ms();
+
+	if (stamp.plan != rotation_saved(r)->stamp.plan && is_due(s, r, &stamp, STATES_DUE, now))
+		keep_one(s, r, &stamp, now);
+}
+
+void
 states_keep(struct states *s, enum states_when when)
 {
 	uint64_t now = clock_mono_ms();

@@ -48,6 +48,9 @@ enum states_when {
 };
 void states_keep(struct states *s, enum states_when when);
 
+/* This one, if its plan has changed: whoever changed it is about to be told that it is done. */
+void states_keep_plan(struct states *s, struct rotation *r);
+
 /* --- what worker/client_ca_states.c shares with it --- */
 
 /* All of a state, to be wiped by secret_wipe(). NULL with err set. */
