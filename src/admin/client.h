@@ -60,10 +60,14 @@ MUST_CHECK bool admin_print_client_ca(const struct admin_reply *r, FILE *out, st
 /* Does the reply for one CA say that its pin may be dropped? */
 MUST_CHECK bool admin_client_ca_verdict(const struct admin_reply *r, bool *may_drop, struct err *err);
 
-/*
- * The bundles that the proxy has in service, without their keys, to compare others with (certs/shown.h). NULL with err set as by
- * admin_request().
- */
-struct tls_store *admin_store(const char *socket, const struct tls_thread *thread, struct err *err);
+/* What the proxy has in service, without keys, to compare others with (certs/shown.h). */
+struct admin_chains {
+	struct tls_store *bundles;
+	struct tls_store *rolled_back_to; /* of those that are rolled back: what clients are shown instead */
+};
+
+/* False with err set as by admin_request(). Either way, admin_chains_free(). */
+MUST_CHECK bool admin_chains(const char *socket, const struct tls_thread *thread, struct admin_chains *out, struct err *err);
+void admin_chains_free(struct admin_chains *c);
 
 #endif

@@ -25,11 +25,8 @@ read_list(const json_t *list, struct tls_shown *out)
 }
 
 static struct tls_store *
-read_store(const struct admin_reply *r, const struct tls_thread *thread, struct err *err)
+read_store(const struct admin_reply *r, const json_t *list, const struct tls_thread *thread, struct err *err)
 {
-	struct sv body = buf_view(&r->body);
-	json_t *root = json_loadb(body.n > 0 ? body.p : "", body.n, 0, NULL);
-	const json_t *list = json_object_get(root, "bundles");
 	struct tls_shown *v = calloc(MAX_OF(json_array_size(list), (size_t)1), sizeof(*v));
 	struct tls_store *s = NULL;
 
@@ -40,22 +37,41 @@ read_store(const struct admin_reply *r, const struct tls_thread *thread, struct 
 	else
 		s = tls_shown_store(v, json_array_size(list), thread, err);
 	free(v);
-	json_decref(root);
 	return s;
 }
 
-struct tls_store *
-admin_store(const char *socket, const struct tls_thread *thread, struct err *err)
+static bool
+read_chains(const struct admin_reply *r, const struct tls_thread *thread, struct admin_chains *out, struct err *err)
+{
+	struct sv body = buf_view(&r->body);
+	json_t *root = json_loadb(body.n > 0 ? body.p : "", body.n, 0, NULL);
+
+	out->bundles = read_store(r, json_object_get(root, "bundles"), thread, err);
+	if (out->bundles != NULL)
+		out->rolled_back_to = read_store(r, json_object_get(root, "rolled_back_to"), thread, err);
+	json_decref(root);
+	return out->rolled_back_to != NULL;
+}
+
+bool
+admin_chains(const char *socket, const struct tls_thread *thread, struct admin_chains *out, struct err *err)
 {
 	struct admin_reply reply;
-	struct tls_store *s = NULL;
 
+	*out = (struct admin_chains){NULL, NULL};
 	if (!admin_request(socket, "GET", "/v1/chains", &reply, err))
-		return NULL;
-	if (reply.status == 200)
-		s = read_store(&reply, thread, err);
-	else
+		return false;
+	bool ok = reply.status == 200 && read_chains(&reply, thread, out, err);
+	if (reply.status != 200)
 		admin_unexpected(&reply, err);
 	admin_reply_free(&reply);
-	return s;
+	return ok;
+}
+
+void
+admin_chains_free(struct admin_chains *c)
+{
+	tls_store_unref(c->bundles);
+	tls_store_unref(c->rolled_back_to);
+	*c = (struct admin_chains){NULL, NULL};
 }

@@ -299,15 +299,29 @@ chain(const struct tls_bundle *b)
 	return o;
 }
 
+static void
+add_rolled_back(const struct admin *a, const char *name, json_t *list)
+{
+	struct rotation *r = rotation_registry_find(a->rotations, name);
+	struct tls_bundle *b = r != NULL ? rotation_rolled_back_to(r) : NULL;
+
+	if (b != NULL)
+		json_add(list, chain(b));
+	tls_bundle_unref(b);
+}
+
 char *
 admin_chains_json(const struct admin *a)
 {
 	const struct tls_store *store = a->snapshot->store;
-	json_t *list = json_array(), *o = json_object();
+	json_t *list = json_array(), *back = json_array(), *o = json_object();
 
-	for (size_t i = 0; i < tls_store_count(store); i++)
+	for (size_t i = 0; i < tls_store_count(store); i++) {
 		json_add(list, chain(tls_store_at(store, i)));
+		add_rolled_back(a, tls_store_at(store, i)->name, back);
+	}
 	json_put(o, "bundles", list);
+	json_put(o, "rolled_back_to", back);
 	char *text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;

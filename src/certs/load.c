@@ -42,8 +42,8 @@ refuse_mismatch(const struct source *s, const struct pieces *p, const struct tls
 static struct tls_bundle *
 prove(struct loader *l, struct tls_bundle *b, struct err *err)
 {
-	struct tls_materials *m = materials_make(b, l->thread, err);
-	bool ok = m != NULL && materials_prove(m, l->thread, err) && materials_check_links(m, err);
+	struct tls_materials *m = materials_make(b, l->what->thread, err);
+	bool ok = m != NULL && materials_prove(m, l->what->thread, err) && materials_check_links(m, err);
 
 	materials_free(m);
 	if (ok) {
@@ -67,10 +67,11 @@ is_same(const struct tls_bundle *b, const unsigned char print[32], const struct 
 
 /* What can not be used has no clients that would lose something. What is fine may have to wait for a word. */
 static bool
-guard(struct loader *l, const struct source *s, const struct chain *c, const struct tls_bundle *previous,
+guard_against(struct loader *l, const struct source *s, const struct chain *c, const struct tls_bundle *previous,
     const struct tls_bundle *new, struct err *err)
 {
-	const struct guard_rules rules = {.conf = l->conf, .bundle = s->conf, .accept = l->accept, .now = l->now};
+	const struct guard_rules rules = {
+		.conf = l->what->conf, .bundle = s->conf, .accept = l->what->accept, .now = l->now};
 	char command[320]; /* a bundle's name is that of a file, or in the config */
 
 	if (previous == NULL || __atomic_load_n(&previous->private->unusable, __ATOMIC_RELAXED))
@@ -81,6 +82,20 @@ guard(struct loader *l, const struct source *s, const struct chain *c, const str
 		return false;
 	l->waits = s->conf->rotation.start == CONF_START_MANUAL && !l->started;
 	return !l->waits || guard_awaits_start(&l->findings, &rules, c->order[0]->path, s->name, err);
+}
+
+/* What is rolled back, nobody has come to trust: clients are shown the one before, and so that is what they can lose. */
+static bool
+guard(struct loader *l, const struct source *s, const struct chain *c, const struct tls_bundle *previous,
+    const struct tls_bundle *new, struct err *err)
+{
+	struct tls_bundle *shown = NULL;
+
+	if (previous != NULL && l->what->rolled_back_to != NULL)
+		shown = l->what->rolled_back_to(l->what->arg, previous->name);
+	bool ok = guard_against(l, s, c, shown != NULL ? shown : previous, new, err);
+	tls_bundle_unref(shown);
+	return ok;
 }
 
 /*
@@ -140,7 +155,7 @@ accept(struct loader *l, const struct source *s, struct pieces *p, const struct 
 {
 	unsigned char print[32], files[32];
 
-	if (!chain_fingerprint(c, l->thread, print) || !source_digest(s, l->thread, files)) {
+	if (!chain_fingerprint(c, l->what->thread, print) || !source_digest(s, l->what->thread, files)) {
 		err_no_memory(err);
 		return NULL;
 	}
@@ -177,7 +192,7 @@ judge(struct loader *l, const struct source *s, struct pieces *p, struct tls_bun
 {
 	struct chain c;
 
-	switch (chain_make(&c, p, l->thread, err)) {
+	switch (chain_make(&c, p, l->what->thread, err)) {
 	case CHAIN_OK:
 		break;
 	case CHAIN_REFUSED:
@@ -202,7 +217,7 @@ load_bundle(struct loader *l, struct source *s, struct tls_bundle *previous, str
 		err_set(err, "%s", s->problem);
 		return NULL;
 	}
-	bool ok = pieces_read(&p, s, l->files, l->thread, err);
+	bool ok = pieces_read(&p, s, l->what->files, l->what->thread, err);
 	struct tls_bundle *b = ok ? judge(l, s, &p, previous, err) : NULL;
 	pieces_free(&p);
 	return b;

@@ -8,14 +8,12 @@
 #include "certs/der.h"
 #include "certs/guard.h"
 #include "certs/private.h"
+#include "certs/store.h"
 
 struct loader {
-	struct files *files;
-	const struct conf *conf;
-	const struct tls_thread *thread;
+	const struct tls_load *what;
 	struct der_table shared; /* intermediates */
 	int64_t now;             /* seconds of the epoch */
-	unsigned accept;         /* losses, each its bit: what the config accepts besides stands in it */
 	bool prove;              /* build the objects and check the key by a signature, now and not at first use */
 	bool started;            /* it was asked for by its name: nothing waits to be started */
 	bool waits;              /* the last bundle was not taken only because it waits for that */

@@ -15,7 +15,7 @@ find_source(struct job *job, const struct store_entry *before, struct err *err)
 	tls_changes_none(&one);
 	if (c != NULL && before->listed)
 		tls_changes_add(&one, c->directory, name);
-	bool ok = sources_find_changed(&job->sources, job->conf, &one, job->loader.files, err);
+	bool ok = sources_find_changed(&job->sources, job->conf, &one, job->loader.what->files, err);
 	tls_changes_forget(&one);
 	if (!ok)
 		return NULL;

@@ -39,7 +39,7 @@ is_unchanged(const struct job *job, const struct source *s)
 	const struct store_entry *before = store_find(job->previous, s->name);
 	unsigned char files[32];
 
-	return s->problem == NULL && before != NULL && source_digest(s, job->loader.thread, files) &&
+	return s->problem == NULL && before != NULL && source_digest(s, job->loader.what->thread, files) &&
 	    memcmp(files, before->bundle->private->files, sizeof(files)) == 0 &&
 	    !__atomic_load_n(&before->bundle->private->unusable, __ATOMIC_RELAXED);
 }
@@ -297,12 +297,12 @@ find_and_make(struct job *job, const struct tls_changes *changes, struct err *er
 	if ((s->listings = listings_of(job->conf, &s->arena)) == NULL)
 		return err_no_memory(err);
 	some = some && strcmp(s->listings, job->previous->listings) == 0;
-	if (!sources_find_changed(&job->sources, job->conf, some ? changes : NULL, job->loader.files, err))
+	if (!sources_find_changed(&job->sources, job->conf, some ? changes : NULL, job->loader.what->files, err))
 		return false;
 	if (some && !delta_fits(job)) {
 		some = false;
 		sources_free(&job->sources);
-		if (!sources_find_changed(&job->sources, job->conf, NULL, job->loader.files, err))
+		if (!sources_find_changed(&job->sources, job->conf, NULL, job->loader.what->files, err))
 			return false;
 	}
 	/* One for each source, and for each entry of before. */
@@ -319,8 +319,7 @@ job_begin(struct job *job, const struct tls_load *load, struct tls_outcomes *out
 		.store = store_new(),
 		.previous = load->previous,
 		.conf = load->conf,
-		.loader = {.files = load->files, .conf = load->conf, .accept = load->accept, .thread = load->thread,
-		    .now = (int64_t)(clock_wall_us() / 1000000)},
+		.loader = {.what = load, .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
 	return job->store != NULL || err_no_memory(err);

@@ -61,10 +61,19 @@ struct tls_load {
 	const struct conf *conf;
 	struct files *files;
 	struct tls_thread *thread;
-	struct tls_store *previous;  /* what is in service; NULL: nothing is */
-	unsigned accept;             /* losses (1 << enum conf_loss) for which nothing is held back, besides those the config accepts */
+	struct tls_store *previous; /* what is in service; NULL: nothing is */
+	unsigned accept; /* losses (1 << enum conf_loss) for which nothing is held back, besides those the config accepts */
+	/*
+	 * What clients are shown in place of the bundle in service, when that is rolled back, referenced: then new content is
+	 * compared with this. NULL: it is not rolled back. Itself NULL: none is.
+	 */
+	struct tls_bundle *(*rolled_back_to)(const void *arg, const char *bundle);
+	const void *arg; /* of that */
 
-	/* When somebody watches: all that may differ from `previous`, which has been in service since it was loaded. NULL: not known. */
+	/*
+	 * When somebody watches: all that may differ from `previous`, which has been in service since it was loaded. NULL: not
+	 * known.
+	 */
 	const struct tls_changes *changes;
 	/*
 	 * NULL, or becomes what is to be looked at again at the next load, whatever changes until then: what is refused now,

@@ -48,26 +48,37 @@ is_none_running(const char *socket)
 	return lstat(socket, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
+static struct tls_bundle *
+rolled_back_to(const void *arg, const char *bundle)
+{
+	const struct admin_chains *running = arg;
+	struct tls_bundle *b = tls_store_bundle(running->rolled_back_to, bundle);
+
+	return b != NULL ? tls_bundle_ref(b) : NULL;
+}
+
 void
 check_against_running(
     const struct conf *conf, unsigned accept, struct tls_thread *thread, struct conf_problems *problems, struct buf *news)
 {
 	struct tls_outcomes outcomes = {0};
 	struct err err = {"the config has no admin.socket"};
-	struct tls_store *running = NULL, *after = NULL;
+	struct admin_chains running = {NULL, NULL};
+	struct tls_load load = {.conf = conf, .files = files_direct(), .thread = thread, .accept = accept,
+	    .rolled_back_to = rolled_back_to, .arg = &running};
+	struct tls_store *after = NULL;
 
 	if (conf->admin_socket != NULL && is_none_running(conf->admin_socket))
 		return;
-	if (conf->admin_socket != NULL)
-		running = admin_store(conf->admin_socket, thread, &err);
-	if (running != NULL)
-		after = tls_store_load(&(struct tls_load){.conf = conf, .files = files_direct(), .thread = thread,
-		    .previous = running, .accept = accept}, &outcomes, &err);
+	if (conf->admin_socket != NULL && admin_chains(conf->admin_socket, thread, &running, &err)) {
+		load.previous = running.bundles;
+		after = tls_store_load(&load, &outcomes, &err);
+	}
 	if (after != NULL)
 		tell(conf, &outcomes, problems, news);
 	else if (!buf_printf(news, "certificates are not compared with those in service: %s\n", err.text))
 		conf_error(problems, NULL, NULL, "out of memory");
 	tls_outcomes_free(&outcomes);
 	tls_store_unref(after);
-	tls_store_unref(running);
+	admin_chains_free(&running);
 }

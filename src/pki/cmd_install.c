@@ -126,7 +126,8 @@ touches(const struct source *s, const struct overlay *o)
 static struct tls_bundle *
 load_as_it_is(struct pki *p, const struct installation *in)
 {
-	struct loader l = {.files = files_direct(), .thread = p->thread, .now = (int64_t)time(NULL)};
+	const struct tls_load what = {.files = files_direct(), .thread = p->thread};
+	struct loader l = {.what = &what, .now = (int64_t)time(NULL)};
 	struct source *s = sources_named(&in->now, in->target.bundle);
 	struct err why;
 
@@ -156,12 +157,8 @@ compare_with_old(struct pki *p, struct installation *in, const struct source *s,
 static bool
 load_as_it_would_be(struct pki *p, struct installation *in, struct sources *would)
 {
-	struct loader l = {
-		.files = &in->overlay.files,
-		.thread = p->thread,
-		.now = (int64_t)time(NULL),
-		.prove = true,
-	};
+	const struct tls_load what = {.files = &in->overlay.files, .thread = p->thread};
+	struct loader l = {.what = &what, .now = (int64_t)time(NULL), .prove = true};
 	bool ok = true, found = false;
 
 	for (size_t i = 0; ok && i < would->n; i++) {

@@ -211,7 +211,8 @@ load_store(const struct conf *conf, const struct snapshot_inputs *in, struct con
 {
 	struct tls_store *before = in->previous != NULL ? in->previous->store : in->kept;
 	const struct tls_load load = {.conf = conf, .files = in->files, .thread = in->thread, .previous = before,
-	    .accept = in->accept, .changes = in->changes, .left = in->left};
+	    .accept = in->accept, .rolled_back_to = in->rolled_back_to, .arg = in->rotations, .changes = in->changes,
+	    .left = in->left};
 	struct err err = {""};
 
 	if (in->only != NULL) {

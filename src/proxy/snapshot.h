@@ -80,6 +80,8 @@ struct snapshot_inputs {
 	struct snapshot *previous;    /* NULL at the first */
 	struct record *record;        /* what files of CAs and CRLs hold that are accepted is noted there; NULL: it is not */
 	const struct record *before;  /* the record of the previous one; NULL: none */
+	struct tls_bundle *(*rolled_back_to)(const void *arg, const char *bundle); /* see struct tls_load */
+	const void *rotations;        /* its arg */
 	struct tls_store *kept;       /* without a previous one: the bundles in service until now; NULL: none */
 	const struct tls_changes *changes; /* of the previous one's bundles; NULL: not known, all are looked at */
 	struct tls_changes *left;     /* for the next load, see struct tls_load; NULL: it is not asked for */

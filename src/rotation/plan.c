@@ -372,6 +372,17 @@ rotation_phase(struct rotation *r)
 	return phase;
 }
 
+struct tls_bundle *
+rotation_rolled_back_to(struct rotation *r)
+{
+	pthread_mutex_lock(&r->lock);
+	struct tls_bundle *b = r->phase == ROTATION_BACK ? r->bundles[SLOT_PREVIOUS] : NULL;
+	if (b != NULL)
+		tls_bundle_ref(b);
+	pthread_mutex_unlock(&r->lock);
+	return b;
+}
+
 bool
 rotation_note_verdict(struct rotation *r, bool may_retire)
 {

@@ -162,6 +162,9 @@ bool rotation_tick(struct rotation *r, struct moment now, struct rotation_news *
 
 enum rotation_phase rotation_phase(struct rotation *r);
 
+/* What clients are shown while the bundle in service is rolled back; referenced. NULL: it is not. */
+struct tls_bundle *rotation_rolled_back_to(struct rotation *r);
+
 /* The verdict as it is now. True: it has become that the previous one may go since the last time; so it is told once. */
 bool rotation_note_verdict(struct rotation *r, bool may_retire);
 

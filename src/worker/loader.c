@@ -64,7 +64,7 @@ inputs(struct loader *l, struct record *record, const struct record *before)
 	tls_changes_forget(&l->left);
 	return (struct snapshot_inputs){.files = l->files, .thread = l->background->tls, .secret = &l->secret, .registry = l->registry,
 	    .previous = l->snapshot, .record = record, .before = before, .changes = &l->changes, .left = &l->left,
-	    .kept = l->kept.store};
+	    .rolled_back_to = rotations_rolled_back_to, .rotations = &l->rotations, .kept = l->kept.store};
 }
 
 /* Bring what was built (NULL: nothing could be) into service; the report is filled. */

@@ -238,6 +238,15 @@ rotations_abandon(struct rotations *r)
 	rotation_registry_abandon(r->registry);
 }
 
+struct tls_bundle *
+rotations_rolled_back_to(const void *rotations, const char *bundle)
+{
+	const struct rotations *rs = rotations;
+	struct rotation *r = rotation_registry_find(rs->registry, bundle);
+
+	return r != NULL ? rotation_rolled_back_to(r) : NULL;
+}
+
 void
 rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool whole)
 {

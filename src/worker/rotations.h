@@ -44,6 +44,9 @@ void rotations_obeyed(struct rotations *rs, struct rotation *which, enum rotatio
  */
 void rotations_told(struct rotations *rs, const struct tls_outcomes *outcomes, bool whole);
 
+/* For struct tls_load; `rotations` is a struct rotations. */
+struct tls_bundle *rotations_rolled_back_to(const void *rotations, const char *bundle);
+
 /* In two steps, see rotation/registry.h. Commit comes just before the loop threads serve the snapshot. */
 MUST_CHECK bool rotations_prepare(struct rotations *r, const struct snapshot *s, struct err *err);
 void rotations_commit(struct rotations *r, struct snapshot *s);

@@ -234,6 +234,58 @@ def test_one_that_is_too_fresh_comes_by_itself(guarded, ca, directory):
     wait.until(lambda: served(p) == young.serial, "it to be old enough")
 
 
+# --- after a rollback ---
+
+
+@pytest.fixture
+def back(guarded, lossy, directory):
+    """Another root was accepted, and is rolled back: clients are shown the old one, which is no longer on the disk."""
+    (directory / "state").mkdir(mode=0o700)
+    p = guarded(state_dir=str(directory / "state"))
+    lossy["another-root"].files(directory)
+    assert p.command("reload", "--accept", "another-root").returncode == 0
+    assert served(p) == lossy["another-root"].serial
+    assert p.command("rotation", "rollback", "main").returncode == 0
+    return p
+
+
+def test_nothing_is_lost_by_what_is_rolled_back(back, old):
+    assert served(back) == old.serial
+    done = back.command("check")
+    assert done.returncode == 0 and "differs" not in done.stdout, "nobody would be shown another one"
+    assert back.command("reload").returncode == 0
+    assert served(back) == old.serial
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_back_to_what_clients_are_shown_is_no_loss(back, ca, old, directory, renewed):
+    """It differs much from what is rolled back; but nobody has come to trust that."""
+    new = ca.leaf("site.test", "www.site.test") if renewed else old
+    new.files(directory)
+    done = back.command("check")
+    assert done.returncode == 0 and "another-root" not in flat(done), flat(done)
+    done = back.command("reload")
+    assert done.returncode == 0, flat(done)
+    assert served(back) == new.serial
+    assert "another-root" not in findings(back)
+
+
+@pytest.mark.parametrize("how", ["as it is", "worker", "restart"])
+def test_more_of_what_is_rolled_back_is_a_loss(back, other_ca, old, directory, how):
+    """Like the one that was rolled back in all: exactly what clients have rejected."""
+    if how == "worker":
+        die(back)
+    elif how == "restart":
+        back.restart()
+    other_ca.leaf("site.test", "www.site.test").files(directory)
+    done = back.command("check")
+    assert done.returncode == 1 and re.search(TOLD["another-root"], flat(done)), flat(done)
+    assert back.command("reload").returncode == 3
+    assert served(back) == old.serial
+    assert findings(back)["another-root"]["lossy"]
+    back.wait_log("not taken in place of generation 1: .*" + TOLD["another-root"])
+
+
 # --- worker and restart ---
 
 
@@ -377,4 +429,4 @@ def test_the_chains_that_are_shown(guarded, old):
     p = guarded()
     answer = p.admin("GET", "/v1/chains")
     assert answer.status == 200
-    assert answer.json() == {"bundles": [{"name": "main", "generation": 1, "pem": old.chain_pem.decode()}]}
+    assert answer.json() == {"bundles": [{"name": "main", "generation": 1, "pem": old.chain_pem.decode()}], "rolled_back_to": []}
