@@ -322,7 +322,9 @@ job_begin(struct job *job, const struct tls_load *load, struct tls_outcomes *out
 		.loader = {.what = load, .now = (int64_t)(clock_wall_us() / 1000000)},
 		.outcomes = outcomes,
 	};
-	return job->store != NULL || err_no_memory(err);
+	if (job->store == NULL)
+		err_no_memory(err);
+	return job->store != NULL;
 }
 
 struct tls_store *
