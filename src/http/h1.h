@@ -76,18 +76,11 @@ enum h1_status h1_parse_response(struct http_head *h, struct sv in, enum http_me
 
 /* --- bodies ------------------------------------------------------------------------------------------------- */
 
-enum h1_framing {
-	H1_NO_BODY,
-	H1_LENGTH_BODY,  /* `left` bytes */
-	H1_CHUNKED_BODY,
-	H1_CLOSE_BODY,   /* until the connection closes; responses only */
-};
-
 enum { H1_TRAILER_ROOM = 4096 }; /* bytes of trailer section kept at most */
 
 /* A body being read. About 64 bytes unless trailers come. */
 struct h1_body {
-	uint8_t framing;      /* enum h1_framing */
+	uint8_t framing;      /* enum http_framing; HTTP_LENGTH_BODY: `left` bytes */
 	uint8_t state;        /* of the chunked decoder */
 	uint16_t line;        /* bytes of the present chunk line or trailer section: bounded */
 	uint64_t left;        /* bytes of body, or of the present chunk */
@@ -131,10 +124,10 @@ bool h1_body_trailers(const struct h1_body *b, struct http_head *h);
  * it does not fit into out->max, or when method, path or reason hold a byte that may not stand there.
  */
 struct h1_write {
-	enum h1_framing framing; /* of the message being written */
-	uint64_t length;         /* for H1_LENGTH_BODY */
+	enum http_framing framing; /* of the message being written */
+	uint64_t length;         /* for HTTP_LENGTH_BODY */
 	struct sv connection;    /* value of the Connection field, or empty */
-	bool keep_length;        /* H1_NO_BODY: write the head's own Content-Length (HEAD, 304) */
+	bool keep_length;        /* HTTP_NO_BODY: write the head's own Content-Length (HEAD, 304) */
 };
 MUST_CHECK bool h1_write_request(struct buf *out, const struct http_head *h, const struct h1_write *w);
 MUST_CHECK bool h1_write_response(struct buf *out, const struct http_head *h, const struct h1_write *w);

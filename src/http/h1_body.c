@@ -45,16 +45,16 @@ h1_body_init(struct h1_body *b, const struct http_head *h)
 {
 	const struct http_field *length = h1_field(h, HTTP_CONTENT_LENGTH);
 
-	*b = (struct h1_body){.framing = H1_NO_BODY};
+	*b = (struct h1_body){.framing = HTTP_NO_BODY};
 	buf_init(&b->trailers, H1_TRAILER_ROOM);
 	if (is_bodiless(h))
 		return;
 	if (h1_field(h, HTTP_TRANSFER_ENCODING) != NULL)
-		b->framing = H1_CHUNKED_BODY;
+		b->framing = HTTP_STREAMED_BODY;
 	else if (length != NULL && sv_u64(length->value, &b->left))
-		b->framing = H1_LENGTH_BODY;
+		b->framing = HTTP_LENGTH_BODY;
 	else if (h->is_response)
-		b->framing = H1_CLOSE_BODY;
+		b->framing = HTTP_CLOSE_BODY;
 }
 
 bool
@@ -76,15 +76,15 @@ h1_body_free(struct h1_body *b)
 bool
 h1_body_ends_at_close(const struct h1_body *b)
 {
-	return b->framing == H1_CLOSE_BODY;
+	return b->framing == HTTP_CLOSE_BODY;
 }
 
 /* Of a length-delimited or close-delimited body. */
 static enum h1_status
 plain_next(struct h1_body *b, struct sv *in, struct sv *data)
 {
-	*data = h1_take(in, b->framing == H1_LENGTH_BODY ? b->left : UINT64_MAX);
-	if (b->framing == H1_CLOSE_BODY)
+	*data = h1_take(in, b->framing == HTTP_LENGTH_BODY ? b->left : UINT64_MAX);
+	if (b->framing == HTTP_CLOSE_BODY)
 		return H1_MORE;
 	b->left -= data->n;
 	return b->left == 0 ? H1_DONE : H1_MORE;
@@ -95,7 +95,7 @@ h1_body_next(struct h1_body *b, struct sv *in, struct sv *data, enum h1_fault *f
 {
 	*data = SV_NONE;
 	*fault = H1_OK;
-	if (b->framing == H1_NO_BODY)
+	if (b->framing == HTTP_NO_BODY)
 		return H1_DONE;
-	return b->framing == H1_CHUNKED_BODY ? h1_chunked_next(b, in, data, fault) : plain_next(b, in, data);
+	return b->framing == HTTP_STREAMED_BODY ? h1_chunked_next(b, in, data, fault) : plain_next(b, in, data);
 }

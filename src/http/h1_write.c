@@ -41,7 +41,7 @@ is_written(const struct http_field *f, const struct h1_write *w)
 	if (f->dropped)
 		return false;
 	if (f->id == HTTP_CONTENT_LENGTH)
-		return w->keep_length && w->framing == H1_NO_BODY;
+		return w->keep_length && w->framing == HTTP_NO_BODY;
 	return (http_field_flags(f->id) & HTTP_FRAMING) == 0;
 }
 
@@ -68,9 +68,9 @@ put_fields(char *to, const struct http_head *h, const struct h1_write *w)
 static char *
 put_framing(char *to, const struct h1_write *w)
 {
-	if (w->framing == H1_CHUNKED_BODY)
+	if (w->framing == HTTP_STREAMED_BODY)
 		return put_field(to, SV("transfer-encoding"), SV("chunked"));
-	if (w->framing == H1_LENGTH_BODY)
+	if (w->framing == HTTP_LENGTH_BODY)
 		return put(put_decimal(put(to, SV("content-length: ")), w->length), SV("\r\n"));
 	return to;
 }
@@ -142,7 +142,7 @@ h1_chunk_head(char out[H1_CHUNK_HEAD_MAX], size_t n)
 bool
 h1_write_last_chunk(struct buf *out, const struct http_head *h)
 {
-	const struct h1_write plain = {.framing = H1_CHUNKED_BODY};
+	const struct h1_write plain = {.framing = HTTP_STREAMED_BODY};
 	size_t size = 3 + (h != NULL ? fields_size(h, &plain) : 0) + 2;
 	char *start = buf_room(out, size), *to = start;
 

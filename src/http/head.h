@@ -1,5 +1,5 @@
 /*
- * head.h: a parsed message head (RFC 9110, 6), the same for HTTP/1.1 and later HTTP/2.
+ * head.h: a parsed message head (RFC 9110, 6), the same for all versions of HTTP.
  *
  * The views look into bytes that somebody else keeps: the connection's
  * buffer, or the exchange's copy. A head does not own memory.
@@ -10,6 +10,14 @@
 #include "base/sv.h"
 
 enum { HTTP_FIELDS_MAX = 128 }; /* the ceiling of limits.fields */
+
+/* How the body behind a head ends. */
+enum http_framing {
+	HTTP_NO_BODY,
+	HTTP_LENGTH_BODY,   /* after so many bytes */
+	HTTP_STREAMED_BODY, /* at a mark behind it: the last chunk */
+	HTTP_CLOSE_BODY,    /* with the connection; HTTP/1 responses only */
+};
 
 /* What a known field is to a proxy. */
 enum http_field_flags {

@@ -16,7 +16,7 @@ enum {
 static bool
 may_discard(const struct client *c, const struct exchange *x)
 {
-	return c->phase == CLIENT_BODY && c->body.framing == H1_LENGTH_BODY && c->body.left <= DISCARD_MAX &&
+	return c->phase == CLIENT_BODY && c->body.framing == HTTP_LENGTH_BODY && c->body.left <= DISCARD_MAX &&
 	       http_head_get(&x->request, HTTP_EXPECT) == NULL;
 }
 
@@ -30,16 +30,16 @@ stays_open(const struct client *c, const struct exchange *x)
 }
 
 /* How the response is framed for this client, who may know HTTP/1.0 only. */
-static enum h1_framing
-frame(struct client *c, const struct exchange *x, const struct http_head *h, enum h1_framing framing)
+static enum http_framing
+frame(struct client *c, const struct exchange *x, const struct http_head *h, enum http_framing framing)
 {
 	bool to_http10 = x->request.minor == 0;
 
 	if (h->status == 204 || h->status == 304)
-		return H1_NO_BODY;
-	if (framing == H1_CHUNKED_BODY || framing == H1_CLOSE_BODY)
-		framing = to_http10 ? H1_CLOSE_BODY : H1_CHUNKED_BODY;
-	if (framing == H1_CLOSE_BODY)
+		return HTTP_NO_BODY;
+	if (framing == HTTP_STREAMED_BODY || framing == HTTP_CLOSE_BODY)
+		framing = to_http10 ? HTTP_CLOSE_BODY : HTTP_STREAMED_BODY;
+	if (framing == HTTP_CLOSE_BODY)
 		c->keep = false;
 	return framing;
 }
@@ -57,11 +57,11 @@ begin_tunnel(struct client *c)
 }
 
 static bool
-front_head(struct exchange *x, const struct http_head *h, enum h1_framing framing, uint64_t length)
+front_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
 	struct client *c = x->client;
 	struct outbox *o = &c->thread->to_client;
-	struct h1_write w = {.framing = H1_NO_BODY, .length = length};
+	struct h1_write w = {.framing = HTTP_NO_BODY, .length = length};
 	size_t from = buf_len(&o->text);
 
 	if (h->status < 200 && h->status != 101) {
@@ -73,8 +73,8 @@ front_head(struct exchange *x, const struct http_head *h, enum h1_framing framin
 	} else {
 		c->keep = stays_open(c, x);
 		w.framing = frame(c, x, h, framing);
-		w.keep_length = w.framing == H1_NO_BODY;
-		c->chunked = w.framing == H1_CHUNKED_BODY;
+		w.keep_length = w.framing == HTTP_NO_BODY;
+		c->chunked = w.framing == HTTP_STREAMED_BODY;
 		w.connection = !c->keep ? SV("close") : x->request.minor == 0 ? SV("keep-alive") : SV("");
 	}
 	if (!h1_write_response(&o->text, h, &w))
@@ -219,7 +219,7 @@ begin(struct client *c, struct exchange *x, struct sv head_bytes)
 	h1_body_init(&c->body, &x->request);
 	x->request_framing = c->body.framing;
 	x->request_length = c->body.left;
-	x->request_ended = c->body.framing == H1_NO_BODY || (c->body.framing == H1_LENGTH_BODY && c->body.left == 0);
+	x->request_ended = c->body.framing == HTTP_NO_BODY || (c->body.framing == HTTP_LENGTH_BODY && c->body.left == 0);
 	if (!exchange_claim(x, c, &client_h1_front, head_bytes))
 		return false;
 	c->exchange = x;

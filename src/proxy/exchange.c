@@ -285,7 +285,7 @@ may_try_again(const struct exchange *x, unsigned status)
 	if (!x->head_sent)
 		return true;
 	return status != 504 && x->origin != NULL && !x->origin->answered && http_method_is_idempotent(x->request.method_id) &&
-	       x->request_framing == H1_NO_BODY;
+	       x->request_framing == HTTP_NO_BODY;
 }
 
 static void
@@ -371,7 +371,7 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 }
 
 void
-exchange_response_head(struct exchange *x, struct http_head *h, enum h1_framing framing, uint64_t length)
+exchange_response_head(struct exchange *x, struct http_head *h, enum http_framing framing, uint64_t length)
 {
 	bool switching = h->status == 101;
 

@@ -32,7 +32,7 @@ enum side_end {
  */
 struct side_ops {
 	/* A head, and how the body after it is framed; interim (1xx) heads have none and another head follows. */
-	bool (*head)(struct exchange *x, const struct http_head *h, enum h1_framing framing, uint64_t length);
+	bool (*head)(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length);
 	bool (*body)(struct exchange *x, struct sv data);
 	bool (*end)(struct exchange *x, const struct http_head *trailers); /* NULL: none */
 	bool (*flush)(struct exchange *x);
@@ -123,7 +123,7 @@ struct exchange {
 	struct exchange *next_free;
 
 	const struct http_head *trailers; /* the request's, NULL: none; lives in the front until the exchange ends */
-	enum h1_framing request_framing;
+	enum http_framing request_framing;
 	uint64_t request_length;
 	struct buf held;
 	struct buf text; /* the request's bytes and added field values; `inline_text` or, for large heads, allocated */
@@ -161,7 +161,7 @@ void exchange_origin_ready(struct exchange *x);
 
 /* Before a final head came: the connection could not be made, broke, or its answer was malformed. `status`: 502 or 504. */
 void exchange_origin_failed(struct exchange *x, unsigned status, const char *why);
-void exchange_response_head(struct exchange *x, struct http_head *h, enum h1_framing framing, uint64_t length);
+void exchange_response_head(struct exchange *x, struct http_head *h, enum http_framing framing, uint64_t length);
 void exchange_response_body(struct exchange *x, struct sv data);
 void exchange_response_end(struct exchange *x, const struct http_head *trailers);
 void exchange_origin_drained(struct exchange *x);

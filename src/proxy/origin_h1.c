@@ -7,13 +7,13 @@
 /* --- the back of an exchange -------------------------------------------------------------------------------- */
 
 static bool
-back_head(struct exchange *x, const struct http_head *h, enum h1_framing framing, uint64_t length)
+back_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
 	struct outbox *out = &x->thread->to_origin;
 	size_t from = buf_len(&out->text);
 	struct h1_write w = {.framing = framing, .length = length, .connection = x->upgrade ? SV("upgrade") : SV("")};
 
-	x->origin->request_chunked = framing == H1_CHUNKED_BODY;
+	x->origin->request_chunked = framing == HTTP_STREAMED_BODY;
 	if (!h1_write_request(&out->text, h, &w))
 		return false;
 	outbox_add_text(out, from);
@@ -158,11 +158,11 @@ final_head(struct origin *o, struct http_head *h)
 	h1_body_free(&o->body); /* the trailers of the one before */
 	h1_body_init(&o->body, h);
 	if (switching)
-		o->body.framing = H1_CLOSE_BODY;
+		o->body.framing = HTTP_CLOSE_BODY;
 	o->in_body = true;
-	o->keep = !switching && o->body.framing != H1_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
-	enum h1_framing framing = switching ? H1_NO_BODY : (enum h1_framing)o->body.framing;
-	bool empty = o->body.framing == H1_NO_BODY || (o->body.framing == H1_LENGTH_BODY && o->body.left == 0);
+	o->keep = !switching && o->body.framing != HTTP_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
+	enum http_framing framing = switching ? HTTP_NO_BODY : (enum http_framing)o->body.framing;
+	bool empty = o->body.framing == HTTP_NO_BODY || (o->body.framing == HTTP_LENGTH_BODY && o->body.left == 0);
 	net_stream_deadline(&o->stream, switching ? 0 : x->action->timeouts->response_body);
 	exchange_response_head(x, h, framing, o->body.left);
 	if (empty && o->exchange == x)
@@ -190,7 +190,7 @@ read_head(struct origin *o, struct sv in)
 	}
 	o->scan = (struct h1_scan){0};
 	if (h->status < 200 && h->status != 101)
-		exchange_response_head(o->exchange, h, H1_NO_BODY, 0);
+		exchange_response_head(o->exchange, h, HTTP_NO_BODY, 0);
 	else
 		final_head(o, h);
 	return used;

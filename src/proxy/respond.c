@@ -37,7 +37,7 @@ exchange_respond(struct exchange *x, unsigned status, const struct exchange_fiel
 	x->response_started = true;
 	x->status = (uint16_t)status;
 	bool bodyless = x->request.method_id == HTTP_HEAD;
-	ok = ok && x->front->head(x, h, H1_LENGTH_BODY, body.n);
+	ok = ok && x->front->head(x, h, HTTP_LENGTH_BODY, body.n);
 	if (ok && !bodyless && body.n > 0)
 		ok = x->front->body(x, body);
 	x->body_out += bodyless ? 0 : body.n;

@@ -126,7 +126,7 @@ step_route(struct exchange *x)
 		exchange_refuse(x, 405, "CONNECT and TRACE are not served");
 	else if (x->request.n_fields > limits->fields || x->head_bytes > limits->head_bytes)
 		exchange_refuse(x, 431, "the head is above limits.fields or limits.head_bytes");
-	else if (limits->body_bytes != 0 && x->request_framing == H1_LENGTH_BODY && x->request_length > limits->body_bytes)
+	else if (limits->body_bytes != 0 && x->request_framing == HTTP_LENGTH_BODY && x->request_length > limits->body_bytes)
 		exchange_refuse(x, 413, "Content-Length is above limits.body_bytes");
 	else
 		return STEP_PREPARE;

@@ -82,12 +82,12 @@ exact_copy(struct sv s)
 static void
 say_body(struct buf *out, const struct h1_body *b)
 {
-	if (b->framing == H1_LENGTH_BODY)
+	if (b->framing == HTTP_LENGTH_BODY)
 		cr_assert(buf_printf(out, "body length %llu\n", (unsigned long long)b->left));
 	else
 		say(out, "body",
-		    b->framing == H1_NO_BODY          ? SV("none") :
-			b->framing == H1_CHUNKED_BODY ? SV("chunked") :
+		    b->framing == HTTP_NO_BODY          ? SV("none") :
+			b->framing == HTTP_STREAMED_BODY ? SV("chunked") :
 							SV("close"));
 }
 

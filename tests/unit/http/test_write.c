@@ -42,11 +42,11 @@ Test(write, an_absolute_target_goes_on_in_origin_form)
 	struct http_head h;
 
 	cr_assert(parse(&h, SV("GET http://a/b?c HTTP/1.0\r\nhOST:   a  \r\nX: \r\n\r\n")));
-	expect_request(&h, (struct h1_write){.framing = H1_NO_BODY}, "GET /b?c HTTP/1.1\r\nhOST: a\r\nX: \r\n\r\n");
+	expect_request(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "GET /b?c HTTP/1.1\r\nhOST: a\r\nX: \r\n\r\n");
 	cr_assert(parse(&h, SV("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n")));
-	expect_request(&h, (struct h1_write){.framing = H1_NO_BODY}, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+	expect_request(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
 	cr_assert(parse(&h, SV("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")));
-	expect_request(&h, (struct h1_write){.framing = H1_NO_BODY}, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+	expect_request(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
 }
 
 Test(write, framing_is_as_told_not_as_received)
@@ -54,14 +54,14 @@ Test(write, framing_is_as_told_not_as_received)
 	struct http_head h;
 
 	cr_assert(parse(&h, SV("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: x\r\nX: y\r\n\r\n")));
-	expect_request(&h, (struct h1_write){.framing = H1_CHUNKED_BODY, .connection = SV("close")},
+	expect_request(&h, (struct h1_write){.framing = HTTP_STREAMED_BODY, .connection = SV("close")},
 	    "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
-	expect_request(&h, (struct h1_write){.framing = H1_LENGTH_BODY, .length = UINT64_MAX},
+	expect_request(&h, (struct h1_write){.framing = HTTP_LENGTH_BODY, .length = UINT64_MAX},
 	    "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\ncontent-length: 18446744073709551615\r\n\r\n");
-	expect_request(&h, (struct h1_write){.framing = H1_LENGTH_BODY},
+	expect_request(&h, (struct h1_write){.framing = HTTP_LENGTH_BODY},
 	    "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\ncontent-length: 0\r\n\r\n");
 	http_head_drop_name(&h, SV("x"));
-	expect_request(&h, (struct h1_write){.framing = H1_NO_BODY}, "POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+	expect_request(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "POST / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
 Test(write, responses)
@@ -72,22 +72,22 @@ Test(write, responses)
 	h.status = 404;
 	cr_assert(http_head_add(&h, SV("Content-Length"), SV("7")));
 	cr_assert(http_head_add(&h, SV("X"), SV("y")));
-	expect_response(&h, (struct h1_write){.framing = H1_NO_BODY}, "HTTP/1.1 404 Not Found\r\nX: y\r\n\r\n");
-	expect_response(&h, (struct h1_write){.framing = H1_NO_BODY, .keep_length = true},
+	expect_response(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "HTTP/1.1 404 Not Found\r\nX: y\r\n\r\n");
+	expect_response(&h, (struct h1_write){.framing = HTTP_NO_BODY, .keep_length = true},
 	    "HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\nX: y\r\n\r\n");
-	expect_response(&h, (struct h1_write){.framing = H1_LENGTH_BODY, .length = 9, .keep_length = true},
+	expect_response(&h, (struct h1_write){.framing = HTTP_LENGTH_BODY, .length = 9, .keep_length = true},
 	    "HTTP/1.1 404 Not Found\r\nX: y\r\ncontent-length: 9\r\n\r\n");
 	h.reason = SV("Gone fishing");
-	expect_response(&h, (struct h1_write){.framing = H1_CLOSE_BODY, .connection = SV("close")},
+	expect_response(&h, (struct h1_write){.framing = HTTP_CLOSE_BODY, .connection = SV("close")},
 	    "HTTP/1.1 404 Gone fishing\r\nX: y\r\nconnection: close\r\n\r\n");
 	h.status = 799;
 	h.reason = SV_NONE;
-	expect_response(&h, (struct h1_write){.framing = H1_NO_BODY}, "HTTP/1.1 799 \r\nX: y\r\n\r\n");
+	expect_response(&h, (struct h1_write){.framing = HTTP_NO_BODY}, "HTTP/1.1 799 \r\nX: y\r\n\r\n");
 }
 
 Test(write, what_would_forge_a_line_is_not_written)
 {
-	const struct h1_write w = {.framing = H1_NO_BODY};
+	const struct h1_write w = {.framing = HTTP_NO_BODY};
 	struct http_head h;
 	struct buf out;
 
@@ -114,7 +114,7 @@ Test(write, what_would_forge_a_line_is_not_written)
 Test(write, nothing_is_appended_that_does_not_fit)
 {
 	static const char wanted[] = "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nconnection: close\r\n\r\n";
-	const struct h1_write w = {.framing = H1_LENGTH_BODY, .length = 10, .connection = SV("close")};
+	const struct h1_write w = {.framing = HTTP_LENGTH_BODY, .length = 10, .connection = SV("close")};
 	struct http_head h;
 	struct buf out;
 
