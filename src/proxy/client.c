@@ -8,13 +8,13 @@
 #include "base/log.h"
 
 enum {
-	HALF_CLOSED_MS = 2000, /* how long a client that has ended its side is taken for one that still waits */
 	LINGER_MS = 2000,   /* how long a client that we have ended with may be silent before it closes (RFC 9112, 9.6) */
 	LINGER_MAX_MS = 30000, /* and how long it may go on sending, an upload that was refused perhaps */
 	OVER_LIMIT_SHARE = 16, /* of the connection limit: so many more are told 503; beyond them none is accepted */
-	IN_MAX = 1024 * 1024,
 	SERVICE_OUT_MAX = 256 * 1024 * 1024, /* a service answers in one piece: the status of ten thousand bundles, say */
 };
+
+static void on_readable(struct net_stream *s);
 
 /* --- the end of a connection -------------------------------------------------------------------------------- */
 
@@ -52,16 +52,15 @@ log_end(const struct client *c, const char *detail)
 static void
 free_client(struct client *c)
 {
+	if (c->codec != NULL)
+		c->codec->free(c);
 	if (c->policy != NULL)
 		tls_policy_unref(c->policy);
-	free(c->trailers);
 	free(c->peer);
-	h1_body_free(&c->body);
-	buf_clear(&c->in);
 	free(c);
 }
 
-/* What was put off to the end of the turn: freeing, or the next pipelined request. */
+/* What was put off to the end of the turn: freeing, or to go on reading. */
 static void
 later(struct net_deferred *d)
 {
@@ -70,7 +69,7 @@ later(struct net_deferred *d)
 	if (c->closed)
 		free_client(c);
 	else
-		client_h1_readable(c);
+		on_readable(&c->stream);
 }
 
 void
@@ -82,16 +81,14 @@ client_later(struct client *c)
 static void
 close_with(struct client *c, enum close_reason why, const char *detail)
 {
-	struct exchange *x = c->exchange;
 	struct px_thread *t = c->thread;
 
 	if (c->closed)
 		return;
 	c->closed = true;
 	c->reason = (uint8_t)why;
-	c->exchange = NULL;
-	if (x != NULL)
-		exchange_client_gone(x, close_reason_text(why));
+	if (c->codec != NULL)
+		c->codec->gone(c, close_reason_text(why));
 	log_end(c, detail);
 	counter_add(&t->closed[why], 1);
 	counter_sub(&t->counters.connections_open, 1);
@@ -118,7 +115,7 @@ client_finish(struct client *c, enum close_reason why)
 	if (c->closed)
 		return;
 	c->reason = (uint8_t)why;
-	c->linger = c->phase == CLIENT_BODY || c->phase == CLIENT_HEAD || c->phase == CLIENT_TUNNEL || buf_len(&c->in) > 0;
+	c->linger = c->codec->awaits_more(c);
 	/* The end has mostly gone out with the last response. */
 	if (!c->stream.finish || c->linger)
 		net_stream_finish(&c->stream);
@@ -129,25 +126,38 @@ client_finish(struct client *c, enum close_reason why)
 	/* Closing with bytes unread would reset the connection, and the client might never see the response. */
 	c->phase = CLIENT_LINGER;
 	c->linger_until = net_loop_now(c->thread->loop) + LINGER_MAX_MS;
-	buf_clear(&c->in);
 	client_arm(c);
 	net_stream_resume(&c->stream);
 }
 
-/* --- deadlines ---------------------------------------------------------------------------------------------- */
-
-static const struct conf_timeouts *
-timeouts_of(const struct client *c)
+void
+client_linger(struct client *c)
 {
-	const struct exchange *x = c->exchange;
+	char *to = net_loop_scratch(c->thread->loop);
+	ssize_t n = 1;
 
-	return x != NULL && x->action != NULL ? x->action->timeouts : &c->thread->view->snapshot->conf->timeouts;
+	for (int reads = 0; n > 0 && reads < NET_READS && !c->stream.paused; reads++)
+		n = net_stream_read(&c->stream, to, NET_SCRATCH_SIZE);
+	if (n > 0 || n == NET_AGAIN) {
+		client_arm(c);
+		if (n > 0 && !c->stream.paused)
+			net_stream_again(&c->stream);
+	} else if (n == NET_EOF && net_stream_pending(&c->stream) > 0) {
+		/* It has closed its half, and is still to take the end of its last response: on_drained closes. */
+		c->linger = false;
+		net_stream_pause(&c->stream);
+	} else {
+		client_close(c, c->reason);
+	}
 }
+
+/* --- deadlines ---------------------------------------------------------------------------------------------- */
 
 void
 client_arm(struct client *c)
 {
-	const struct conf_timeouts *t = timeouts_of(c);
+	const struct client_codec *codec = c->codec;
+	const struct conf_timeouts *t = codec != NULL ? codec->timeouts(c) : &c->thread->view->snapshot->conf->timeouts;
 	uint64_t ms = 0, now = net_loop_now(c->thread->loop);
 
 	if (c->closed)
@@ -156,20 +166,8 @@ client_arm(struct client *c)
 	case CLIENT_HANDSHAKE:
 		ms = t->handshake;
 		break;
-	case CLIENT_IDLE:
-		ms = t->idle;
-		break;
-	case CLIENT_HEAD:
-		ms = t->head;
-		break;
-	case CLIENT_BODY:
-		ms = c->stream.paused ? 0 : t->body; /* it is we who keep it waiting */
-		break;
-	case CLIENT_WAIT:
-		ms = c->half_closed ? HALF_CLOSED_MS : 0; /* a pending answer has its own deadline at the origin */
-		break;
-	case CLIENT_TUNNEL:
-		ms = t->tunnel;
+	case CLIENT_OPEN:
+		ms = codec != NULL ? codec->patience(c, t) : 0;
 		break;
 	case CLIENT_LINGER:
 		ms = now < c->linger_until ? MIN_OF((uint64_t)LINGER_MS, c->linger_until - now) : 1;
@@ -198,30 +196,11 @@ on_timeout(struct net_stream *s)
 	case CLIENT_HANDSHAKE:
 		client_close(c, CLOSE_HANDSHAKE_TIMEOUT);
 		break;
-	case CLIENT_HEAD:
-		client_h1_refuse(c, 408, "the request head took too long", CLOSE_HEAD_TIMEOUT);
-		break;
-	case CLIENT_BODY:
-		c->reason = CLOSE_BODY_TIMEOUT;
-		if (c->exchange != NULL)
-			exchange_refuse(c->exchange, 408, "the request body took too long");
-		if (c->exchange == NULL && !c->closed && c->phase != CLIENT_LINGER)
-			client_close(c, CLOSE_BODY_TIMEOUT);
-		break;
-	case CLIENT_TUNNEL:
-		client_close(c, CLOSE_TUNNEL_TIMEOUT);
+	case CLIENT_OPEN:
+		c->codec->expired(c);
 		break;
 	case CLIENT_LINGER:
 		client_close(c, c->reason);
-		break;
-	case CLIENT_WAIT:
-		/* It ended its side and then took part of an answer: it is there, and the origin's deadlines hold. */
-		if (c->exchange != NULL && c->exchange->response_started)
-			break;
-		client_close(c, CLOSE_CLIENT);
-		break;
-	case CLIENT_IDLE:
-		client_finish(c, CLOSE_IDLE);
 		break;
 	}
 }
@@ -242,14 +221,23 @@ on_open(struct net_stream *s)
 		c->view = NULL;
 		client_rotation_opened(c, facts.resumed);
 	}
-	c->phase = CLIENT_IDLE;
-	client_arm(c);
+	c->phase = CLIENT_OPEN;
+	c->codec = &client_h1_codec;
+	if (c->codec->begin(c))
+		client_arm(c);
+	else
+		client_close(c, CLOSE_NO_MEMORY);
 }
 
 static void
 on_readable(struct net_stream *s)
 {
-	client_h1_readable(CONTAINER_OF(s, struct client, stream));
+	struct client *c = CONTAINER_OF(s, struct client, stream);
+
+	if (c->phase == CLIENT_OPEN)
+		c->codec->readable(c);
+	if (c->phase == CLIENT_LINGER && !c->closed)
+		client_linger(c);
 }
 
 static void
@@ -265,10 +253,8 @@ on_drained(struct net_stream *s)
 		return;
 	}
 	client_arm(c);
-	if (c->exchange != NULL)
-		exchange_client_drained(c->exchange);
-	else
-		net_stream_again(s); /* what it sent meanwhile has been waiting for that */
+	if (c->phase == CLIENT_OPEN)
+		c->codec->drained(c);
 }
 
 static void
@@ -447,9 +433,7 @@ new_client(struct px_listener *l, int fd, const struct net_address *peer)
 	c->port = l->port;
 	c->service = l->service;
 	c->service_arg = l->service_arg;
-	c->keep = true;
 	c->phase = CLIENT_HANDSHAKE;
-	buf_init(&c->in, IN_MAX);
 	set_address(c, peer);
 	net_stream_init(&c->stream, l->thread->loop, fd, &events, l->service != NULL ? SERVICE_OUT_MAX : STREAM_OUT_MAX);
 	return c;

@@ -2,44 +2,53 @@
  * client.h: a client's connection: accepted, TLS, its deadlines, its end.
  *
  * Owns its stream; on the list thread->clients until it is freed after the
- * loop turn in which it was closed. What it says is read by the codec in
- * client_h1.c, which turns it into exchanges, one at a time.
+ * loop turn in which it was closed. What it says is read by a codec, which
+ * turns it into exchanges.
  */
 #ifndef BASCULE_PROXY_CLIENT_H
 #define BASCULE_PROXY_CLIENT_H
 
-#include "proxy/exchange.h"
+#include "proxy/client_h1.h"
 
-/* What the connection waits for: decides which deadline holds. */
 enum client_phase {
 	CLIENT_HANDSHAKE,
-	CLIENT_IDLE,    /* no byte of a next request yet */
-	CLIENT_HEAD,    /* part of a head has come */
-	CLIENT_BODY,    /* an exchange runs, its request is not complete */
-	CLIENT_WAIT,    /* an exchange runs, its request is complete */
-	CLIENT_TUNNEL,  /* bytes without framing; the exchange runs */
-	CLIENT_LINGER,  /* our end has been sent: what still comes is thrown away until the client closes too */
+	CLIENT_OPEN,   /* the codec reads, writes and waits */
+	CLIENT_LINGER, /* our end has been sent: what still comes is thrown away until the client closes too */
+};
+
+/* A version of HTTP, towards clients. All but begin() only while the connection is open, and never after gone(). */
+struct client_codec {
+	/* The connection is open. False: out of memory. */
+	bool (*begin)(struct client *c);
+	void (*readable)(struct client *c);
+	void (*drained)(struct client *c); /* all that waited for the socket has been taken */
+
+	/* By whose timeouts? And how long may the client now do nothing (ms, 0: as long as it likes), before expired()? */
+	const struct conf_timeouts *(*timeouts)(const struct client *c);
+	uint64_t (*patience)(const struct client *c, const struct conf_timeouts *t);
+	void (*expired)(struct client *c);
+
+	void (*drain)(struct client *c);                /* the proxy ends: close as soon as that cuts nothing off */
+	bool (*awaits_more)(const struct client *c);    /* is the client perhaps sending what will not be read? */
+	void (*gone)(struct client *c, const char *why); /* it is being closed: so are its exchanges */
+	void (*free)(struct client *c);
 };
 
 struct client {
 	struct net_stream stream;
 	LIST_ENTRY(client) link;
 	struct px_thread *thread;
+	const struct client_codec *codec; /* NULL until the connection is open */
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
 	struct client_rotation *rotation; /* until the first byte of a request; NULL: nothing to learn */
 	struct holder *holder;       /* the client certificate, where it is noted that it came; NULL: none, or not noted */
-	struct exchange *exchange;   /* NULL between requests */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
-	struct net_deferred later;   /* to free it, or to go on with pipelined bytes */
-	struct buf in;               /* the start of a head, or pipelined bytes */
-	struct h1_body body;
-	struct h1_scan scan;
-	struct http_head *trailers;  /* of the present request; NULL: none */
+	struct net_deferred later;   /* to free it, or to go on with bytes that were read already */
+	struct client_h1 h1;
 	uint64_t linger_until;       /* ms; while lingering */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */
-	uint32_t turn_end;           /* of requests: at so many others get their turn */
 	uint16_t port;               /* of the listener; what else it says of its connections is copied below: it may go */
 	uint8_t phase;               /* enum client_phase */
 	uint8_t reason;              /* enum close_reason, when closed */
@@ -48,21 +57,23 @@ struct client {
 	uint16_t redirect_port;
 	px_service_fn service;
 	void *service_arg;
-	bool keep;                   /* another request may follow */
 	bool over_limit;             /* accepted above the limit, to be told 503 */
-	bool half_closed;            /* has ended its side while it waits for a response */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
 	bool logged;                 /* why it ends has been said */
 	bool cut_off;                /* a response was begun that can not be completed */
 	bool closed;
-	bool reading;                /* client_h1_readable is on the stack */
 	bool peer_looked;
-	bool chunked;                /* the present response is being sent in chunks */
 	struct sv address;           /* of the peer, without port; in address_text */
 	char address_text[48];
 	struct net_ip from;
 	uint16_t from_port;
 };
+
+static inline bool
+client_is_open(const struct client *c)
+{
+	return !c->closed && c->phase == CLIENT_OPEN;
+}
 
 /* What a listener does with a new connection. */
 void client_accept(struct px_listener *l, int fd, const struct net_address *peer);
@@ -73,8 +84,11 @@ void client_close(struct client *c, enum close_reason why);
 /* Send what is left with the end of the stream behind it, then close; lingers when the client may still be sending. */
 void client_finish(struct client *c, enum close_reason why);
 
-/* Set the deadline that the phase calls for. */
+/* Set the deadline that holds now. */
 void client_arm(struct client *c);
+
+/* Read on, and throw it away: for a codec that finds its connection in CLIENT_LINGER. */
+void client_linger(struct client *c);
 
 /* Which site's certificate and rule a handshake needs: for tls_server_new. */
 bool client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct tls_choice *out);
@@ -114,15 +128,5 @@ void client_rotation_end(struct client *c);
 void client_certificate_opened(struct client *c, bool resumed); /* c->view is still there */
 void client_certificate_refused(struct client *c);              /* the same */
 void client_certificate_left(struct client *c);
-
-/* --- client_h1.c --- */
-
-extern const struct side_ops client_h1_front;
-
-/* Read and go on until there is nothing more to read or somebody has to wait. */
-void client_h1_readable(struct client *c);
-
-/* Answer what is no complete request head, and close. */
-void client_h1_refuse(struct client *c, unsigned status, const char *why, enum close_reason reason);
 
 #endif

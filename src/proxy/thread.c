@@ -336,8 +336,8 @@ px_thread_drain(struct px_thread *t)
 	close_listeners(&t->listeners);
 	for (c = LIST_FIRST(&t->clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
-		if (c->phase == CLIENT_IDLE)
-			client_finish(c, CLOSE_DRAIN);
+		if (c->phase == CLIENT_OPEN && !c->closed)
+			c->codec->drain(c);
 	}
 }
 

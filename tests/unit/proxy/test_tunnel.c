@@ -139,7 +139,7 @@ static void
 look(void *arg)
 {
 	const struct client *c = LIST_FIRST(&rig.thread->clients);
-	const struct exchange *x = c != NULL ? c->exchange : NULL;
+	const struct exchange *x = c != NULL ? c->h1.exchange : NULL;
 
 	*(struct seen *)arg = x != NULL ? (struct seen){x->body_in, x->back->pending(x), x->client_ended} : (struct seen){.ended = true};
 }
