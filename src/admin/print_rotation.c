@@ -82,6 +82,15 @@ cell_name(FILE *out, const json_t *row, const struct column *c)
 }
 
 static void
+cell_seen(FILE *out, const json_t *row, const struct column *c)
+{
+	if (reply_number(row, "connections") > 0)
+		(void)fprintf(out, "%-*s", c->width, "connected now");
+	else
+		cell_time(out, row, c);
+}
+
+static void
 cell_evidence(FILE *out, const json_t *row, const struct column *c)
 {
 	print_safe(out, reply_text(row, c->key), 0);
@@ -97,7 +106,7 @@ print_orphans(FILE *out, const json_t *list)
 	static const struct column columns[] = {
 	    {"  ", "address", cell_text, 24},
 	    {" ", "fingerprint", cell_text, 9},
-	    {" ", "last_seen", cell_time, 19},
+	    {" ", "last_seen", cell_seen, 19},
 	    {" ", "refusals", cell_number, 8},
 	    {"  ", "name", cell_name, 32},
 	    {" ", "evidence", cell_evidence, 0},
@@ -116,7 +125,7 @@ print_untested(FILE *out, const json_t *list)
 	static const struct column columns[] = {
 	    {"  ", "address", cell_text, 24},
 	    {" ", "fingerprint", cell_text, 9},
-	    {" ", "last_seen", cell_time, 19},
+	    {" ", "last_seen", cell_seen, 19},
 	    {"  ", "name", cell_name, 0},
 	};
 

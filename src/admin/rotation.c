@@ -43,6 +43,7 @@ client(const struct report_client *c)
 	json_put(o, "fingerprint", json_string(print));
 	json_put(o, "name", c->name[0] != '\0' ? json_string(c->name) : json_null());
 	json_put(o, "last_seen", json_seconds(r->last_seen));
+	json_put(o, "connections", json_integer(r->open));
 	json_put(o, "accepted_previous", json_integer(r->by[SLOT_PREVIOUS].accepted));
 	if (r->refuses[SLOT_CURRENT]) {
 		json_put(o, "refusals", json_integer(e->rejected + e->silent));

@@ -41,7 +41,7 @@ struct client {
 	const struct client_codec *codec; /* NULL until the connection is open */
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
-	struct client_rotation *rotation; /* until the first byte of a request; NULL: nothing to learn */
+	struct client_rotation *rotation; /* from the ClientHello on; NULL: nothing to learn of it, nor is it known */
 	struct holder *holder;       /* the client certificate, where it is noted that it came; NULL: none, or not noted */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with bytes that were read already */
@@ -63,6 +63,7 @@ struct client {
 	bool cut_off;                /* a response was begun that can not be completed */
 	bool closed;
 	bool peer_looked;
+	bool untold;                 /* how it takes its certificate: the first byte of a request will tell its rotation */
 	struct sv address;           /* of the peer, without port; in address_text */
 	char address_text[48];
 	struct net_ip from;
@@ -111,14 +112,14 @@ MUST_CHECK bool client_peer(struct client *c, const struct tls_peer **out);
 /*
  * --- client_rotation.c ---
  *
- * The choice may put other generations in place of the bundles; then one of the others tells how the client took it.
+ * The choice may put other generations in place of the bundles; then one of the others tells how the client took it. Who is
+ * known is seen until the connection ends.
  */
 void client_rotation_choose(struct client *c, const struct tls_hello *hello, struct tls_choice *out);
 void client_rotation_opened(struct client *c, bool resumed);
 void client_rotation_failed(struct client *c, const struct tls_failure *f);
-void client_rotation_spoke(struct client *c); /* c->rotation is not NULL */
+void client_rotation_spoke(struct client *c); /* the first byte of a request has come: what follows says nothing new */
 void client_rotation_left(struct client *c, bool by_itself);
-void client_rotation_end(struct client *c);
 
 /*
  * --- client_certificate.c ---

@@ -253,7 +253,7 @@ read_once(struct client *c)
 		at_end(c);
 		return false;
 	}
-	if (UNLIKELY(c->rotation != NULL))
+	if (UNLIKELY(c->untold))
 		client_rotation_spoke(c);
 	if (kept) {
 		buf_added(&c->h1.in, (size_t)n);

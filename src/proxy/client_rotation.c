@@ -9,12 +9,13 @@ struct shown {
 	struct rotation *rotation; /* NULL: the bundle is not tracked */
 	uint64_t generation;
 	struct rotation_offer offer; /* without a bundle while there is but one generation */
+	struct client_record *known; /* whose connection it is; NULL: nobody's that is known, or the handshake goes on */
 };
 
-/* From the ClientHello to the first byte of a request. */
+/* From the ClientHello to the first byte of a request; of who is known, to the end of the connection. */
 struct client_rotation {
 	struct client_identity who;
-	uint64_t opened_ms; /* 0: the handshake goes on */
+	uint64_t opened_ms; /* when the handshake was done */
 	int which;          /* index of the one that was shown; -1: not known */
 	unsigned n;
 	struct shown v[];
@@ -68,18 +69,37 @@ client_rotation_choose(struct client *c, const struct tls_hello *hello, struct t
 	c->rotation = cr;
 }
 
-void
-client_rotation_end(struct client *c)
+/* --- how it takes it, and how long it stays ------------------------------------------------------------------- */
+
+static void
+end(struct client *c)
+{
+	free(c->rotation);
+	c->rotation = NULL;
+}
+
+/* Nothing more is to be learned. */
+static void
+told(struct client *c)
 {
 	struct client_rotation *cr = c->rotation;
+	bool known = false;
 
-	if (cr == NULL)
-		return;
-	for (unsigned i = 0; i < cr->n; i++)
+	c->untold = false;
+	for (unsigned i = 0; i < cr->n; i++) {
 		if (cr->v[i].offer.bundle != NULL)
 			rotation_end_offer(&cr->v[i].offer);
-	free(cr);
-	c->rotation = NULL;
+		known |= cr->v[i].known != NULL;
+	}
+	if (!known)
+		end(c);
+}
+
+static void
+come(struct client_rotation *cr, struct shown *s)
+{
+	if (s->known == NULL)
+		s->known = rotation_came(s->rotation, &cr->who);
 }
 
 void
@@ -91,24 +111,33 @@ client_rotation_opened(struct client *c, bool resumed)
 		return;
 	cr->opened_ms = net_loop_now(c->thread->loop);
 	cr->which = tls_stream_shown(&c->stream);
-	for (unsigned i = 0; resumed && i < cr->n; i++)
-		if (cr->v[i].rotation != NULL)
-			rotation_resumed(cr->v[i].rotation, &cr->who, moment_now());
-	if (cr->which < 0 || cr->v[cr->which].rotation == NULL)
-		client_rotation_end(c);
+	for (unsigned i = 0; i < cr->n; i++) {
+		struct shown *s = &cr->v[i];
+		if (s->rotation == NULL || !(resumed || (int)i == cr->which))
+			continue;
+		if (resumed)
+			rotation_resumed(s->rotation, &cr->who, moment_now());
+		come(cr, s);
+	}
+	c->untold = cr->which >= 0 && cr->v[cr->which].rotation != NULL;
+	if (!c->untold)
+		told(c);
 }
 
 void
 client_rotation_spoke(struct client *c)
 {
 	struct client_rotation *cr = c->rotation;
-	const struct shown *s = &cr->v[cr->which];
 	const struct tls_peer *peer = NULL;
 
+	if (!c->untold)
+		return;
+	struct shown *s = &cr->v[cr->which];
 	if (!client_peer(c, &peer))
 		peer = NULL; /* out of memory: it counts, without its name */
 	rotation_accepted(s->rotation, &cr->who, s->generation, peer != NULL ? sv_cstr(peer->subject) : SV_NONE, moment_now());
-	client_rotation_end(c);
+	come(cr, s);
+	told(c);
 }
 
 void
@@ -125,7 +154,8 @@ client_rotation_failed(struct client *c, const struct tls_failure *f)
 		else if (f->peer_left)
 			rotation_silent(s->rotation, &cr->who, s->generation, 0, moment_now());
 	}
-	client_rotation_end(c);
+	if (cr != NULL)
+		told(c);
 }
 
 void
@@ -133,10 +163,17 @@ client_rotation_left(struct client *c, bool by_itself)
 {
 	struct client_rotation *cr = c->rotation;
 
-	if (cr != NULL && cr->opened_ms != 0 && by_itself) {
+	if (cr == NULL)
+		return;
+	const struct moment now = moment_now();
+	if (c->untold && by_itself) {
 		const struct shown *s = &cr->v[cr->which];
-		uint64_t after = net_loop_now(c->thread->loop) - cr->opened_ms;
-		rotation_silent(s->rotation, &cr->who, s->generation, after, moment_now());
+		rotation_silent(s->rotation, &cr->who, s->generation, net_loop_now(c->thread->loop) - cr->opened_ms, now);
 	}
-	client_rotation_end(c);
+	for (unsigned i = 0; i < cr->n; i++)
+		if (cr->v[i].known != NULL) {
+			rotation_left(cr->v[i].rotation, cr->v[i].known, now);
+			cr->v[i].known = NULL;
+		}
+	told(c);
 }

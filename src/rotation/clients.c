@@ -137,7 +137,29 @@ drop(struct clients *c, struct client_record *gone)
 	clients_count(c, gone, -1);
 	networks_leave(&c->networks, gone->network);
 	c->n--;
-	free_record(gone);
+	if (gone->open == 0) {
+		free_record(gone);
+		return;
+	}
+	gone->network = NULL;
+	gone->dropped = true;
+	c->left_out += gone->by[SLOT_PREVIOUS].accepted + gone->by[SLOT_CURRENT].accepted > 0;
+}
+
+void
+client_leave(struct client_record *r, int64_t now)
+{
+	r->open--;
+	r->last_seen = now;
+	if (r->dropped && r->open == 0)
+		free_record(r);
+}
+
+/* By what they are worth, then by when they were there. */
+static bool
+goes_before(const struct client_record *r, enum worth worth, const struct client_record *found, enum worth least)
+{
+	return worth < least || (worth == least && found != NULL && client_seen(r, INT64_MAX) < client_seen(found, INT64_MAX));
 }
 
 /*
@@ -153,7 +175,7 @@ make_room(struct clients *c, enum worth least)
 		c->hand = (c->hand + 1) & (c->n_buckets - 1);
 		for (struct client_record *r = c->buckets[c->hand]; r != NULL; r = r->next, records++) {
 			enum worth worth = worth_of(c, r);
-			if (worth < least || (worth == least && found != NULL && r->last_seen < found->last_seen)) {
+			if (goes_before(r, worth, found, least)) {
 				found = r;
 				least = worth;
 			}

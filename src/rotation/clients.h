@@ -40,6 +40,8 @@ struct client_record {
 	uint8_t flips;               /* how often a rejection contradicted what it had accepted before: several behind one address */
 	uint8_t content_in_row;      /* then: connections that accepted what the plan has, since one refused it */
 	uint8_t last_offered;        /* enum slot */
+	bool dropped;                /* from the table; the last of its connections frees it */
+	uint32_t open;               /* connections now */
 	int64_t first_seen, last_seen, last_resumed; /* seconds of the epoch */
 	uint64_t offer_again_ms;     /* monotonic: when one connection tries anew what it refuses */
 	uint64_t retry_ms;           /* the interval after that */
@@ -54,11 +56,18 @@ struct clients {
 	size_t max;                     /* records */
 	size_t network_max;             /* records of one network */
 	size_t hand;                    /* the bucket where the search for one that may go goes on */
-	uint64_t left_out;              /* clients that found no room */
+	uint64_t left_out;              /* clients that found no room, or lost it while they were connected */
 };
 
 void clients_init(struct clients *c, size_t max, size_t network_max);
 void clients_free(struct clients *c);
+
+/* When was it there? Who is connected is seen now: it may have been open for longer than anybody is waited for. */
+static inline int64_t
+client_seen(const struct client_record *c, int64_t now)
+{
+	return c->open > 0 ? now : c->last_seen;
+}
 
 /* NULL: not known. */
 struct client_record *clients_find(const struct clients *c, uint64_t key);
@@ -81,9 +90,13 @@ is_tested(const struct client_record *c)
 /*
  * The record, made when it is new. In a full table another makes room for it: one that was never served, or one of a
  * network that has more than a small part of the table. Once served and refusing now, one of another network stays. NULL:
- * no room, or no memory; then the client is served by the plan, and nothing is noted.
+ * no room, or no memory; then the client is served by the plan, and nothing is noted. Of equals one that is connected goes
+ * last, and is missed: it counts as left out.
  */
 struct client_record *clients_note(struct clients *c, const struct client_identity *who, int64_t now);
+
+/* One of its connections, each of which is counted in `open`, has ended. It may have been dropped before, and is freed then. */
+void client_leave(struct client_record *r, int64_t now);
 
 /*
  * One that was in another table, whose name is `name`; not checked against the bounds. False: it is there already, or no

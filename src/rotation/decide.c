@@ -344,3 +344,29 @@ rotation_resumed(struct rotation *r, const struct client_identity *who, struct m
 		c->last_seen = c->last_resumed = rotation_time_locked(r, now).wall;
 	pthread_mutex_unlock(&r->lock);
 }
+
+/* --- connections --------------------------------------------------------------------------------------------- */
+
+struct client_record *
+rotation_came(struct rotation *r, const struct client_identity *who)
+{
+	pthread_mutex_lock(&r->lock);
+	struct client_record *c = clients_find(&r->clients, who->key);
+	if (c != NULL) {
+		c->open++;
+		r->open++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return c;
+}
+
+void
+rotation_left(struct rotation *r, struct client_record *c, struct moment now)
+{
+	/* Until now it was there. */
+	pthread_mutex_lock(&r->lock);
+	client_leave(c, rotation_time_locked(r, now).wall);
+	r->open--;
+	r->left++;
+	pthread_mutex_unlock(&r->lock);
+}

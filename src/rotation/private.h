@@ -41,6 +41,7 @@ struct rotation {
 	struct clients clients;
 	struct generation_counts counts[SLOTS];
 	uint64_t resumed;
+	uint64_t open, left;    /* connections that are counted in a record; and those that were */
 	uint64_t draws;         /* of lots: makes each another */
 	/* The share of networks, of SHARE_ALL, whose clients refused the previous one in its time, or that is put up with. */
 	unsigned before;

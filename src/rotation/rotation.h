@@ -7,8 +7,8 @@
  * one; the evidence of full handshakes says who can not live with it, and is
  * rescued: shown the other one instead.
  *
- * Any thread; a mutex inside, taken once or twice for a full handshake and
- * never for a request. Times are given by the caller in struct moment.
+ * Any thread; a mutex inside, taken a few times for a connection and never
+ * for a request. Times are given by the caller in struct moment.
  */
 #ifndef BASCULE_ROTATION_ROTATION_H
 #define BASCULE_ROTATION_ROTATION_H
@@ -95,6 +95,13 @@ void rotation_end_offer(struct rotation_offer *o);
 
 /* It resumed, and was shown nothing. */
 void rotation_resumed(struct rotation *r, const struct client_identity *who, struct moment now);
+
+/*
+ * A connection is open: whoever it is of is seen for as long, whatever becomes of the generations meanwhile. NULL: nobody
+ * that is known. Else it is given back when the connection ends, on any thread, while the rotation is there.
+ */
+struct client_record *rotation_came(struct rotation *r, const struct client_identity *who);
+void rotation_left(struct rotation *r, struct client_record *c, struct moment now);
 
 /* Is this alert (RFC 8446, 6.2) a client's word on a certificate? */
 bool rotation_alert_is_rejection(unsigned alert);
@@ -187,7 +194,7 @@ enum { REASONS_MAX = 8, REPORT_NAME = 256 };
 
 /* One who refuses the current generation, or who has not been shown it. A copy. */
 struct report_client {
-	struct client_record record; /* its name and next are NULL */
+	struct client_record record; /* its name and next are NULL; last seen now when it is connected */
 	char name[REPORT_NAME];
 };
 

@@ -99,6 +99,7 @@ unpack_evidence(struct unpack *u, struct evidence *e)
 	e->alert = unpack_u8(u);
 }
 
+/* Who is connected is seen now: the next worker knows nothing of the connection. */
 static void
 pack_client(struct pack *p, const struct client_record *c, struct moment now)
 {
@@ -116,7 +117,7 @@ pack_client(struct pack *p, const struct client_record *c, struct moment now)
 	pack_u8(p, c->flips);
 	pack_u8(p, c->last_offered);
 	pack_u64(p, (uint64_t)c->first_seen);
-	pack_u64(p, (uint64_t)c->last_seen);
+	pack_u64(p, (uint64_t)client_seen(c, now.wall));
 	pack_u64(p, (uint64_t)c->last_resumed);
 	pack_deadline(p, c->offer_again_ms, now);
 	pack_u64(p, c->retry_ms);
@@ -298,6 +299,7 @@ void
 rotation_pack(struct rotation *r, struct moment now, struct pack *p)
 {
 	pthread_mutex_lock(&r->lock);
+	now = rotation_time_locked(r, now);
 	if (r->bundles[SLOT_CURRENT] == NULL) {
 		p->failed = true;
 	} else {
@@ -345,7 +347,7 @@ struct rotation_stamp
 rotation_stamp(struct rotation *r)
 {
 	uint64_t plan[8 + ROTATION_GENERATIONS_MAX] = {0};
-	struct rotation_stamp out = {0, 1};
+	struct rotation_stamp out = {.evidence = 1};
 
 	pthread_mutex_lock(&r->lock);
 	plan[0] = r->phase;
@@ -361,7 +363,8 @@ rotation_stamp(struct rotation *r)
 	out.plan = siphash(r->key, plan, sizeof(plan));
 	for (unsigned s = 0; s < SLOTS; s++)
 		out.evidence += r->counts[s].accepted + r->counts[s].rejected + r->counts[s].silent;
-	out.evidence += r->resumed + r->clients.left_out;
+	out.evidence += r->resumed + r->left + r->clients.left_out;
+	out.connected = r->open > 0;
 	pthread_mutex_unlock(&r->lock);
 	return out;
 }

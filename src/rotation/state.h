@@ -28,6 +28,7 @@ struct rotation *rotation_unpack(struct unpack *u, const unsigned char key[16], 
 /* What tells whether it has changed since it was packed: who is served what; and what was learned of clients. */
 struct rotation_stamp {
 	uint64_t plan, evidence;
+	bool connected; /* somebody is: then it changes by itself */
 };
 struct rotation_stamp rotation_stamp(struct rotation *r);
 

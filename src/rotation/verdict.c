@@ -34,13 +34,15 @@ reason(struct rotation_report *o, bool blocks, const char *fmt, ...)
 static bool
 is_untested(const struct client_record *c, struct moment now)
 {
-	return is_known(c) && c->by[SLOT_CURRENT].accepted == 0 && !c->refuses[SLOT_CURRENT] && now.wall - c->last_seen < ABSENT_S;
+	return is_known(c) && c->by[SLOT_CURRENT].accepted == 0 && !c->refuses[SLOT_CURRENT] &&
+	       now.wall - client_seen(c, now.wall) < ABSENT_S;
 }
 
 static void
-copy_client(struct report_client *to, const struct client_record *c)
+copy_client(struct report_client *to, const struct client_record *c, struct moment now)
 {
 	to->record = *c;
+	to->record.last_seen = client_seen(c, now.wall);
 	to->record.name = NULL;
 	to->record.next = NULL;
 	(void)snprintf(to->name, sizeof(to->name), "%s", c->name != NULL ? c->name : "");
@@ -76,11 +78,11 @@ count(void *arg, struct client_record *c)
 	c->last_seen = MIN_OF(c->last_seen, t->now.wall); /* a clock that was ahead; or he would be waited for until that time */
 	if (is_orphan(c)) {
 		if (o->n_orphans < t->room_orphans)
-			copy_client(&o->orphans[o->n_orphans], c);
+			copy_client(&o->orphans[o->n_orphans], c, t->now);
 		o->n_orphans++;
 	} else if (is_untested(c, t->now)) {
 		if (o->n_untested < t->room_untested)
-			copy_client(&o->untested[o->n_untested], c);
+			copy_client(&o->untested[o->n_untested], c, t->now);
 		o->n_untested++;
 	}
 }

@@ -14,6 +14,7 @@ enum {
 	EVIDENCE_MS = 2000,            /* of a rotation that goes on, and as many times as long as it takes to keep it: */
 	COST_FACTOR = 200,
 	QUIET_MS = 10 * 60 * 1000,     /* of one that does not go on; and deadlines come nearer */
+	CONNECTED_MS = 60 * 60 * 1000, /* of one to whose clients nothing happens but that they are there */
 	COMPLAIN_MS = 10 * 60 * 1000,
 	BUDGET_MS = 100,
 	LAST_BUDGET_MS = 3000, /* the supervisor waits for longer than that (supervisor.c) */
@@ -251,11 +252,11 @@ is_due(const struct states *s, struct rotation *r, const struct rotation_stamp *
 	if (saved->at_ms == 0 || stamp->plan != saved->stamp.plan)
 		return true;
 	if (when == STATES_LAST)
-		return active || saved->unwritten || stamp->evidence != saved->stamp.evidence;
+		return active || saved->unwritten || stamp->connected || stamp->evidence != saved->stamp.evidence;
 	if (saved->unwritten && age >= pause)
 		return true;
 	return (stamp->evidence != saved->stamp.evidence && age >= (active ? pause : MAX_OF(pause, QUIET_MS))) ||
-	       (active && age >= QUIET_MS);
+	       (active && age >= QUIET_MS) || (stamp->connected && age >= MAX_OF(pause, (uint64_t)CONNECTED_MS));
 }
 
 /* Once in a while, since it is tried again and again. */

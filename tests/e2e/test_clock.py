@@ -12,6 +12,7 @@ import pytest
 from harness import client, proxy, wait
 from test_client_certs import turned_away
 from test_state import NAME, Site, new, old, place, written  # noqa: F401: fixtures
+from test_survive import die
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
 JUMPS = [pytest.param(s, id=i) for s, i in ((-YEAR, "a year back"), (-DAY, "a day back"), (-HOUR, "an hour back"),
@@ -147,6 +148,94 @@ def test_no_stage_is_skipped_or_rushed(simple, directory, old, new, ca, place, c
         clock.set(seconds)
         s.p.restart()
         assert is_where_it_was()
+
+
+# --- who has been away for fourteen days ---
+
+
+def pass_days(s, clock, days=15):
+    """In steps that are no leaps, each of which the rotation hears of: that day has then come for it."""
+    for _ in range(days):
+        clock.set(clock.by + DAY - HOUR)
+        s.state()
+    clock.set(clock.by + days * HOUR)  # what was short of a day each time
+    s.state()
+
+
+class Changing(Site):
+    """One client comes often, and takes the new certificate; the other one rarely."""
+
+    rare = client.tls_context(version=client.TLS13)
+
+    def comes(self):
+        """Its session."""
+        with self.p.client(context=self.rare) as c:
+            assert c.request().status == 200
+            return c.session
+
+    def change(self):
+        assert self.tolerant() == self.old.serial
+        self.new.files(self.directory)
+        self.p.reload()
+        assert self.tolerant() == self.new.serial
+        assert (self.state()["untested"], self.state()["may_retire"]) == (1, False)
+
+
+@pytest.fixture
+def changing(simple, directory, old, new, ca, place, clock):  # noqa: F811
+    return Changing(simple, directory, old, new, ca, prefix=clock.prefix, state_dir=str(place))
+
+
+def connections(s):
+    return [c["connections"] for c in s.state()["untested_list"]]
+
+
+def test_who_comes_no_more_is_not_waited_for(changing, clock):
+    s = changing
+    s.comes()
+    s.change()
+    pass_days(s, clock, 13)
+    assert connections(s) == [0]
+    pass_days(s, clock, 2)
+    assert s.p.rotation()[0] == 0
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize("how", ["its first connection", "another one", "without a word", "resumed"])
+def test_who_is_connected_is_waited_for(changing, clock, how):
+    """However long ago it came, and then for as long as anybody."""
+    s = changing
+    session = s.comes() if how != "its first connection" else None
+    with s.p.client(context=s.rare, session=session if how == "resumed" else None) as c:
+        assert how == "without a word" or c.request().status == 200
+        assert c.resumed == (how == "resumed")
+        s.change()
+        pass_days(s, clock)
+        status, report = s.p.rotation()
+        assert status == 3 and not report["may_retire"] and connections(s) == [1]
+        assert "connected now" in s.p.command("rotation", "status", "main").stdout
+        refused = s.p.command("rotation", "retire", "main")
+        assert refused.returncode == 1 and "perhaps: 127.0.0.1" in refused.stderr
+    wait.until(lambda: connections(s) == [0], "its connection to be gone")
+    pass_days(s, clock, 13)
+    assert connections(s) == [0] and "connected now" not in s.p.command("rotation", "status", "main").stdout
+    pass_days(s, clock, 2)
+    assert s.p.rotation()[0] == 0
+    assert s.p.command("rotation", "retire", "main").returncode == 0
+
+
+@pytest.mark.parametrize("leaves", [die, lambda p: p.restart()], ids=["the worker dies", "a restart"])
+def test_who_was_connected_until_then(changing, clock, place, leaves):  # noqa: F811
+    s = changing
+    with s.p.client(context=s.rare) as c:
+        assert c.request().status == 200
+        s.change()
+        pass_days(s, clock)
+        wait_kept(s, place)
+        leaves(s.p)
+    assert connections(s) == [0] and s.p.rotation()[0] == 3
+    pass_days(s, clock)
+    assert s.p.rotation()[0] == 0
 
 
 def test_sessions_outlive_jumps(simple, clock):

@@ -77,6 +77,14 @@ gets_in(const struct visitor *v)
 	return v->trusts & (1u << (visit(v) - 1));
 }
 
+struct client_record *
+stays(const struct visitor *v)
+{
+	struct client_identity who = identity(v);
+
+	return rotation_came(r, &who);
+}
+
 void
 pass_seconds(unsigned s)
 {

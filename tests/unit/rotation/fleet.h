@@ -36,6 +36,9 @@ uint64_t visit(const struct visitor *v);
 /* The same; true when it accepted. */
 bool gets_in(const struct visitor *v);
 
+/* It has come, and stays: a connection of one that is known is open. For rotation_left(). */
+struct client_record *stays(const struct visitor *v);
+
 void pass_seconds(unsigned s);
 
 /* The new generation's files are there. */

@@ -177,6 +177,65 @@ Test(clients, a_network_keeps_what_is_its_own)
 	cr_expect_null(clients_find(&c, someone(1000, 0).key));
 }
 
+/* All were served, and are worth the same. */
+static void
+fill_with_served(uint64_t from, uint64_t n)
+{
+	for (uint64_t i = from; i < from + n; i++)
+		note(i, i, (int64_t)i)->by[SLOT_CURRENT].accepted = 1;
+}
+
+Test(clients, of_equals_those_that_are_connected_stay)
+{
+	struct client_record *open[50];
+
+	fill_with_served(1, 100);
+	for (unsigned i = 0; i < COUNTOF(open); i++) {
+		open[i] = clients_find(&c, someone(i + 1, i + 1).key); /* the others were seen later */
+		open[i]->open = 1;
+	}
+	fill_with_served(101, 40);
+	unsigned stay = 0;
+	for (unsigned i = 0; i < COUNTOF(open); i++)
+		stay += clients_find(&c, someone(i + 1, i + 1).key) != NULL;
+	cr_expect_eq(stay, COUNTOF(open));
+	cr_expect_eq(c.left_out, 0);
+	for (unsigned i = 0; i < COUNTOF(open); i++)
+		client_leave(open[i], 1);
+	fill_with_served(201, 100);
+	stay = 0;
+	for (unsigned i = 0; i < COUNTOF(open); i++)
+		stay += clients_find(&c, someone(i + 1, i + 1).key) != NULL;
+	cr_expect_lt(stay, COUNTOF(open), "they have left");
+}
+
+/* The bound is one all the same, and what is not waited for any more is said. Who comes again is another. */
+Test(clients, one_that_is_dropped_while_it_is_connected)
+{
+	struct client_record *first;
+
+	clients_free(&c);
+	clients_init(&c, 1, 1);
+	fill_with_served(1, 1);
+	first = clients_find(&c, someone(1, 1).key);
+	first->open = 2;
+	fill_with_served(2, 1);
+	cr_expect_eq(c.n, 1);
+	cr_expect_eq(c.left_out, 1);
+	cr_expect_null(clients_find(&c, someone(1, 1).key));
+	client_leave(first, 5);
+	fill_with_served(1, 1);
+	struct client_record *again = clients_find(&c, someone(1, 1).key);
+	cr_assert(again != NULL && again != first);
+	again->open = 1;
+	client_leave(first, 6);
+	cr_expect_eq(again->open, 1);
+	again->by[SLOT_CURRENT].accepted = 0;
+	fill_with_served(2, 1);
+	cr_expect_eq(c.left_out, 1, "one that was never served is not missed");
+	client_leave(again, 7);
+}
+
 Test(clients, a_name_is_cut_at_a_character)
 {
 	struct client_record *r1 = note(1, 1, 1);

@@ -455,6 +455,45 @@ Test(state, a_phase_that_can_not_be_is_refused)
 	free(b.p);
 }
 
+/* The next worker knows nothing of the connection. */
+Test(state, who_is_connected_was_seen_when_it_was_packed)
+{
+	struct client_identity who = identity(4), gone = identity(8);
+
+	visit(4);
+	visit(8);
+	struct client_record *c = rotation_came(r, &who);
+	pass(20 * 86400);
+	struct rotation *back = through_bytes(now);
+	cr_expect_eq(clients_find(&back->clients, who.key)->last_seen, now.wall);
+	cr_expect_eq(clients_find(&back->clients, who.key)->open, 0);
+	cr_expect_eq(clients_find(&back->clients, gone.key)->last_seen, now.wall - 20 * 86400);
+	rotation_free(back);
+	/* Not when a clock that leaps says it is. */
+	now.wall += 365 * 86400;
+	pass(60);
+	back = through_bytes(now);
+	cr_expect_eq(clients_find(&back->clients, who.key)->last_seen, now.wall - 365 * 86400);
+	rotation_free(back);
+	rotation_left(r, c, now);
+	cr_expect_eq(c->last_seen, now.wall - 365 * 86400);
+}
+
+Test(state, the_stamp_tells_who_is_connected_and_who_has_left)
+{
+	struct client_identity who = identity(4);
+
+	visit(4);
+	struct rotation_stamp before = rotation_stamp(r);
+	cr_expect_not(before.connected);
+	struct client_record *c = rotation_came(r, &who);
+	cr_expect(rotation_stamp(r).connected);
+	rotation_left(r, c, now);
+	struct rotation_stamp after = rotation_stamp(r);
+	cr_expect_not(after.connected);
+	cr_expect_neq(before.evidence, after.evidence);
+}
+
 Test(state, the_stamp_tells_what_has_changed)
 {
 	struct err err = {""};

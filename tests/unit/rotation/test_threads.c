@@ -8,6 +8,7 @@ TestSuite(threads, .init = fleet_begin, .fini = fleet_end, .timeout = 120);
 enum { THREADS = 3, STRANGERS = 12000, UNTESTED = 1500, ORPHANS = 60 };
 
 static bool over;
+static unsigned done;
 
 static struct visitor
 at(char text[32], unsigned net, unsigned i, unsigned trusts)
@@ -39,6 +40,30 @@ strangers(void *arg)
 		cr_expect_eq(visit(&v), 2);
 	}
 	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Connections that stay open over others that come, in a table that has no room for all of them. */
+static void *
+connected(void *arg)
+{
+	enum { OPEN = 64 };
+	unsigned net = *(unsigned *)arg;
+	struct client_record *open[OPEN] = {NULL};
+	char text[32];
+
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		struct visitor v = at(text, net, i % 400, BOTH);
+		struct client_record **c = &open[i % OPEN];
+		if (*c != NULL)
+			rotation_left(r, *c, now);
+		(void)visit(&v);
+		*c = stays(&v);
+	}
+	for (unsigned i = 0; i < OPEN; i++)
+		if (open[i] != NULL)
+			rotation_left(r, open[i], now);
+	__atomic_add_fetch(&done, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -97,4 +122,27 @@ Test(threads, who_does_not_change_is_met_once_while_others_come)
 		pthread_join(threads[i], NULL);
 	expect_exact(true);
 	cr_expect_eq(r->counts[SLOT_CURRENT].clients, THREADS * STRANGERS);
+}
+
+Test(threads, connections_end_whatever_became_of_their_clients)
+{
+	pthread_t threads[THREADS];
+	unsigned nets[THREADS] = {20, 21, 22};
+	struct rotation_report o;
+
+	settings.clients_max = settings.network_max = 300;
+	rotation_set(r, &settings, now);
+	swap_to(2);
+	for (unsigned i = 0; i < THREADS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, connected, &nets[i]), 0);
+	while (__atomic_load_n(&done, __ATOMIC_RELAXED) < THREADS) {
+		cr_assert(rotation_report(r, true, now, &o));
+		rotation_report_free(&o);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	cr_expect_eq(r->open, 0);
+	cr_expect_eq(r->clients.n, 300);
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
+		cr_expect_eq(c->open, 0);
 }

@@ -2,6 +2,8 @@
 
 TestSuite(verdict, .init = fleet_begin, .fini = fleet_end);
 
+enum { DAY = 86400 };
+
 static const struct visitor old = {"192.0.2.1", 1, OLD, ALOUD}, both = {"192.0.2.3", 1, BOTH, ALOUD};
 static struct rotation_report report;
 
@@ -143,6 +145,86 @@ Test(verdict, who_has_been_away_for_long_is_not_waited_for)
 	swap_to(2);
 	cr_expect(gets_in(&both));
 	cr_expect(may_retire());
+	rotation_report_free(&report);
+}
+
+Test(verdict, who_is_connected_is_waited_for_and_then_for_as_long_as_anybody)
+{
+	cr_expect_null(stays(&old), "nobody knows it");
+	cr_expect(gets_in(&old) && gets_in(&both));
+	struct client_record *hanging = stays(&old);
+	cr_assert_not_null(hanging);
+	pass_seconds(DAY);
+	swap_to(2);
+	cr_expect(gets_in(&both));
+	pass_seconds(20 * DAY);
+	cr_expect_not(may_retire());
+	cr_assert_eq(report.n_untested, 1);
+	cr_expect_eq(report.untested[0].record.open, 1);
+	cr_expect_eq(report.untested[0].record.last_seen, now.wall);
+	rotation_left(r, hanging, now);
+	pass_seconds(14 * DAY - 1);
+	cr_expect_not(may_retire(), "it was there until then");
+	cr_assert_eq(report.n_untested, 1);
+	cr_expect_eq(report.untested[0].record.open, 0);
+	cr_expect_eq(report.untested[0].record.last_seen, now.wall - 14 * DAY + 1);
+	pass_seconds(1);
+	cr_expect(may_retire());
+	rotation_report_free(&report);
+}
+
+Test(verdict, the_last_of_its_connections_counts)
+{
+	const struct visitor refuses = {"192.0.2.4", 1, OLD, ALOUD};
+	struct client_record *hanging[3];
+
+	cr_expect(gets_in(&old) && gets_in(&both) && gets_in(&refuses));
+	for (unsigned i = 0; i < COUNTOF(hanging); i++)
+		hanging[i] = stays(i == 0 ? &refuses : &old);
+	swap_to(2);
+	cr_expect_not(gets_in(&refuses));
+	cr_expect(gets_in(&both));
+	pass_seconds(20 * DAY);
+	rotation_left(r, hanging[1], now);
+	pass_seconds(20 * DAY);
+	cr_expect_not(may_retire());
+	cr_assert(report.n_untested == 1 && report.n_orphans == 1);
+	cr_expect_eq(report.untested[0].record.open, 1);
+	cr_expect_eq(report.orphans[0].record.last_seen, now.wall);
+	rotation_left(r, hanging[2], now);
+	rotation_left(r, hanging[0], now);
+	pass_seconds(14 * DAY);
+	cr_expect_not(may_retire());
+	cr_expect(report.n_untested == 0 && report.n_orphans == 1, "who refuses is waited for, come what may");
+	rotation_report_free(&report);
+}
+
+/* It was opened long ago, and generations have come and gone since. */
+Test(verdict, a_connection_outlives_rotations)
+{
+	const struct visitor all = {"192.0.2.5", 1, 0xff, ALOUD};
+	struct err err = {""};
+
+	cr_expect(gets_in(&all) && gets_in(&both));
+	struct client_record *hanging = stays(&all);
+	swap_to(2);
+	cr_assert(rotation_rollback(r, 0, ROTATION_SAFELY, now, &err));
+	cr_assert(rotation_resume(r, ROTATION_SAFELY, now, &err));
+	cr_expect(gets_in(&all) && gets_in(&both));
+	cr_assert(rotation_retire(r, ROTATION_FORCED, now, &err));
+	swap_to(3);
+	cr_assert(rotation_rollback(r, 1, ROTATION_FORCED, now, &err));
+	cr_expect(gets_in(&all));
+	cr_assert(rotation_commit(r, ROTATION_FORCED, now, &err));
+	pass_seconds(20 * DAY);
+	cr_expect_not(may_retire());
+	cr_assert_eq(report.n_untested, 1);
+	cr_expect_eq(report.untested[0].record.open, 1);
+	rotation_left(r, hanging, now);
+	cr_expect_eq(r->open, 0);
+	pass_seconds(14 * DAY);
+	(void)may_retire();
+	cr_expect_eq(report.n_untested, 0);
 	rotation_report_free(&report);
 }
 
