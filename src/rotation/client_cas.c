@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "rotation/client_cas_private.h"
 
@@ -126,18 +127,9 @@ drop_pin(struct client_cas *s, struct client_ca *ca, struct moment now)
 	s->news++;
 }
 
-static bool
-is_connected(const struct client_ca *ca)
-{
-	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
-		if (h->open > 0)
-			return true;
-	return false;
-}
-
-/* The oldest of too many that were dropped; one that connections still refer to waits for the next load. */
-static void
-forget_dropped(struct client_cas *s)
+/* The oldest of too many that were dropped; one that connections still refer to waits for the next load. NULL: none. */
+static struct client_ca **
+oldest_dropped(struct client_cas *s)
 {
 	struct client_ca **oldest = NULL;
 	unsigned n = 0;
@@ -146,15 +138,46 @@ forget_dropped(struct client_cas *s)
 		if ((*at)->pinned)
 			continue;
 		n++;
-		if (!is_connected(*at) && (oldest == NULL || (*at)->dropped_at < (*oldest)->dropped_at))
+		if ((*at)->open == 0 && (oldest == NULL || (*at)->dropped_at < (*oldest)->dropped_at))
 			oldest = at;
 	}
-	if (n <= DROPPED_MAX || oldest == NULL)
-		return;
-	struct client_ca *gone = *oldest;
-	*oldest = gone->next;
+	return n > DROPPED_MAX ? oldest : NULL;
+}
+
+/* A slice of it, or all that is left. False: nothing is too much. */
+static bool
+forget_some(struct client_cas *s)
+{
+	struct client_ca **at = oldest_dropped(s), *gone = at != NULL ? *at : NULL;
+
+	if (gone == NULL)
+		return false;
+	for (unsigned n = 0; gone->n_holders > 0 && n < HOLDERS_SLICE; n++)
+		holders_drop(&s->holders, TAILQ_FIRST(&gone->holders));
+	if (gone->n_holders > 0)
+		return true;
+	*at = gone->next;
 	free_ca(s, gone);
-	forget_dropped(s);
+	return true;
+}
+
+/* A mutex is not given to who waits for it: without a pause this thread would have it again before the other is awake. */
+static void
+let_others_in(void)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+}
+
+static void
+forget_dropped(struct client_cas *s)
+{
+	for (bool more = true; more;) {
+		pthread_mutex_lock(&s->lock);
+		more = forget_some(s);
+		pthread_mutex_unlock(&s->lock);
+		if (more)
+			let_others_in();
+	}
 }
 
 bool
@@ -171,8 +194,8 @@ client_cas_set(struct client_cas *s, const struct client_cas_settings *settings,
 			drop_pin(s, ca, now);
 	for (size_t i = 0; i < n; i++)
 		ok &= pin(s, &pins[i], now);
-	forget_dropped(s);
 	pthread_mutex_unlock(&s->lock);
+	forget_dropped(s);
 	return ok;
 }
 
@@ -185,6 +208,29 @@ client_cas_drop_all(struct client_cas *s, struct moment now)
 		if (ca->pinned)
 			drop_pin(s, ca, now);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* --- walks --------------------------------------------------------------------------------------------------- */
+
+unsigned
+client_cas_count(struct client_cas *s)
+{
+	unsigned n = 0;
+
+	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		ca->place = n++;
+	return n;
+}
+
+bool
+client_cas_slice(struct client_cas *s, void (*each)(void *arg, const struct holder *h), void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	bool more = holders_slice(&s->holders, each, arg);
+	pthread_mutex_unlock(&s->lock);
+	if (more)
+		let_others_in();
+	return more;
 }
 
 /* --- room ---------------------------------------------------------------------------------------------------- */
@@ -308,7 +354,7 @@ client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct cl
 		s->news += !is_latest(h) || h->refused > 0;
 		see(s, h, now);
 		h->ip = who->from;
-		h->open++;
+		holder_open(h, 1);
 		h->refused = 0;
 		h->revoked = false;
 		*(resumed ? &h->resumed : &h->full) += 1;
@@ -327,7 +373,7 @@ client_cas_left(struct holder *h, struct moment now)
 	/* Until now it was there: that counts as seen, but not as the later one when another has come since. */
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
-	h->open--;
+	holder_open(h, -1);
 	holder_touch(h, h->ca);
 	h->last_seen = now.wall;
 	h->seen_at = own_time(s, now);

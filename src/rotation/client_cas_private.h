@@ -62,6 +62,15 @@ client_cas_time_locked(struct client_cas *s, struct moment now)
 enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now,
     const struct holder **next);
 
+/* How many CAs there are; each is told its place. Under the lock. */
+unsigned client_cas_count(struct client_cas *s);
+
+/*
+ * A slice of the walk over its certificates that holders_walk() began: the lock is taken for it, and free for a moment after
+ * it. False: it is over. From the background thread, which alone adds and drops CAs.
+ */
+bool client_cas_slice(struct client_cas *s, void (*each)(void *arg, const struct holder *h), void *arg);
+
 /* NULL: no memory. */
 struct client_ca *client_cas_add_ca(struct client_cas *s, const unsigned char id[CA_ID], const char *name);
 

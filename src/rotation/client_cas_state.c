@@ -10,8 +10,8 @@
  */
 
 enum {
-	PACKED_HOLDER_LEAST = 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
-	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8 + 4,
+	PACKED_HOLDER_LEAST = 4 + 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
+	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8,
 };
 
 /* --- pieces -------------------------------------------------------------------------------------------------- */
@@ -84,6 +84,7 @@ unpack_ip(struct unpack *u, struct net_ip *ip)
 static void
 pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, struct moment now)
 {
+	pack_u32(p, h->ca->place);
 	pack_bytes(p, h->fingerprint, sizeof(h->fingerprint));
 	pack_string(p, h->device->subject);
 	pack_string(p, h->serial);
@@ -102,13 +103,16 @@ pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, 
 }
 
 static void
-unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
+unpack_holder(struct unpack *u, struct client_cas *s)
 {
 	unsigned char fingerprint[32];
+	struct client_ca *ca = s->cas;
 
+	for (uint32_t place = unpack_u32(u); ca != NULL && place > 0; place--)
+		ca = ca->next;
 	unpack_bytes(u, fingerprint, sizeof(fingerprint));
 	const char *subject = unpack_string(u), *serial = unpack_string(u);
-	bool is_new = !u->bad && holders_find(&s->holders, fingerprint) == NULL;
+	bool is_new = !u->bad && ca != NULL && holders_find(&s->holders, fingerprint) == NULL;
 	struct holder *h = is_new ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
 	if (h == NULL) {
 		u->bad = true;
@@ -134,7 +138,7 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 /* --- CAs ----------------------------------------------------------------------------------------------------- */
 
 static void
-pack_ca(struct pack *p, const struct client_cas *s, const struct client_ca *ca, struct moment now)
+pack_ca(struct pack *p, const struct client_ca *ca)
 {
 	pack_bytes(p, ca->id, sizeof(ca->id));
 	pack_bytes(p, ca->fingerprint, sizeof(ca->fingerprint));
@@ -148,9 +152,6 @@ pack_ca(struct pack *p, const struct client_cas *s, const struct client_ca *ca, 
 	pack_u64(p, ca->left_out);
 	pack_u64(p, ca->left_out_at);
 	pack_u64(p, ca->strangers);
-	pack_u32(p, (uint32_t)ca->n_holders);
-	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
-		pack_holder(p, s, h, now);
 }
 
 static void
@@ -177,29 +178,57 @@ unpack_ca(struct unpack *u, struct client_cas *s)
 	ca->left_out = unpack_u64(u);
 	ca->left_out_at = unpack_own_time(u, s);
 	ca->strangers = unpack_u64(u);
-	size_t n = unpack_count(u, PACKED_HOLDER_LEAST);
-	for (size_t i = 0; i < n && !u->bad; i++)
-		unpack_holder(u, s, ca);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------- */
 
+struct packing {
+	struct pack *p;
+	const struct client_cas *s;
+	struct moment now;
+	uint32_t n;
+};
+
+static void
+pack_next_holder(void *arg, const struct holder *h)
+{
+	struct packing *packing = arg;
+
+	pack_holder(packing->p, packing->s, h, packing->now);
+	packing->n++;
+}
+
+/* All but the certificates. The place of what is known only when those are packed is left in *sightings. */
+static void
+pack_begin(struct client_cas *s, struct moment *now, struct pack *p, struct pack *sightings)
+{
+	pthread_mutex_lock(&s->lock);
+	*now = client_cas_time_locked(s, *now);
+	pack_string(p, s->site);
+	pack_u64(p, own_time(s, *now));
+	*sightings = *p;
+	pack_u64(p, 0);
+	pack_u32(p, client_cas_count(s));
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		pack_ca(p, ca);
+	holders_walk(&s->holders);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void
 client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 {
-	uint32_t n = 0;
+	struct packing packing = {.p = p, .s = s};
+	struct pack sightings;
 
-	pthread_mutex_lock(&s->lock);
-	now = client_cas_time_locked(s, now);
-	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		n++;
-	pack_string(p, s->site);
-	pack_u64(p, own_time(s, now));
-	pack_u64(p, s->sightings);
-	pack_u32(p, n);
-	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		pack_ca(p, s, ca, now);
-	pthread_mutex_unlock(&s->lock);
+	pack_begin(s, &now, p, &sightings);
+	struct pack count = *p;
+	pack_u32(p, 0);
+	packing.now = now;
+	while (client_cas_slice(s, pack_next_holder, &packing))
+		;
+	pack_u32(&count, packing.n);
+	pack_u64(&sightings, client_cas_stamp(s).sightings);
 }
 
 struct client_cas *
@@ -217,6 +246,10 @@ client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 		size_t n = unpack_count(u, PACKED_CA_LEAST);
 		for (size_t i = 0; i < n && !u->bad; i++)
 			unpack_ca(u, s);
+		n = unpack_count(u, PACKED_HOLDER_LEAST);
+		for (size_t i = 0; i < n && !u->bad; i++)
+			unpack_holder(u, s);
+		holders_order(&s->holders);
 		if (!u->bad && u->n == 0)
 			return s;
 	}

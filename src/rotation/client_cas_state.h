@@ -11,6 +11,10 @@
 #include "base/pack.h"
 #include "rotation/client_cas.h"
 
+/*
+ * In slices, so that no handshake waits for it: each certificate as it is when its turn comes, and once. What comes meanwhile
+ * may be missing; client_cas_stamp() from before tells that there is more to keep.
+ */
 void client_cas_pack(struct client_cas *s, struct moment now, struct pack *p);
 
 /* NULL with err set when the bytes are not those of a site's client CAs, or memory is out. Nothing remains of it then. */

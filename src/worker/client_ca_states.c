@@ -4,7 +4,7 @@
 #include "base/log.h"
 
 enum {
-	VERSION = 1, /* of the content */
+	VERSION = 2, /* of the content */
 	NEWS_MS = 2000,             /* and as many times as long as it takes to keep it: */
 	COST_FACTOR = 200,
 	SEEN_MS = 10 * 60 * 1000,

@@ -417,6 +417,80 @@ Test(client_cas, it_is_told_once_that_a_pin_may_be_dropped)
 	cr_expect_eq(told, 1);
 }
 
+Test(client_cas, the_list_begins_with_who_was_seen_last)
+{
+	struct client_cas_report r;
+
+	for (unsigned i = 0; i < 10; i++)
+		come(i % 3 == 0 ? NEW : OLD, i, "CN=a");
+	pass(1);
+	come(OLD, 2, "CN=a");
+	cr_assert(client_cas_report(s, true, now, &r));
+	static const unsigned char old[] = {2, 8, 7, 5, 4, 1}, new[] = {9, 6, 3, 0};
+	cr_assert_eq(r.cas[OLD].certificates, COUNTOF(old));
+	cr_assert_eq(r.cas[NEW].certificates, COUNTOF(new));
+	for (unsigned i = 0; i < COUNTOF(old); i++)
+		cr_expect_eq(r.cas[OLD].rows[i].fingerprint[0], old[i], "%u: %u", i, r.cas[OLD].rows[i].fingerprint[0]);
+	for (unsigned i = 0; i < COUNTOF(new); i++)
+		cr_expect_eq(r.cas[NEW].rows[i].fingerprint[0], new[i], "%u: %u", i, r.cas[NEW].rows[i].fingerprint[0]);
+	client_cas_report_free(&r);
+}
+
+/* --- walks --- */
+
+static unsigned met[3000];
+
+static void
+meet(void *arg, const struct holder *h)
+{
+	unsigned n;
+
+	(void)arg;
+	memcpy(&n, h->fingerprint, sizeof(n));
+	met[n]++;
+}
+
+static void
+drop(unsigned n)
+{
+	struct client_sighting who = certificate(n, "");
+
+	holders_drop(&s->holders, holders_find(&s->holders, who.fingerprint));
+}
+
+Test(client_cas, slices_meet_each_once_whatever_happens_between)
+{
+	char subject[32];
+
+	settings.remember = 10000;
+	set(2);
+	holders_walk(&s->holders);
+	cr_expect_not(client_cas_slice(s, meet, NULL), "of none");
+	for (unsigned n = 0; n < 2000; n++) {
+		(void)snprintf(subject, sizeof(subject), "CN=%u", n);
+		come(OLD, n, subject);
+	}
+	holders_walk(&s->holders);
+	unsigned slices = 1, at = HOLDERS_SLICE; /* whom it meets next */
+	for (; client_cas_slice(s, meet, NULL); slices++, at += HOLDERS_SLICE + 2) {
+		cr_assert_eq(met[at - 1], 1);
+		cr_assert_eq(met[at], 0, "a slice has its bound");
+		drop(at - 1);
+		drop(at);
+		drop(at + 1);
+		met[at] = met[at + 1] = 1; /* nobody meets them any more */
+		/* Others are seen again, by another CA as well; new ones come. */
+		for (unsigned n = at - 400; n < at - 200; n++)
+			come(n % 2 == 0 ? NEW : OLD, n, "");
+		for (unsigned n = at + 200; n < at + 400 && n < 2000; n++)
+			come(n % 2 == 0 ? NEW : OLD, n, "");
+		come(OLD, 2000 + slices, "CN=new");
+	}
+	cr_expect_eq(slices, 4);
+	for (unsigned n = 0; n < 2000; n++)
+		cr_expect_eq(met[n], 1, "%u: %u", n, met[n]);
+}
+
 /* --- pins come and go --- */
 
 Test(client_cas, after_the_pin_was_dropped_it_is_told_who_was_refused)
@@ -456,6 +530,20 @@ Test(client_cas, one_who_moved_to_a_ca_that_was_dropped_has_not)
 	expect_status(1, HOLDER_MOVED);
 	cr_assert(client_cas_set(s, &settings, &pins[OLD], 1, now));
 	expect_status(1, HOLDER_CURRENT);
+}
+
+Test(client_cas, the_connections_of_a_ca_are_counted_wherever_their_certificates_go)
+{
+	struct holder *one = connect_with(OLD, 1, "CN=a"), *two = connect_with(OLD, 1, "CN=a");
+
+	cr_expect_eq(s->cas->open, 2);
+	struct holder *three = connect_with(NEW, 1, "CN=a"); /* cross-signed */
+	cr_expect_eq(s->cas->open, 0);
+	cr_expect_eq(s->cas->next->open, 3);
+	client_cas_left(one, now);
+	client_cas_left(two, now);
+	client_cas_left(three, now);
+	cr_expect_eq(s->cas->next->open, 0);
 }
 
 Test(client_cas, of_the_dropped_cas_only_some_are_remembered)
@@ -584,6 +672,32 @@ Test(client_cas, who_is_connected_while_it_is_packed)
 	cr_expect_eq(verdict(OLD), DROP_NO);
 	pass(30 * day);
 	expect_status(1, HOLDER_ABSENT);
+}
+
+/* Who has not been seen for longest is still the first to make room. */
+Test(client_cas, the_order_in_which_they_were_seen_comes_back)
+{
+	size_t n;
+
+	for (unsigned i = 0; i < 10; i++)
+		come(OLD, i, "CN=a");
+	pass(1);
+	for (unsigned i = 5; i > 0; i--)
+		come(i % 2 == 0 ? NEW : OLD, i, "CN=a");
+	unsigned char *p = packed(&n);
+	client_cas_free(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	static const unsigned char old[] = {0, 6, 7, 8, 9, 5, 3, 1}, new[] = {4, 2};
+	const struct holder *h = TAILQ_FIRST(&s->cas->holders);
+	for (unsigned i = 0; i < COUNTOF(old); i++, h = TAILQ_NEXT(h, link))
+		cr_assert_eq(h->fingerprint[0], old[i], "%u: %u", i, h->fingerprint[0]);
+	cr_expect_null(h);
+	h = TAILQ_FIRST(&s->cas->next->holders);
+	for (unsigned i = 0; i < COUNTOF(new); i++, h = TAILQ_NEXT(h, link))
+		cr_assert_eq(h->fingerprint[0], new[i], "%u: %u", i, h->fingerprint[0]);
+	cr_expect_null(h);
 }
 
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
