@@ -23,6 +23,7 @@ client_cas_new(const char *site, const struct client_cas_settings *settings, str
 		return NULL;
 	}
 	s->settings = *settings;
+	s->packed_max = CLIENT_CAS_PACKED_MAX;
 	s->began = now.ms;
 	return s;
 }
@@ -259,6 +260,15 @@ make_room(struct client_cas *s, struct client_ca *ca, struct moment now)
 	return false;
 }
 
+/* By number, and by what can be kept; one goes for it when there is none. */
+static bool
+has_room(struct client_cas *s, struct client_ca *ca, const char *subject, struct moment now)
+{
+	if (ca->n_holders < s->settings.remember && client_cas_can_keep(s, strlen(subject)))
+		return true;
+	return s->settings.remember > 0 && make_room(s, ca, now) && client_cas_can_keep(s, strlen(subject));
+}
+
 static void
 leave_out(struct client_cas *s, struct client_ca *ca, struct moment now)
 {
@@ -278,8 +288,7 @@ leave_out_of_all(struct client_cas *s, struct moment now)
 static struct holder *
 add(struct client_cas *s, struct client_ca *ca, const struct client_sighting *who, struct moment now)
 {
-	bool room = ca->n_holders < s->settings.remember || (s->settings.remember > 0 && make_room(s, ca, now));
-	struct holder *h = room ? holders_add(&s->holders, ca, who->fingerprint, who->subject) : NULL;
+	struct holder *h = has_room(s, ca, who->subject, now) ? holders_add(&s->holders, ca, who->fingerprint, who->subject) : NULL;
 
 	if (h == NULL) {
 		leave_out(s, ca, now);

@@ -25,6 +25,7 @@ struct client_cas {
 	struct client_cas_settings settings;
 	struct client_ca *cas;
 	struct holders holders;
+	size_t packed_max; /* CLIENT_CAS_PACKED_MAX, but for tests */
 	/*
 	 * Own time, in milliseconds: that in which connections were served. No clock that is set changes it, and who could
 	 * not come because nobody served is not taken for one who has gone.
@@ -70,6 +71,10 @@ unsigned client_cas_count(struct client_cas *s);
  * it. False: it is over. From the background thread, which alone adds and drops CAs.
  */
 bool client_cas_slice(struct client_cas *s, void (*each)(void *arg, const struct holder *h), void *arg);
+
+/* Could one whose subject has so many bytes be kept with the others? Under the lock. */
+bool client_cas_can_keep(const struct client_cas *s, size_t subject);
+enum { CLIENT_SUBJECT_MAX = 4096 }; /* who has a longer one does not get in: TLS_PEER_NAME_MAX */
 
 /* NULL: no memory. */
 struct client_ca *client_cas_add_ca(struct client_cas *s, const unsigned char id[CA_ID], const char *name);

@@ -11,6 +11,7 @@
 
 enum {
 	PACKED_HOLDER_LEAST = 4 + 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
+	PACKED_HOLDER_MORE = PACKED_HOLDER_LEAST + HOLDER_SERIAL_MAX, /* at most, without its subject */
 	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8,
 };
 
@@ -100,6 +101,14 @@ pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, 
 	pack_u64(p, (uint64_t)h->refused_at);
 	pack_u8(p, h->revoked);
 	pack_ip(p, &h->ip);
+}
+
+bool
+client_cas_can_keep(const struct client_cas *s, size_t subject)
+{
+	size_t all = s->holders.n * PACKED_HOLDER_MORE + s->holders.subjects;
+
+	return all + PACKED_HOLDER_MORE + subject <= s->packed_max;
 }
 
 static void

@@ -12,6 +12,12 @@
 #include "rotation/client_cas.h"
 
 /*
+ * Bytes of all certificates of a site; one more finds no room. So whatever is noted can be kept, however long the subjects:
+ * what can not be would be lost with the worker, and nobody knew of it when asking whether a pin may be dropped.
+ */
+enum { CLIENT_CAS_PACKED_MAX = 440 << 20 };
+
+/*
  * In slices, so that no handshake waits for it: each certificate as it is when its turn comes, and once. What comes meanwhile
  * may be missing; client_cas_stamp() from before tells that there is more to keep.
  */

@@ -161,6 +161,19 @@ judge_use(struct client_ca_report *o, bool blocks)
 }
 
 static void
+judge_left_out(const struct client_cas *s, struct client_ca_report *o, const struct client_ca *ca, struct moment now)
+{
+	if (ca->left_out == 0 || own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) >= s->settings.window_ms)
+		return;
+	if (ca->n_holders < s->settings.remember && !client_cas_can_keep(s, CLIENT_SUBJECT_MAX))
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: more than %zu MiB of a site can not be kept",
+		    (unsigned long long)ca->left_out, s->packed_max >> 20);
+	else
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
+		    (unsigned long long)ca->left_out, s->settings.remember);
+}
+
+static void
 judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct client_ca *ca, struct moment now)
 {
 	if (s->settings.remember == 0)
@@ -168,9 +181,7 @@ judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct
 	if (o->watched_s * 1000 < s->settings.window_ms)
 		reason(o, DROP_UNKNOWN, "it has been watched for %s of %s only: who comes less often may not have come yet",
 		    duration(o->watched_s * 1000).text, duration(s->settings.window_ms).text);
-	if (ca->left_out > 0 && own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) < s->settings.window_ms)
-		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
-		    (unsigned long long)ca->left_out, s->settings.remember);
+	judge_left_out(s, o, ca, now);
 }
 
 static bool

@@ -58,6 +58,8 @@ holders_add(struct holders *t, struct client_ca *ca, const unsigned char fingerp
 	h->next = d->holders;
 	d->holders = h;
 	d->n++;
+	t->n++;
+	t->subjects += strlen(d->subject);
 	h->ca = ca;
 	TAILQ_INSERT_TAIL(&ca->holders, h, link);
 	ca->n_holders++;
@@ -73,6 +75,8 @@ holders_drop(struct holders *t, struct holder *h)
 		at = &(*at)->next;
 	*at = h->next;
 	h->device->n--;
+	t->n--;
+	t->subjects -= strlen(h->device->subject);
 	let_go(t, h->device);
 	TAILQ_REMOVE(&h->ca->holders, h, link);
 	h->ca->n_holders--;

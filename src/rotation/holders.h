@@ -73,6 +73,7 @@ struct holder {
 struct holders {
 	struct holder *by_fingerprint; /* uthash keeps the order in which they were added */
 	struct device *by_subject;
+	size_t n, subjects;            /* certificates; bytes of the subjects, each certificate's for itself */
 	struct holder *walked;         /* whom the walk meets next; NULL: it is over, or there is none */
 };
 

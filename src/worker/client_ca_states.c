@@ -11,6 +11,9 @@ enum {
 	WATCHED_MS = 60 * 60 * 1000, /* nobody came: that counts as well */
 };
 
+enum { CAS_ROOM = 8 << 20 }; /* for names of CAs */
+_Static_assert(CLIENT_CAS_PACKED_MAX + CAS_ROOM <= STATE_CONTENT_MAX, "what is noted can be kept");
+
 static const struct frame_kind kind = {"bascule clientca", VERSION, "state of client CAs",
     "lower \"remember\" of the site's \"client_certificate\""};
 

@@ -674,6 +674,36 @@ Test(client_cas, who_is_connected_while_it_is_packed)
 	expect_status(1, HOLDER_ABSENT);
 }
 
+/* What is noted can be kept, however long the subjects are. */
+Test(client_cas, no_more_is_noted_than_can_be_kept)
+{
+	static char subject[4097];
+	size_t n;
+
+	memset(subject, 'x', sizeof(subject) - 1);
+	s->packed_max = 64 * 1024;
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(subject, 8, "CN=%u", i);
+		subject[strlen(subject)] = 'x';
+		struct holder *h = connect_with(i % 2 == 0 ? OLD : NEW, i, subject);
+		if (h != NULL)
+			client_cas_left(h, now);
+		cr_expect_eq(h == NULL, i > 14, "%u", i);
+	}
+	free(packed(&n));
+	cr_expect_gt(n, 15 * 4096);
+	cr_expect_lt(n, s->packed_max);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("found no room: more than 0 MiB of a site can not be kept");
+	/* One whose wait is over makes room. */
+	pass(31 * day);
+	client_cas_left(connect_with(OLD, 200, subject), now);
+	cr_expect_eq(s->holders.n, 15);
+	while (s->holders.n > 0)
+		holders_drop(&s->holders, s->holders.by_fingerprint);
+	cr_expect_eq(s->holders.subjects, 0);
+}
+
 /* Who has not been seen for longest is still the first to make room. */
 Test(client_cas, the_order_in_which_they_were_seen_comes_back)
 {
