@@ -215,8 +215,9 @@ static const struct key_object keys_client_certificate = {
 	.name = "client_certificate",
 	.intro = "What a site demands of its clients. Unless the mode is none, the origin is told in request fields, "
 		 "which are removed from what clients send: `X-Client-Cert-Verify` (SUCCESS, or NONE when no "
-		 "certificate was shown), `X-Client-Cert-Subject`, `-Issuer` (RFC 2253), `-Serial` (hex) and "
-		 "`-Fingerprint` (SHA-256, hex). A request for a site with other demands than those of the handshake "
+		 "certificate was shown), `X-Client-Cert-Subject`, `-Issuer` (RFC 2253), `-Serial` (hex, "
+		 "cut with `...` after the 20 octets that one may have) and `-Fingerprint` (SHA-256, hex). The certificates that a client "
+		 "sends may have 32 KiB together. A request for a site with other demands than those of the handshake "
 		 "is answered 421.",
 	.example = "{ \"mode\": \"required\", \"pins\": [ { \"ca\": \"devices-ca.pem\" } ], \"crls\": "
 		 "\"devices.crl\" }",
