@@ -94,6 +94,6 @@ main(int argc, char **argv)
 	waits_measure("the list", lists, visit, certificates);
 	waits_measure("packed", packed, visit, certificates);
 	free(bytes);
-	client_cas_free(s);
+	client_cas_unref(s);
 	return 0;
 }

@@ -22,6 +22,7 @@ client_cas_new(const char *site, const struct client_cas_settings *settings, str
 		free(s);
 		return NULL;
 	}
+	s->refs = 1;
 	s->settings = *settings;
 	s->packed_max = CLIENT_CAS_PACKED_MAX;
 	s->began = now.ms;
@@ -39,10 +40,18 @@ free_ca(struct client_cas *s, struct client_ca *ca)
 	free(ca);
 }
 
-void
-client_cas_free(struct client_cas *s)
+struct client_cas *
+client_cas_ref(struct client_cas *s)
 {
-	if (s == NULL)
+	if (s != NULL)
+		__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+client_cas_unref(struct client_cas *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	for (struct client_ca *ca = s->cas, *next; ca != NULL; ca = next) {
 		next = ca->next;
@@ -125,6 +134,7 @@ drop_pin(struct client_cas *s, struct client_ca *ca, struct moment now)
 	ca->pinned = false;
 	ca->told = false;
 	ca->dropped_at = now.wall;
+	client_cas_stir(s, now);
 	s->news++;
 }
 
@@ -195,6 +205,7 @@ client_cas_set(struct client_cas *s, const struct client_cas_settings *settings,
 			drop_pin(s, ca, now);
 	for (size_t i = 0; i < n; i++)
 		ok &= pin(s, &pins[i], now);
+	client_cas_stir(s, now);
 	pthread_mutex_unlock(&s->lock);
 	forget_dropped(s);
 	return ok;
@@ -209,6 +220,21 @@ client_cas_drop_all(struct client_cas *s, struct moment now)
 		if (ca->pinned)
 			drop_pin(s, ca, now);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* Nobody can get at it but by a snapshot, and only connections that are open have certificates of it in hand. */
+bool
+client_cas_is_past(struct client_cas *s, struct moment now)
+{
+	bool used = __atomic_load_n(&s->refs, __ATOMIC_ACQUIRE) > 1;
+
+	pthread_mutex_lock(&s->lock);
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		used |= ca->pinned || ca->open > 0;
+	uint64_t at = own_time(s, now);
+	bool over = at - MIN_OF(at, s->stirred) >= s->settings.window_ms;
+	pthread_mutex_unlock(&s->lock);
+	return !used && over;
 }
 
 /* --- walks --------------------------------------------------------------------------------------------------- */
@@ -347,6 +373,7 @@ client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct cl
 {
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
+	client_cas_stir(s, now);
 	struct client_ca *ca = pin != NULL ? find_ca(s, pin->id) : NULL;
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	bool known = h != NULL;
@@ -382,6 +409,7 @@ client_cas_left(struct holder *h, struct moment now)
 	/* Until now it was there: that counts as seen, but not as the later one when another has come since. */
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
+	client_cas_stir(s, now);
 	holder_open(h, -1);
 	holder_touch(h, h->ca);
 	h->last_seen = now.wall;
@@ -405,6 +433,7 @@ client_cas_refused(struct client_cas *s, const struct client_sighting *who, bool
 {
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
+	client_cas_stir(s, now);
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	if (h != NULL) {
 		s->news += h->refused == 0;

@@ -8,7 +8,8 @@
  * It can also be told when there is too little to go by: nobody has been
  * watching for long enough, or not everybody found room.
  *
- * One for each site with pins; it outlives snapshots and reloads. Any thread
+ * One for each site with pins; it outlives snapshots and reloads: the registry
+ * refers to it, and so do the snapshots whose clients it notes. Any thread
  * tells of connections: a mutex inside, taken when one with a client
  * certificate begins and when it ends, never for a request. All else is the
  * background thread's, which holds the mutex for a fraction of a millisecond
@@ -31,7 +32,8 @@ struct client_cas_settings {
 };
 
 struct client_cas *client_cas_new(const char *site, const struct client_cas_settings *s, struct moment now);
-void client_cas_free(struct client_cas *s); /* NULL is fine; nobody may use it any more */
+struct client_cas *client_cas_ref(struct client_cas *s); /* NULL is fine; so it is below */
+void client_cas_unref(struct client_cas *s); /* the last one frees it; no connection may refer to a certificate then */
 const char *client_cas_site(const struct client_cas *s);
 
 /* The settings and pins of a load; CAs of before that are not among them have been dropped. False: no memory. */
@@ -39,6 +41,12 @@ MUST_CHECK bool client_cas_set(struct client_cas *s, const struct client_cas_set
     size_t n, struct moment now);
 
 void client_cas_drop_all(struct client_cas *s, struct moment now);
+
+/*
+ * Is nobody to come any more, nor to be told of? Only the registry refers to it, nothing is pinned, and nothing has happened
+ * for a whole window: all whom it knows would be absent, were it pinned again.
+ */
+bool client_cas_is_past(struct client_cas *s, struct moment now);
 
 /* --- connections --- */
 

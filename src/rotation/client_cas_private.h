@@ -18,6 +18,7 @@ struct client_cas {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	struct client_cas_saved saved; /* the same */
 	uint64_t round;    /* the same; of loads, the last one that had it */
+	int refs;          /* atomic */
 	char *site;        /* constant */
 
 	pthread_mutex_t lock; /* over all that follows */
@@ -32,6 +33,7 @@ struct client_cas {
 	 */
 	uint64_t before;    /* so much of it before `began` */
 	uint64_t began;     /* monotonic */
+	uint64_t stirred;   /* when anything happened last: a load, somebody who came, went or was refused */
 	uint64_t sightings; /* counts them */
 	uint64_t news;      /* grows with what must not wait to be kept */
 };
@@ -57,6 +59,13 @@ client_cas_time_locked(struct client_cas *s, struct moment now)
 {
 	now.wall = steady_wall(&s->steady, now);
 	return now;
+}
+
+/* Something happens. Under the lock. */
+static inline void
+client_cas_stir(struct client_cas *s, struct moment now)
+{
+	s->stirred = own_time(s, now);
 }
 
 /* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */

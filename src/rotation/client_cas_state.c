@@ -215,6 +215,8 @@ pack_begin(struct client_cas *s, struct moment *now, struct pack *p, struct pack
 	*now = client_cas_time_locked(s, *now);
 	pack_string(p, s->site);
 	pack_u64(p, own_time(s, *now));
+	pack_u64(p, s->stirred);
+	pack_u64(p, s->settings.window_ms);
 	*sightings = *p;
 	pack_u64(p, 0);
 	pack_u32(p, client_cas_count(s));
@@ -243,12 +245,14 @@ client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 struct client_cas *
 client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 {
-	const struct client_cas_settings until_set = {.window_ms = UINT64_MAX};
+	const struct client_cas_settings until_set = {.remember = 0};
 	const char *site = unpack_string(u);
 	struct client_cas *s = !u->bad ? client_cas_new(site, &until_set, now) : NULL;
 
 	if (s != NULL) {
 		s->before = unpack_u64(u);
+		s->stirred = unpack_own_time(u, s);
+		s->settings.window_ms = unpack_u64(u); /* nobody may have asked for this site since */
 		s->sightings = unpack_u64(u);
 		if (s->before > UINT64_MAX / 2)
 			u->bad = true;
@@ -262,7 +266,7 @@ client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 		if (!u->bad && u->n == 0)
 			return s;
 	}
-	client_cas_free(s);
+	client_cas_unref(s);
 	err_set(err, "what is in it tells nothing of client CAs, or memory is out");
 	return NULL;
 }

@@ -41,7 +41,7 @@ open_state(struct states *s, const char *name, struct sv bytes, struct err *err)
 	if (strcmp(own, name) == 0)
 		return cas;
 	err_set(err, "it is the state of site \"%s\", whose file is called %s", client_cas_site(cas), own);
-	client_cas_free(cas);
+	client_cas_unref(cas);
 	return NULL;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "rotation/client_ca_registry.h"
 #include "rotation/client_cas_private.h"
 
 enum { OLD, NEW, THIRD, PINS };
@@ -36,7 +37,7 @@ setup(void)
 static void
 teardown(void)
 {
-	client_cas_free(s);
+	client_cas_unref(s);
 }
 
 TestSuite(client_cas, .init = setup, .fini = teardown);
@@ -563,6 +564,56 @@ Test(client_cas, of_the_dropped_cas_only_some_are_remembered)
 	client_cas_left(open, now); /* its CA is still there */
 }
 
+/* --- sites come and go --- */
+
+Test(client_cas, a_site_that_no_config_has_is_let_go_after_its_window)
+{
+	struct client_ca_registry *registry = client_ca_registry_new();
+	struct holder *open = connect_with(OLD, 1, "CN=a");
+
+	cr_assert(client_ca_registry_adopt(registry, client_cas_ref(s)));
+	pass(31 * day);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_not_null(client_ca_registry_find(registry, "site.test"), "it is pinned");
+	client_cas_drop_all(s, now);
+	client_cas_unref(s); /* no snapshot has it any more */
+	client_ca_registry_sweep(registry, now);
+	cr_expect_not_null(client_ca_registry_find(registry, "site.test"), "a connection has a certificate of it");
+	client_cas_left(open, now);
+	pass(30 * day - 1);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_eq(client_ca_registry_find(registry, "site.test"), s, "it may come back");
+	pass(1);
+	client_cas_ref(s);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_eq(client_ca_registry_find(registry, "site.test"), s, "an old snapshot has it");
+	client_cas_unref(s);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_null(client_ca_registry_find(registry, "site.test"));
+	s = NULL;
+	client_ca_registry_free(registry);
+}
+
+Test(client_cas, the_state_of_a_site_that_comes_back_is_there)
+{
+	come(OLD, 1, "CN=a");
+	come(NEW, 2, "CN=b");
+	client_cas_drop_all(s, now);
+	pass(20 * day);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
+	expect_status(2, HOLDER_CURRENT);
+	client_cas_drop_all(s, now);
+	pass(29 * day);
+	cr_expect_not(client_cas_is_past(s, now), "since a load had it last, not since somebody came");
+	set(2);
+	pass(31 * day);
+	client_cas_drop_all(s, now);
+	cr_expect_not(client_cas_is_past(s, now), "since it was dropped");
+	pass(30 * day);
+	cr_expect(client_cas_is_past(s, now));
+}
+
 /* --- through bytes --- */
 
 static struct client_cas *
@@ -615,7 +666,7 @@ Test(client_cas, all_of_it_comes_back)
 	for (unsigned i = 0; i < 60; i++)
 		before[i] = status_of(i);
 	unsigned char *p = packed(&n);
-	client_cas_free(s);
+	client_cas_unref(s);
 	now.ms = 77; /* the machine was off for a year, which does not count */
 	now.wall += 365 * (int64_t)day;
 	s = unpacked(p, n);
@@ -643,7 +694,7 @@ Test(client_cas, one_who_comes_while_it_is_packed)
 	later.ms += 5;
 	client_cas_left(client_cas_came(s, &pins[OLD], &who, false, later), later);
 	unsigned char *p = packed(&n);
-	client_cas_free(s);
+	client_cas_unref(s);
 	s = unpacked(p, n);
 	free(p);
 	cr_assert_not_null(s);
@@ -661,7 +712,7 @@ Test(client_cas, who_is_connected_while_it_is_packed)
 	pass(60 * day);
 	unsigned char *p = packed(&n);
 	int64_t then = now.wall;
-	client_cas_free(s);
+	client_cas_unref(s);
 	now.wall += 3600;
 	s = unpacked(p, n);
 	free(p);
@@ -704,6 +755,25 @@ Test(client_cas, no_more_is_noted_than_can_be_kept)
 	cr_expect_eq(s->holders.subjects, 0);
 }
 
+Test(client_cas, how_long_a_site_has_been_gone_comes_back)
+{
+	size_t n;
+
+	come(OLD, 1, "CN=a");
+	client_cas_drop_all(s, now);
+	pass(20 * day);
+	unsigned char *p = packed(&n);
+	client_cas_unref(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	cr_expect_not(client_cas_is_past(s, now));
+	pass(10 * day - 1);
+	cr_expect_not(client_cas_is_past(s, now));
+	pass(1);
+	cr_expect(client_cas_is_past(s, now));
+}
+
 /* Who has not been seen for longest is still the first to make room. */
 Test(client_cas, the_order_in_which_they_were_seen_comes_back)
 {
@@ -715,7 +785,7 @@ Test(client_cas, the_order_in_which_they_were_seen_comes_back)
 	for (unsigned i = 5; i > 0; i--)
 		come(i % 2 == 0 ? NEW : OLD, i, "CN=a");
 	unsigned char *p = packed(&n);
-	client_cas_free(s);
+	client_cas_unref(s);
 	s = unpacked(p, n);
 	free(p);
 	cr_assert_not_null(s);
@@ -741,7 +811,7 @@ Test(client_cas, damaged_bytes_are_refused)
 		cr_assert_null(unpacked(p, i), "cut at %zu", i);
 	for (size_t i = 0; i < n; i++) {
 		p[i] ^= 0x81;
-		client_cas_free(unpacked(p, n));
+		client_cas_unref(unpacked(p, n));
 		p[i] ^= 0x81;
 	}
 	free(p);

@@ -28,7 +28,7 @@ setup(void)
 static void
 teardown(void)
 {
-	client_cas_free(s);
+	client_cas_unref(s);
 }
 
 TestSuite(client_cas_threads, .init = setup, .fini = teardown, .timeout = 120);
@@ -114,7 +114,7 @@ expect_packed(void)
 	struct client_cas *back = client_cas_unpack(&u, now, &err);
 	cr_assert_not_null(back, "%s", err.text);
 	cr_expect_eq(back->cas->n_holders, SETTLED + MOVED);
-	client_cas_free(back);
+	client_cas_unref(back);
 	free(bytes);
 }
 
