@@ -222,7 +222,10 @@ client_cas_drop_all(struct client_cas *s, struct moment now)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Nobody can get at it but by a snapshot, and only connections that are open have certificates of it in hand. */
+/*
+ * Nobody can get at it but by a snapshot, and only connections that are open have certificates of it in hand. Whoever had one
+ * last has stirred it, and has long been out of the lock when a window (a second at least) is over.
+ */
 bool
 client_cas_is_past(struct client_cas *s, struct moment now)
 {
