@@ -6,16 +6,11 @@
  * One thread does what a loop thread does for each full handshake, over and over, the other one what the background
  * thread does now and then. Times of the wall: something else on the machine is in them.
  */
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "rotation/rotation.h"
-#include "rotation/state.h"
-
-enum { BUCKETS = 64 }; /* of 2^n ns */
+#include "waits.h"
 
 static struct tls_bundle generations[] = {
 	{.refs = 1, .name = "crowd", .generation = 1, .fingerprint = {1}, .facts.not_after = INT64_MAX},
@@ -24,16 +19,6 @@ static struct tls_bundle generations[] = {
 static const unsigned char key[16] = "of a crowd";
 static struct rotation *r;
 static unsigned clients = 1000000;
-static bool over;
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* Two in each network. */
 static void
@@ -50,66 +35,6 @@ visit(unsigned i)
 	rotation_accepted(r, &who, offer.generation, SV_NONE, now);
 	if (offer.bundle != NULL)
 		rotation_end_offer(&offer);
-}
-
-struct times {
-	uint64_t n, sum, most, by[BUCKETS];
-};
-
-static void *
-handshakes(void *arg)
-{
-	struct times *t = arg;
-
-	for (unsigned i = 0; !__atomic_load_n(&over, __ATOMIC_RELAXED); i = (i + 7919) % clients) {
-		uint64_t began = now_ns();
-		visit(i);
-		uint64_t took = now_ns() - began;
-		t->n++;
-		t->sum += took;
-		t->most = took > t->most ? took : t->most;
-		t->by[63 - __builtin_clzll(took | 1)]++;
-		nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* a thread has some thousands in a second */
-	}
-	return NULL;
-}
-
-/* Nine hundred and ninety-nine of a thousand took less than this. */
-static double
-p999_us(const struct times *t)
-{
-	uint64_t seen = 0;
-	unsigned i = 0;
-
-	while (i < BUCKETS - 1 && (seen += t->by[i]) < t->n - t->n / 1000)
-		i++;
-	return (double)(UINT64_C(2) << i) / 1000;
-}
-
-static void
-measure(const char *what, void (*work)(void))
-{
-	struct times t = {0};
-	pthread_t thread;
-
-	__atomic_store_n(&over, false, __ATOMIC_RELAXED);
-	if (pthread_create(&thread, NULL, handshakes, &t) != 0)
-		exit(1);
-	uint64_t began = now_ns();
-	unsigned rounds = 0;
-	for (; rounds < 3 || now_ns() - began < 1000000000; rounds++)
-		work();
-	double each = (double)(now_ns() - began) / rounds / 1e6;
-	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
-	printf("%-22s %8.1f ms each; handshakes wait %8.1f us on the average, 99.9 %% under %9.1f us, at most %9.1f us (%" PRIu64 ")\n", what, each,
-	    (double)t.sum / (double)t.n / 1e3, p999_us(&t), (double)t.most / 1e3, t.n);
-}
-
-static void
-nothing(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 }
 
 static void
@@ -145,19 +70,19 @@ main(int argc, char **argv)
 	r = rotation_new("crowd", &settings, key);
 	if (r == NULL || rotation_take(r, &generations[0], moment_now()))
 		return 1;
-	uint64_t began = now_ns();
+	uint64_t began = waits_now_ns();
 	for (unsigned i = 0; i < clients; i++)
 		visit(i);
-	printf("%u clients, %.0f ns each to note\n", clients, (double)(now_ns() - began) / clients);
-	began = now_ns();
+	printf("%u clients, %.0f ns each to note\n", clients, (double)(waits_now_ns() - began) / clients);
+	began = waits_now_ns();
 	if (!rotation_take(r, &generations[1], moment_now()))
 		return 1;
-	printf("%-22s %8.1f ms\n", "the swap", (double)(now_ns() - began) / 1e6);
+	printf("%-22s %8.1f ms\n", "the swap", (double)(waits_now_ns() - began) / 1e6);
 	for (unsigned i = 0; i < clients / 2; i++)
 		visit(i);
-	measure("nothing else", nothing);
-	measure("the verdict", numbers);
-	measure("the status, with lists", lists);
+	waits_measure("nothing else", waits_nothing, visit, clients);
+	waits_measure("the verdict", numbers, visit, clients);
+	waits_measure("the status, with lists", lists, visit, clients);
 	rotation_free(r);
 	return 0;
 }

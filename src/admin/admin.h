@@ -32,6 +32,8 @@ struct admin_load {
 	bool ok;
 	struct conf_problems problems;
 	struct tls_outcomes outcomes; /* of bundles whose content is new or refused */
+	uint64_t taken_us;            /* while `ok` is false: the same of the last load that was taken; 0: none that we know of */
+	struct tls_outcomes taken;    /* the same */
 	uint64_t refused_us;          /* wall clock: the config on the disk was refused then, and none was taken since; 0: no */
 };
 

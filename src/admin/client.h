@@ -54,6 +54,9 @@ MUST_CHECK bool admin_print_rotation(const struct admin_reply *r, FILE *out, str
 /* Does the reply for a bundle say that the previous generation may go? */
 MUST_CHECK bool admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err);
 
+/* The number of the current generation, when the reply says that it has this certificate; else 0. */
+uint64_t admin_rotation_generation(const struct admin_reply *r, const unsigned char sha256[32]);
+
 /* The replies to /v1/client-cas, and to what stands below it. */
 MUST_CHECK bool admin_print_client_cas(const struct admin_reply *r, FILE *out, struct err *err);
 MUST_CHECK bool admin_print_client_ca(const struct admin_reply *r, FILE *out, struct err *err);

@@ -148,6 +148,20 @@ print_refused(FILE *out, const char *refused, const char *last)
 	(void)fputs("; `bascule check` tells why\n", out);
 }
 
+/* While the last reload is refused, what the one before had to tell still goes: what it held back is held back. */
+static void
+print_taken(FILE *out, const json_t *taken)
+{
+	const json_t *outcomes = json_object_get(taken, "outcomes");
+
+	if (json_array_size(outcomes) == 0)
+		return;
+	(void)fputs("In service since ", out);
+	print_safe(out, reply_text(taken, "at"), 0);
+	(void)fputc('\n', out);
+	print_outcomes(out, outcomes);
+}
+
 static void
 print_head(FILE *out, const json_t *root)
 {
@@ -170,6 +184,7 @@ print_head(FILE *out, const json_t *root)
 	print_warnings(out, last);
 	print_problems(out, reply_text(last, "problems"));
 	print_outcomes(out, json_object_get(last, "outcomes"));
+	print_taken(out, json_object_get(root, "last_taken"));
 }
 
 /* Only when something is wrong with it. */

@@ -195,6 +195,20 @@ admin_print_rotation(const struct admin_reply *r, FILE *out, struct err *err)
 	return print_done(out, err);
 }
 
+uint64_t
+admin_rotation_generation(const struct admin_reply *r, const unsigned char sha256[32])
+{
+	json_t *root = reply_parse(r, NULL);
+	const json_t *current = json_object_get(root, "current");
+	char print[2 * 32 + 1];
+
+	for (size_t i = 0; i < 32; i++)
+		(void)snprintf(print + 2 * i, 3, "%02x", sha256[i]);
+	json_int_t number = strcmp(reply_text(current, "fingerprint"), print) == 0 ? reply_number(current, "generation") : 0;
+	json_decref(root);
+	return number > 0 ? (uint64_t)number : 0;
+}
+
 bool
 admin_rotation_verdict(const struct admin_reply *r, bool *may_retire, struct err *err)
 {

@@ -102,6 +102,15 @@ load(const struct admin *a)
 	return o;
 }
 
+/* Where the last load was refused: what the one that is in service had to tell. */
+static json_t *
+taken(const struct admin_load *l)
+{
+	if (l->ok || l->taken_us == 0)
+		return json_null();
+	return json_pack("{s:o, s:o}", "at", json_wall_time(l->taken_us), "outcomes", outcomes(&l->taken));
+}
+
 static json_t *
 states(const struct admin_states *s)
 {
@@ -267,6 +276,7 @@ admin_status_json(const struct admin *a)
 		json_put(o, "drain", drain(a));
 	json_put(o, "generation", json_integer((json_int_t)s->generation));
 	json_put(o, "last_reload", load(a));
+	json_put(o, "last_taken", taken(&a->load));
 	json_put(o, "config_refused", a->load.refused_us != 0 ? json_wall_time(a->load.refused_us) : json_null());
 	json_put(o, "state", states(a->states));
 	json_put(o, "notices", notices(a->notices));

@@ -457,17 +457,19 @@ bool
 guard_passes(const struct guard_findings *f, const struct tls_bundle *old, const char *path, const char *bundle,
     const char *command, struct err *err)
 {
-	char losses[sizeof(err->text)], accept[WORDS_TEXT];
+	char losses[sizeof(err->text)], accept[WORDS_TEXT], what[48] = "what is there";
 	size_t others = strlen(path) + strlen(bundle) + strlen(command) + REFUSAL_TEXT;
 
 	if (f->refused == 0)
 		return true;
 	losses_text(f, losses, others + LOSSES_LEAST < sizeof(losses) ? sizeof(losses) - others : LOSSES_LEAST);
 	words_text(f->refused, accept);
+	if (old->generation != 0)
+		(void)snprintf(what, sizeof(what), "generation %" PRIu64, old->generation);
 	return err_set(err,
-	    "%s: not taken in place of generation %" PRIu64 ": %s; if that is meant: `%s --accept %s`, or the "
+	    "%s: not taken in place of %s: %s; if that is meant: `%s --accept %s`, or the "
 	    "same words as \"accept\" in \"rotation\" of bundle \"%s\"",
-	    path, old->generation, losses, command, accept, bundle);
+	    path, what, losses, command, accept, bundle);
 }
 
 /* The losses that were accepted this time only are to be accepted again. */

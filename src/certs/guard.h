@@ -57,7 +57,8 @@ void guard_compare(const struct tls_bundle *old, const struct tls_bundle *new, c
     struct guard_findings *out);
 
 /*
- * When there are refused losses: "PATH: not taken in place of generation 3: …; accept it by …" in `err`, and false.
+ * When there are refused losses: "PATH: not taken in place of generation 3: …; accept it by …" in `err`, and false. An old one
+ * of generation 0 has a number that is not known here, and none is told.
  * `path` is the new certificate's file, `bundle` its name in the config, `command`
  * the one that takes --accept: "bascule rotation start NAME".
  */

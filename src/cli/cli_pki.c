@@ -37,10 +37,25 @@ reload(const struct conf *conf, const char *bundle, unsigned accept, struct err 
 	return result;
 }
 
+static uint64_t
+generation(const struct conf *conf, const char *bundle, const unsigned char sha256[32])
+{
+	char path[4 * CLI_PATH_SIZE] = "/v1/rotations/";
+	struct admin_reply reply;
+	struct err err = {""};
+
+	if (conf->admin_socket == NULL || !cli_put_segment(path, sizeof(path), bundle) ||
+	    !admin_request(conf->admin_socket, "GET", path, &reply, &err))
+		return 0;
+	uint64_t number = admin_rotation_generation(&reply, sha256);
+	admin_reply_free(&reply);
+	return number;
+}
+
 int
 cli_pki(int argc, char **argv)
 {
-	static const struct pki_host host = {.default_config = CLI_DEFAULT_CONFIG, .reload = reload};
+	static const struct pki_host host = {.default_config = CLI_DEFAULT_CONFIG, .reload = reload, .generation = generation};
 
 	return pki_main(argc, argv, &host);
 }

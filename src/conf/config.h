@@ -120,7 +120,7 @@ struct conf_rotation {
 		uint64_t clients, networks, share; /* known clients that refuse; 0 clients: never */
 	} rollback;
 	struct conf_notify notify;
-	uint64_t clients; /* that are tracked */
+	uint64_t clients; /* that are tracked; CONF_ROTATION_CLIENTS_MAX at most */
 	bool track;       /* clients are known before a rotation begins */
 };
 
@@ -164,7 +164,7 @@ struct conf_client_certificate {
 	uint64_t depth; /* intermediates allowed between the leaf and the pin */
 	enum conf_when_refused when_refused;
 	uint64_t window;   /* ms: who has not come for so long is not waited for when a pin is to be dropped */
-	uint64_t remember; /* certificates of each CA */
+	uint64_t remember; /* certificates of each CA; CONF_REMEMBER_MAX at most */
 };
 
 /* Fields set and removed on the way; `value` may hold ${host}, ${client_address}, ${scheme} and the like. */
@@ -198,6 +198,9 @@ struct conf_route {
 };
 
 enum { CONF_SITE_BUNDLES_MAX = 4 };
+
+/* So many can be kept for a later day, whatever they are like; of certificates, when their subjects are not too long. */
+enum { CONF_ROTATION_CLIENTS_MAX = 1000000, CONF_REMEMBER_MAX = 1000000 };
 
 struct conf_site {
 	struct conf_where at;

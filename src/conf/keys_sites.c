@@ -104,7 +104,7 @@ static const struct key rotation_keys[] = {
 	ROW_OBJECT("notify", conf_rotation, notify, conf_notify, keys_notify, "Who is told what becomes of it."),
 	ROW_NUMBER("clients", conf_rotation, clients,
 	    "How many clients of each bundle are told apart; about 250 bytes each, taken as they come.",
-	    .min = 1, .max = 10000000, .preset = 65536),
+	    .min = 1, .max = CONF_ROTATION_CLIENTS_MAX, .preset = 65536),
 	ROW_BOOL("track", conf_rotation, track,
 	    "Learn who the clients are before a rotation begins. Without it nobody is known to have accepted the generation before: "
 	    "silent refusals are not noticed, and nothing is rolled back without asking.",
@@ -208,15 +208,16 @@ static const struct key client_certificate_keys[] = {
 	ROW_NUMBER("remember", conf_client_certificate, remember,
 	    "How many certificates of each CA are remembered for that; about 500 bytes each, taken as they come. When there is no room "
 	    "for another, nobody can tell whether the pin may be dropped, and bascule says so.",
-	    .min = 1, .max = 10000000, .zero = "none are, and nothing can be told", .preset = 65536),
+	    .min = 1, .max = CONF_REMEMBER_MAX, .zero = "none are, and nothing can be told", .preset = 65536),
 };
 
 static const struct key_object keys_client_certificate = {
 	.name = "client_certificate",
 	.intro = "What a site demands of its clients. Unless the mode is none, the origin is told in request fields, "
 		 "which are removed from what clients send: `X-Client-Cert-Verify` (SUCCESS, or NONE when no "
-		 "certificate was shown), `X-Client-Cert-Subject`, `-Issuer` (RFC 2253), `-Serial` (hex) and "
-		 "`-Fingerprint` (SHA-256, hex). A request for a site with other demands than those of the handshake "
+		 "certificate was shown), `X-Client-Cert-Subject`, `-Issuer` (RFC 2253), `-Serial` (hex, "
+		 "cut with `...` after the 20 octets that one may have) and `-Fingerprint` (SHA-256, hex). The certificates that a client "
+		 "sends may have 32 KiB together. A request for a site with other demands than those of the handshake "
 		 "is answered 421.",
 	.example = "{ \"mode\": \"required\", \"pins\": [ { \"ca\": \"devices-ca.pem\" } ], \"crls\": "
 		 "\"devices.crl\" }",

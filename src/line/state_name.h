@@ -12,7 +12,8 @@
 
 enum {
 	STATE_NAME_MAX = 224,       /* bytes of a name; what is put behind one fits into 255 */
-	STATE_SIZE_MAX = 256 << 20, /* bytes of a state */
+	STATE_SIZE_MAX = 512 << 20, /* bytes of a state */
+	STATE_CONTENT_MAX = 448 << 20, /* of what is packed into it; the rest is room for who comes meanwhile */
 };
 #define STATE_ROTATION ".rotation"   /* of a bundle's rotation */
 #define STATE_CLIENT_CAS ".client-ca" /* of the client certificates of a site */

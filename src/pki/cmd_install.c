@@ -148,6 +148,7 @@ compare_with_old(struct pki *p, struct installation *in, const struct source *s,
 	if (old == NULL)
 		return;
 	guard_compare(old, new, &rules, &findings);
+	old->generation = findings.refused != 0 ? p->host->generation(in->conf, in->target.bundle, old->chain[0]->sha256) : 0;
 	if (guard_passes(&findings, old, new->where, s->conf->name, "bascule pki install …", &in->held))
 		in->held.text[0] = '\0';
 	tls_bundle_unref(old);

@@ -34,6 +34,11 @@ struct pki_host {
 	 * `err` is set unless it is PKI_RELOADED.
 	 */
 	enum pki_reload (*reload)(const struct conf *conf, const char *bundle, unsigned accept, struct err *err);
+	/*
+	 * Which generation of the bundle is it that has the certificate of this SHA-256? 0: the proxy of this config has another one
+	 * in service, or can not be asked.
+	 */
+	uint64_t (*generation)(const struct conf *conf, const char *bundle, const unsigned char sha256[32]);
 };
 
 /* argv[0] is "pki". Returns the exit status; standard error says why it is not 0. */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rotation/client_cas.h"
+
 /* --- upstreams ---------------------------------------------------------------------------------------------- */
 
 static const struct snap_upstream *
@@ -245,6 +247,7 @@ free_site(struct snap_site *site)
 	}
 	free(site->actions);
 	route_set_free(site->routes);
+	client_cas_unref(site->client_cas);
 	if (site->policy != NULL)
 		tls_policy_unref(site->policy);
 }

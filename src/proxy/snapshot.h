@@ -39,7 +39,7 @@ struct snap_action {
 struct snap_site {
 	const struct conf_site *conf;
 	struct tls_policy *policy; /* never NULL */
-	struct client_cas *client_cas; /* who comes with a certificate; set before it is published; NULL: not noted */
+	struct client_cas *client_cas; /* who comes with a certificate; referenced; set before it is published; NULL: not noted */
 	struct tls_bundle *bundles[SITE_BUNDLES_MAX]; /* referenced; none: by name among the directories' */
 	unsigned n_bundles;
 	struct route_set *routes;

@@ -26,7 +26,7 @@ client_ca_registry_free(struct client_ca_registry *r)
 		return;
 	HASH_ITER(hh, r->all, each, next) {
 		HASH_DEL(r->all, each);
-		client_cas_free(each);
+		client_cas_unref(each);
 	}
 	free(r);
 }
@@ -53,7 +53,7 @@ add(struct client_ca_registry *r, struct client_cas *new)
 	HASH_ADD_KEYPTR(hh, r->all, new->site, strlen(new->site), new);
 	if (new->hh.tbl != NULL)
 		return true;
-	client_cas_free(new);
+	client_cas_unref(new);
 	return false;
 }
 
@@ -62,7 +62,7 @@ client_ca_registry_adopt(struct client_ca_registry *r, struct client_cas *restor
 {
 	if (client_ca_registry_find(r, restored->site) == NULL)
 		return add(r, restored);
-	client_cas_free(restored);
+	client_cas_unref(restored);
 	return false;
 }
 
@@ -93,4 +93,17 @@ client_ca_registry_synced(struct client_ca_registry *r, struct moment now)
 	for (struct client_cas *each = r->all; each != NULL; each = each->hh.next)
 		if (each->round != r->round)
 			client_cas_drop_all(each, now);
+}
+
+void
+client_ca_registry_sweep(struct client_ca_registry *r, struct moment now)
+{
+	struct client_cas *each, *next;
+
+	HASH_ITER(hh, r->all, each, next) {
+		if (!client_cas_is_past(each, now))
+			continue;
+		HASH_DEL(r->all, each);
+		client_cas_unref(each);
+	}
 }

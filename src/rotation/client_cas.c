@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "rotation/client_cas_private.h"
 
@@ -21,7 +22,9 @@ client_cas_new(const char *site, const struct client_cas_settings *settings, str
 		free(s);
 		return NULL;
 	}
+	s->refs = 1;
 	s->settings = *settings;
+	s->packed_max = CLIENT_CAS_PACKED_MAX;
 	s->began = now.ms;
 	return s;
 }
@@ -37,10 +40,18 @@ free_ca(struct client_cas *s, struct client_ca *ca)
 	free(ca);
 }
 
-void
-client_cas_free(struct client_cas *s)
+struct client_cas *
+client_cas_ref(struct client_cas *s)
 {
-	if (s == NULL)
+	if (s != NULL)
+		__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+client_cas_unref(struct client_cas *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	for (struct client_ca *ca = s->cas, *next; ca != NULL; ca = next) {
 		next = ca->next;
@@ -123,21 +134,13 @@ drop_pin(struct client_cas *s, struct client_ca *ca, struct moment now)
 	ca->pinned = false;
 	ca->told = false;
 	ca->dropped_at = now.wall;
+	client_cas_stir(s, now);
 	s->news++;
 }
 
-static bool
-is_connected(const struct client_ca *ca)
-{
-	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
-		if (h->open > 0)
-			return true;
-	return false;
-}
-
-/* The oldest of too many that were dropped; one that connections still refer to waits for the next load. */
-static void
-forget_dropped(struct client_cas *s)
+/* The oldest of too many that were dropped; one that connections still refer to waits for the next load. NULL: none. */
+static struct client_ca **
+oldest_dropped(struct client_cas *s)
 {
 	struct client_ca **oldest = NULL;
 	unsigned n = 0;
@@ -146,15 +149,46 @@ forget_dropped(struct client_cas *s)
 		if ((*at)->pinned)
 			continue;
 		n++;
-		if (!is_connected(*at) && (oldest == NULL || (*at)->dropped_at < (*oldest)->dropped_at))
+		if ((*at)->open == 0 && (oldest == NULL || (*at)->dropped_at < (*oldest)->dropped_at))
 			oldest = at;
 	}
-	if (n <= DROPPED_MAX || oldest == NULL)
-		return;
-	struct client_ca *gone = *oldest;
-	*oldest = gone->next;
+	return n > DROPPED_MAX ? oldest : NULL;
+}
+
+/* A slice of it, or all that is left. False: nothing is too much. */
+static bool
+forget_some(struct client_cas *s)
+{
+	struct client_ca **at = oldest_dropped(s), *gone = at != NULL ? *at : NULL;
+
+	if (gone == NULL)
+		return false;
+	for (unsigned n = 0; gone->n_holders > 0 && n < HOLDERS_SLICE; n++)
+		holders_drop(&s->holders, TAILQ_FIRST(&gone->holders));
+	if (gone->n_holders > 0)
+		return true;
+	*at = gone->next;
 	free_ca(s, gone);
-	forget_dropped(s);
+	return true;
+}
+
+/* A mutex is not given to who waits for it: without a pause this thread would have it again before the other is awake. */
+static void
+let_others_in(void)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+}
+
+static void
+forget_dropped(struct client_cas *s)
+{
+	for (bool more = true; more;) {
+		pthread_mutex_lock(&s->lock);
+		more = forget_some(s);
+		pthread_mutex_unlock(&s->lock);
+		if (more)
+			let_others_in();
+	}
 }
 
 bool
@@ -171,8 +205,9 @@ client_cas_set(struct client_cas *s, const struct client_cas_settings *settings,
 			drop_pin(s, ca, now);
 	for (size_t i = 0; i < n; i++)
 		ok &= pin(s, &pins[i], now);
-	forget_dropped(s);
+	client_cas_stir(s, now);
 	pthread_mutex_unlock(&s->lock);
+	forget_dropped(s);
 	return ok;
 }
 
@@ -185,6 +220,47 @@ client_cas_drop_all(struct client_cas *s, struct moment now)
 		if (ca->pinned)
 			drop_pin(s, ca, now);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/*
+ * Nobody can get at it but by a snapshot, and only connections that are open have certificates of it in hand. Whoever had one
+ * last has stirred it, and has long been out of the lock when a window (a second at least) is over.
+ */
+bool
+client_cas_is_past(struct client_cas *s, struct moment now)
+{
+	bool used = __atomic_load_n(&s->refs, __ATOMIC_ACQUIRE) > 1;
+
+	pthread_mutex_lock(&s->lock);
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		used |= ca->pinned || ca->open > 0;
+	uint64_t at = own_time(s, now);
+	bool over = at - MIN_OF(at, s->stirred) >= s->settings.window_ms;
+	pthread_mutex_unlock(&s->lock);
+	return !used && over;
+}
+
+/* --- walks --------------------------------------------------------------------------------------------------- */
+
+unsigned
+client_cas_count(struct client_cas *s)
+{
+	unsigned n = 0;
+
+	for (struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		ca->place = n++;
+	return n;
+}
+
+bool
+client_cas_slice(struct client_cas *s, void (*each)(void *arg, const struct holder *h), void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	bool more = holders_slice(&s->holders, each, arg);
+	pthread_mutex_unlock(&s->lock);
+	if (more)
+		let_others_in();
+	return more;
 }
 
 /* --- room ---------------------------------------------------------------------------------------------------- */
@@ -213,6 +289,15 @@ make_room(struct client_cas *s, struct client_ca *ca, struct moment now)
 	return false;
 }
 
+/* By number, and by what can be kept; one goes for it when there is none. */
+static bool
+has_room(struct client_cas *s, struct client_ca *ca, const char *subject, struct moment now)
+{
+	if (ca->n_holders < s->settings.remember && client_cas_can_keep(s, strlen(subject)))
+		return true;
+	return s->settings.remember > 0 && make_room(s, ca, now) && client_cas_can_keep(s, strlen(subject));
+}
+
 static void
 leave_out(struct client_cas *s, struct client_ca *ca, struct moment now)
 {
@@ -232,8 +317,7 @@ leave_out_of_all(struct client_cas *s, struct moment now)
 static struct holder *
 add(struct client_cas *s, struct client_ca *ca, const struct client_sighting *who, struct moment now)
 {
-	bool room = ca->n_holders < s->settings.remember || (s->settings.remember > 0 && make_room(s, ca, now));
-	struct holder *h = room ? holders_add(&s->holders, ca, who->fingerprint, who->subject) : NULL;
+	struct holder *h = has_room(s, ca, who->subject, now) ? holders_add(&s->holders, ca, who->fingerprint, who->subject) : NULL;
 
 	if (h == NULL) {
 		leave_out(s, ca, now);
@@ -292,6 +376,7 @@ client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct cl
 {
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
+	client_cas_stir(s, now);
 	struct client_ca *ca = pin != NULL ? find_ca(s, pin->id) : NULL;
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	bool known = h != NULL;
@@ -308,7 +393,7 @@ client_cas_came(struct client_cas *s, const struct tls_pin *pin, const struct cl
 		s->news += !is_latest(h) || h->refused > 0;
 		see(s, h, now);
 		h->ip = who->from;
-		h->open++;
+		holder_open(h, 1);
 		h->refused = 0;
 		h->revoked = false;
 		*(resumed ? &h->resumed : &h->full) += 1;
@@ -327,7 +412,8 @@ client_cas_left(struct holder *h, struct moment now)
 	/* Until now it was there: that counts as seen, but not as the later one when another has come since. */
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
-	h->open--;
+	client_cas_stir(s, now);
+	holder_open(h, -1);
 	holder_touch(h, h->ca);
 	h->last_seen = now.wall;
 	h->seen_at = own_time(s, now);
@@ -350,6 +436,7 @@ client_cas_refused(struct client_cas *s, const struct client_sighting *who, bool
 {
 	pthread_mutex_lock(&s->lock);
 	now = client_cas_time_locked(s, now);
+	client_cas_stir(s, now);
 	struct holder *h = holders_find(&s->holders, who->fingerprint);
 	if (h != NULL) {
 		s->news += h->refused == 0;

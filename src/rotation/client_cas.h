@@ -8,9 +8,12 @@
  * It can also be told when there is too little to go by: nobody has been
  * watching for long enough, or not everybody found room.
  *
- * One for each site with pins; it outlives snapshots and reloads. Any thread: a
- * mutex inside, taken when a connection with a client certificate begins and
- * when it ends, never for a request.
+ * One for each site with pins; it outlives snapshots and reloads: the registry
+ * refers to it, and so do the snapshots whose clients it notes. Any thread
+ * tells of connections: a mutex inside, taken when one with a client
+ * certificate begins and when it ends, never for a request. All else is the
+ * background thread's, which holds the mutex for a fraction of a millisecond
+ * at a time.
  */
 #ifndef BASCULE_ROTATION_CLIENT_CAS_H
 #define BASCULE_ROTATION_CLIENT_CAS_H
@@ -29,7 +32,8 @@ struct client_cas_settings {
 };
 
 struct client_cas *client_cas_new(const char *site, const struct client_cas_settings *s, struct moment now);
-void client_cas_free(struct client_cas *s); /* NULL is fine; nobody may use it any more */
+struct client_cas *client_cas_ref(struct client_cas *s); /* NULL is fine; so it is below */
+void client_cas_unref(struct client_cas *s); /* the last one frees it; no connection may refer to a certificate then */
 const char *client_cas_site(const struct client_cas *s);
 
 /* The settings and pins of a load; CAs of before that are not among them have been dropped. False: no memory. */
@@ -37,6 +41,12 @@ MUST_CHECK bool client_cas_set(struct client_cas *s, const struct client_cas_set
     size_t n, struct moment now);
 
 void client_cas_drop_all(struct client_cas *s, struct moment now);
+
+/*
+ * Is nobody to come any more, nor to be told of? Only the registry refers to it, nothing is pinned, and nothing has happened
+ * for a whole window: all whom it knows would be absent, were it pinned again.
+ */
+bool client_cas_is_past(struct client_cas *s, struct moment now);
 
 /* --- connections --- */
 
@@ -97,11 +107,13 @@ enum { DROP_REASONS_MAX = HOLDER_STATUSES + 8 };
 
 /* One certificate. A copy, its strings in the report's arena. */
 struct holder_row {
+	unsigned ca;               /* of the report */
 	enum holder_status status;
 	const char *subject, *moved_to; /* moved_to: the name of the other CA; NULL: none */
 	char serial[72];
 	unsigned char fingerprint[32];
 	int64_t not_after, first_seen, last_seen, refused_at;
+	uint64_t seen_at, last;    /* which was seen last: struct holder */
 	uint32_t full, resumed, open, refused;
 	struct net_ip ip;
 };
@@ -130,10 +142,19 @@ struct client_cas_report {
 	size_t remember;
 	struct client_ca_report *cas; /* in the order in which they were first pinned */
 	size_t n_cas;
+	struct holder_row *rows; /* of all CAs; NULL: no lists were asked for */
+	size_t n_rows;
 	struct arena arena;
 };
 
-/* False when memory is out. `lists` false: only the numbers. Free with client_cas_report_free() in any case. */
+/*
+ * Made in slices, so that no handshake waits for it, from the background thread. Each certificate is counted once, of one CA
+ * and as it was at one moment of that time, so that all numbers of a CA agree with each other and with its rows; who comes or
+ * goes meanwhile may be counted or not. The verdict says that none was in the way when it was looked at: as with any answer,
+ * one may come the moment after.
+ *
+ * False when memory is out. `lists` false: only the numbers. Free with client_cas_report_free() in any case.
+ */
 MUST_CHECK bool client_cas_report(struct client_cas *s, bool lists, struct moment now, struct client_cas_report *out);
 void client_cas_report_free(struct client_cas_report *r);
 

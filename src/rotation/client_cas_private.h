@@ -18,6 +18,7 @@ struct client_cas {
 	UT_hash_handle hh; /* of the registry; the background thread's */
 	struct client_cas_saved saved; /* the same */
 	uint64_t round;    /* the same; of loads, the last one that had it */
+	int refs;          /* atomic */
 	char *site;        /* constant */
 
 	pthread_mutex_t lock; /* over all that follows */
@@ -25,12 +26,14 @@ struct client_cas {
 	struct client_cas_settings settings;
 	struct client_ca *cas;
 	struct holders holders;
+	size_t packed_max; /* CLIENT_CAS_PACKED_MAX, but for tests */
 	/*
 	 * Own time, in milliseconds: that in which connections were served. No clock that is set changes it, and who could
 	 * not come because nobody served is not taken for one who has gone.
 	 */
 	uint64_t before;    /* so much of it before `began` */
 	uint64_t began;     /* monotonic */
+	uint64_t stirred;   /* when anything happened last: a load, somebody who came, went or was refused */
 	uint64_t sightings; /* counts them */
 	uint64_t news;      /* grows with what must not wait to be kept */
 };
@@ -58,9 +61,29 @@ client_cas_time_locked(struct client_cas *s, struct moment now)
 	return now;
 }
 
+/* Something happens. Under the lock. */
+static inline void
+client_cas_stir(struct client_cas *s, struct moment now)
+{
+	s->stirred = own_time(s, now);
+}
+
 /* How it stands with it; *next: the certificate that took its place, if one did. Under the lock. */
 enum holder_status holder_status(const struct client_cas *s, const struct holder *h, struct moment now,
     const struct holder **next);
+
+/* How many CAs there are; each is told its place. Under the lock. */
+unsigned client_cas_count(struct client_cas *s);
+
+/*
+ * A slice of the walk over its certificates that holders_walk() began: the lock is taken for it, and free for a moment after
+ * it. False: it is over. From the background thread, which alone adds and drops CAs.
+ */
+bool client_cas_slice(struct client_cas *s, void (*each)(void *arg, const struct holder *h), void *arg);
+
+/* Could one whose subject has so many bytes be kept with the others? Under the lock. */
+bool client_cas_can_keep(const struct client_cas *s, size_t subject);
+enum { CLIENT_SUBJECT_MAX = 4096 }; /* who has a longer one does not get in: TLS_PEER_NAME_MAX */
 
 /* NULL: no memory. */
 struct client_ca *client_cas_add_ca(struct client_cas *s, const unsigned char id[CA_ID], const char *name);

@@ -10,8 +10,9 @@
  */
 
 enum {
-	PACKED_HOLDER_LEAST = 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
-	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8 + 4,
+	PACKED_HOLDER_LEAST = 4 + 32 + 2 * 5 + 3 * 8 + 3 * 8 + 3 * 4 + 8 + 1 + 17, /* bytes */
+	PACKED_HOLDER_MORE = PACKED_HOLDER_LEAST + HOLDER_SERIAL_MAX, /* at most, without its subject */
+	PACKED_CA_LEAST = 2 * 32 + 5 + 8 + 2 + 3 * 8 + 3 * 8,
 };
 
 /* --- pieces -------------------------------------------------------------------------------------------------- */
@@ -84,6 +85,7 @@ unpack_ip(struct unpack *u, struct net_ip *ip)
 static void
 pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, struct moment now)
 {
+	pack_u32(p, h->ca->place);
 	pack_bytes(p, h->fingerprint, sizeof(h->fingerprint));
 	pack_string(p, h->device->subject);
 	pack_string(p, h->serial);
@@ -101,14 +103,25 @@ pack_holder(struct pack *p, const struct client_cas *s, const struct holder *h, 
 	pack_ip(p, &h->ip);
 }
 
+bool
+client_cas_can_keep(const struct client_cas *s, size_t subject)
+{
+	size_t all = s->holders.n * PACKED_HOLDER_MORE + s->holders.subjects;
+
+	return all + PACKED_HOLDER_MORE + subject <= s->packed_max;
+}
+
 static void
-unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
+unpack_holder(struct unpack *u, struct client_cas *s)
 {
 	unsigned char fingerprint[32];
+	struct client_ca *ca = s->cas;
 
+	for (uint32_t place = unpack_u32(u); ca != NULL && place > 0; place--)
+		ca = ca->next;
 	unpack_bytes(u, fingerprint, sizeof(fingerprint));
 	const char *subject = unpack_string(u), *serial = unpack_string(u);
-	bool is_new = !u->bad && holders_find(&s->holders, fingerprint) == NULL;
+	bool is_new = !u->bad && ca != NULL && holders_find(&s->holders, fingerprint) == NULL;
 	struct holder *h = is_new ? holders_add(&s->holders, ca, fingerprint, subject) : NULL;
 	if (h == NULL) {
 		u->bad = true;
@@ -134,7 +147,7 @@ unpack_holder(struct unpack *u, struct client_cas *s, struct client_ca *ca)
 /* --- CAs ----------------------------------------------------------------------------------------------------- */
 
 static void
-pack_ca(struct pack *p, const struct client_cas *s, const struct client_ca *ca, struct moment now)
+pack_ca(struct pack *p, const struct client_ca *ca)
 {
 	pack_bytes(p, ca->id, sizeof(ca->id));
 	pack_bytes(p, ca->fingerprint, sizeof(ca->fingerprint));
@@ -148,9 +161,6 @@ pack_ca(struct pack *p, const struct client_cas *s, const struct client_ca *ca, 
 	pack_u64(p, ca->left_out);
 	pack_u64(p, ca->left_out_at);
 	pack_u64(p, ca->strangers);
-	pack_u32(p, (uint32_t)ca->n_holders);
-	for (const struct holder *h = TAILQ_FIRST(&ca->holders); h != NULL; h = TAILQ_NEXT(h, link))
-		pack_holder(p, s, h, now);
 }
 
 static void
@@ -177,50 +187,86 @@ unpack_ca(struct unpack *u, struct client_cas *s)
 	ca->left_out = unpack_u64(u);
 	ca->left_out_at = unpack_own_time(u, s);
 	ca->strangers = unpack_u64(u);
-	size_t n = unpack_count(u, PACKED_HOLDER_LEAST);
-	for (size_t i = 0; i < n && !u->bad; i++)
-		unpack_holder(u, s, ca);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------- */
 
+struct packing {
+	struct pack *p;
+	const struct client_cas *s;
+	struct moment now;
+	uint32_t n;
+};
+
+static void
+pack_next_holder(void *arg, const struct holder *h)
+{
+	struct packing *packing = arg;
+
+	pack_holder(packing->p, packing->s, h, packing->now);
+	packing->n++;
+}
+
+/* All but the certificates. The place of what is known only when those are packed is left in *sightings. */
+static void
+pack_begin(struct client_cas *s, struct moment *now, struct pack *p, struct pack *sightings)
+{
+	pthread_mutex_lock(&s->lock);
+	*now = client_cas_time_locked(s, *now);
+	pack_string(p, s->site);
+	pack_u64(p, own_time(s, *now));
+	pack_u64(p, s->stirred);
+	pack_u64(p, s->settings.window_ms);
+	*sightings = *p;
+	pack_u64(p, 0);
+	pack_u32(p, client_cas_count(s));
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
+		pack_ca(p, ca);
+	holders_walk(&s->holders);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void
 client_cas_pack(struct client_cas *s, struct moment now, struct pack *p)
 {
-	uint32_t n = 0;
+	struct packing packing = {.p = p, .s = s};
+	struct pack sightings;
 
-	pthread_mutex_lock(&s->lock);
-	now = client_cas_time_locked(s, now);
-	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		n++;
-	pack_string(p, s->site);
-	pack_u64(p, own_time(s, now));
-	pack_u64(p, s->sightings);
-	pack_u32(p, n);
-	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		pack_ca(p, s, ca, now);
-	pthread_mutex_unlock(&s->lock);
+	pack_begin(s, &now, p, &sightings);
+	struct pack count = *p;
+	pack_u32(p, 0);
+	packing.now = now;
+	while (client_cas_slice(s, pack_next_holder, &packing))
+		;
+	pack_u32(&count, packing.n);
+	pack_u64(&sightings, client_cas_stamp(s).sightings);
 }
 
 struct client_cas *
 client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 {
-	const struct client_cas_settings until_set = {.window_ms = UINT64_MAX};
+	const struct client_cas_settings until_set = {.remember = 0};
 	const char *site = unpack_string(u);
 	struct client_cas *s = !u->bad ? client_cas_new(site, &until_set, now) : NULL;
 
 	if (s != NULL) {
 		s->before = unpack_u64(u);
+		s->stirred = unpack_own_time(u, s);
+		s->settings.window_ms = unpack_u64(u); /* nobody may have asked for this site since */
 		s->sightings = unpack_u64(u);
 		if (s->before > UINT64_MAX / 2)
 			u->bad = true;
 		size_t n = unpack_count(u, PACKED_CA_LEAST);
 		for (size_t i = 0; i < n && !u->bad; i++)
 			unpack_ca(u, s);
+		n = unpack_count(u, PACKED_HOLDER_LEAST);
+		for (size_t i = 0; i < n && !u->bad; i++)
+			unpack_holder(u, s);
+		holders_order(&s->holders);
 		if (!u->bad && u->n == 0)
 			return s;
 	}
-	client_cas_free(s);
+	client_cas_unref(s);
 	err_set(err, "what is in it tells nothing of client CAs, or memory is out");
 	return NULL;
 }

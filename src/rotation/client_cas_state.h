@@ -11,6 +11,16 @@
 #include "base/pack.h"
 #include "rotation/client_cas.h"
 
+/*
+ * Bytes of all certificates of a site; one more finds no room. So whatever is noted can be kept, however long the subjects:
+ * what can not be would be lost with the worker, and nobody knew of it when asking whether a pin may be dropped.
+ */
+enum { CLIENT_CAS_PACKED_MAX = 440 << 20 };
+
+/*
+ * In slices, so that no handshake waits for it: each certificate as it is when its turn comes, and once. What comes meanwhile
+ * may be missing; client_cas_stamp() from before tells that there is more to keep.
+ */
 void client_cas_pack(struct client_cas *s, struct moment now, struct pack *p);
 
 /* NULL with err set when the bytes are not those of a site's client CAs, or memory is out. Nothing remains of it then. */

@@ -161,6 +161,19 @@ judge_use(struct client_ca_report *o, bool blocks)
 }
 
 static void
+judge_left_out(const struct client_cas *s, struct client_ca_report *o, const struct client_ca *ca, struct moment now)
+{
+	if (ca->left_out == 0 || own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) >= s->settings.window_ms)
+		return;
+	if (ca->n_holders < s->settings.remember && !client_cas_can_keep(s, CLIENT_SUBJECT_MAX))
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: more than %zu MiB of a site can not be kept",
+		    (unsigned long long)ca->left_out, s->packed_max >> 20);
+	else
+		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
+		    (unsigned long long)ca->left_out, s->settings.remember);
+}
+
+static void
 judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct client_ca *ca, struct moment now)
 {
 	if (s->settings.remember == 0)
@@ -168,9 +181,7 @@ judge_watch(const struct client_cas *s, struct client_ca_report *o, const struct
 	if (o->watched_s * 1000 < s->settings.window_ms)
 		reason(o, DROP_UNKNOWN, "it has been watched for %s of %s only: who comes less often may not have come yet",
 		    duration(o->watched_s * 1000).text, duration(s->settings.window_ms).text);
-	if (ca->left_out > 0 && own_time(s, now) - MIN_OF(own_time(s, now), ca->left_out_at) < s->settings.window_ms)
-		reason(o, DROP_UNKNOWN, "%llu handshakes with certificates that found no room: raise \"remember\" (now %zu)",
-		    (unsigned long long)ca->left_out, s->settings.remember);
+	judge_left_out(s, o, ca, now);
 }
 
 static bool
@@ -222,99 +233,178 @@ judge_dropped(struct client_ca_report *o)
 
 /* --- the report ---------------------------------------------------------------------------------------------- */
 
+struct tally {
+	const struct client_cas *s;
+	struct client_cas_report *to;
+	struct moment now;
+	size_t room; /* for rows; 0: there are none */
+	bool failed;
+};
+
 static bool
-fill_row(struct arena *a, const struct holder *h, const struct holder *next, struct holder_row *to)
+fill_row(struct tally *t, const struct holder *h, const struct holder *next, struct holder_row *to)
 {
-	to->subject = arena_copy(a, sv_cstr(h->device->subject));
-	to->moved_to = next != NULL ? arena_copy(a, sv_cstr(next->ca->name)) : NULL;
+	to->ca = h->ca->place;
+	to->subject = arena_copy(&t->to->arena, sv_cstr(h->device->subject));
+	to->moved_to = next != NULL ? t->to->cas[next->ca->place].name : NULL;
 	(void)snprintf(to->serial, sizeof(to->serial), "%s", h->serial);
 	memcpy(to->fingerprint, h->fingerprint, sizeof(to->fingerprint));
 	to->not_after = h->not_after;
 	to->first_seen = h->first_seen;
 	to->last_seen = h->last_seen;
 	to->refused_at = h->refused_at;
+	to->seen_at = h->seen_at;
+	to->last = h->last;
 	to->full = h->full;
 	to->resumed = h->resumed;
 	to->open = h->open;
 	to->refused = h->refused;
 	to->ip = h->ip;
-	return to->subject != NULL && (next == NULL || to->moved_to != NULL);
+	return to->subject != NULL;
 }
 
-static bool
-count_holders(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a,
-    struct client_ca_report *o)
+static void
+count(void *arg, const struct holder *h)
 {
+	struct tally *t = arg;
+	struct client_ca_report *o = &t->to->cas[h->ca->place];
 	const struct holder *next;
-	size_t i = 0;
-	bool ok = true;
+	enum holder_status status = holder_status(t->s, h, t->now, &next);
 
-	for (const struct holder *h = TAILQ_LAST(&ca->holders, holder_list); h != NULL; h = TAILQ_PREV(h, holder_list, link)) {
-		enum holder_status status = holder_status(s, h, now, &next);
-		o->by_status[status]++;
-		o->connected += h->open > 0;
-		o->refused += h->refused > 0 && (rows[status].blocks || status == HOLDER_ABSENT);
-		if (rows[status].blocks)
-			o->last_expiry = MAX_OF(o->last_expiry, h->not_after);
-		if (o->rows == NULL)
-			continue;
-		o->rows[i].status = status;
-		ok &= fill_row(a, h, next, &o->rows[i++]);
+	o->certificates++;
+	o->by_status[status]++;
+	o->connected += h->open > 0;
+	o->refused += h->refused > 0 && (rows[status].blocks || status == HOLDER_ABSENT);
+	if (rows[status].blocks)
+		o->last_expiry = MAX_OF(o->last_expiry, h->not_after);
+	if (t->room == 0)
+		return;
+	struct holder_row *row = &t->to->rows[t->to->n_rows++];
+	row->status = status;
+	t->failed |= !fill_row(t, h, next, row);
+}
+
+/* For all that one slice may bring, made while nobody waits for it. */
+static bool
+make_room(struct tally *t)
+{
+	struct client_cas_report *o = t->to;
+	size_t room = 2 * o->n_rows + HOLDERS_SLICE;
+
+	if (o->n_rows + HOLDERS_SLICE <= t->room)
+		return true;
+	struct holder_row *bigger = reallocarray(o->rows, room, sizeof(*bigger));
+	if (bigger == NULL)
+		return false;
+	o->rows = bigger;
+	t->room = room;
+	return true;
+}
+
+/* Of one CA after the other; of each, who was seen last first. */
+static int
+by_ca_and_last_seen(const void *a, const void *b)
+{
+	const struct holder_row *x = a, *y = b;
+
+	if (x->ca != y->ca)
+		return x->ca < y->ca ? -1 : 1;
+	if (x->seen_at != y->seen_at)
+		return x->seen_at > y->seen_at ? -1 : 1;
+	return x->last > y->last ? -1 : x->last < y->last ? 1 : 0;
+}
+
+static void
+hand_out_rows(struct client_cas_report *o)
+{
+	struct holder_row *next = o->rows;
+
+	qsort(o->rows, o->n_rows, sizeof(*o->rows), by_ca_and_last_seen);
+	for (size_t i = 0; i < o->n_cas; i++) {
+		o->cas[i].rows = next;
+		next += o->cas[i].certificates;
 	}
-	return ok;
 }
 
 static bool
-report_ca(const struct client_cas *s, const struct client_ca *ca, bool lists, struct moment now, struct client_cas_report *whole,
-    struct client_ca_report *o)
+go_through(struct client_cas *s, bool lists, struct moment now, struct client_cas_report *o)
+{
+	struct tally t = {.s = s, .to = o, .now = now};
+
+	do {
+		if (lists && !make_room(&t))
+			return false;
+	} while (client_cas_slice(s, count, &t) && !t.failed);
+	if (lists)
+		hand_out_rows(o);
+	return !t.failed;
+}
+
+static bool
+describe(const struct client_cas *s, const struct client_ca *ca, struct moment now, struct arena *a, struct client_ca_report *o)
 {
 	*o = (struct client_ca_report){
-		.name = arena_copy(&whole->arena, sv_cstr(ca->name)),
+		.name = arena_copy(a, sv_cstr(ca->name)),
 		.not_after = ca->not_after,
 		.until = ca->until,
 		.pinned = ca->pinned,
 		.pinned_at = ca->pinned_at,
 		.dropped_at = ca->dropped_at,
 		.watched_s = ca->pinned ? (own_time(s, now) - MIN_OF(own_time(s, now), ca->since)) / 1000 : 0,
-		.certificates = ca->n_holders,
-		.left_out = ca->left_out,
-		.strangers = ca->strangers,
-		.rows = lists ? arena_alloc(&whole->arena, MAX_OF(ca->n_holders, (size_t)1) * sizeof(*o->rows)) : NULL,
 	};
 	memcpy(o->fingerprint, ca->fingerprint, sizeof(o->fingerprint));
-	if (o->name == NULL || (lists && o->rows == NULL) || !count_holders(s, ca, now, &whole->arena, o))
-		return false;
-	if (ca->pinned)
-		judge_pinned(s, ca, now, o);
-	else
-		judge_dropped(o);
-	return true;
+	return o->name != NULL;
+}
+
+/* All but what the certificates tell; *now becomes the site's time. */
+static bool
+report_begin(struct client_cas *s, struct moment *now, struct client_cas_report *out)
+{
+	pthread_mutex_lock(&s->lock);
+	*now = client_cas_time_locked(s, *now);
+	out->window_s = s->settings.window_ms / 1000;
+	out->remember = s->settings.remember;
+	out->cas = arena_alloc(&out->arena, (client_cas_count(s) + 1) * sizeof(*out->cas));
+	bool ok = out->cas != NULL;
+	for (const struct client_ca *ca = s->cas; ok && ca != NULL; ca = ca->next)
+		ok = describe(s, ca, *now, &out->arena, &out->cas[out->n_cas++]);
+	holders_walk(&s->holders);
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+/* Who found no room while the others were counted is in the verdict. */
+static void
+judge(struct client_cas *s, struct moment now, struct client_cas_report *out)
+{
+	pthread_mutex_lock(&s->lock);
+	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next) {
+		struct client_ca_report *o = &out->cas[ca->place];
+		o->left_out = ca->left_out;
+		o->strangers = ca->strangers;
+		if (ca->pinned)
+			judge_pinned(s, ca, now, o);
+		else
+			judge_dropped(o);
+	}
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool
 client_cas_report(struct client_cas *s, bool lists, struct moment now, struct client_cas_report *out)
 {
-	size_t n = 0;
-
 	*out = (struct client_cas_report){.site = s->site, .arena = ARENA_EMPTY};
-	pthread_mutex_lock(&s->lock);
-	now = client_cas_time_locked(s, now);
-	out->window_s = s->settings.window_ms / 1000;
-	out->remember = s->settings.remember;
-	for (const struct client_ca *ca = s->cas; ca != NULL; ca = ca->next)
-		n++;
-	out->cas = arena_alloc(&out->arena, MAX_OF(n, (size_t)1) * sizeof(*out->cas));
-	bool ok = out->cas != NULL;
-	for (const struct client_ca *ca = s->cas; ok && ca != NULL; ca = ca->next)
-		ok = report_ca(s, ca, lists, now, out, &out->cas[out->n_cas++]);
-	pthread_mutex_unlock(&s->lock);
-	return ok;
+	if (!report_begin(s, &now, out) || !go_through(s, lists, now, out))
+		return false;
+	judge(s, now, out);
+	return true;
 }
 
 void
 client_cas_report_free(struct client_cas_report *r)
 {
 	arena_free(&r->arena);
+	free(r->rows);
 	*r = (struct client_cas_report){.site = NULL};
 }
 

@@ -5,7 +5,6 @@
 
 enum {
 	BUCKETS_FIRST = 16,
-	NAME_MAX_BYTES = 256,
 	HAND_RECORDS = 32,   /* looked at for one that may go, before the new one is left out; */
 	HAND_BUCKETS = 1024, /* in so many buckets at most */
 	LARGE_PART = 256,    /* of a full table this part is each network's own */
@@ -300,8 +299,8 @@ client_set_name(struct client_record *r, struct sv name)
 
 	if (name.n == 0 || sv_eq(name, sv_cstr(r->name)))
 		return;
-	if (name.n > NAME_MAX_BYTES)
-		for (name.n = NAME_MAX_BYTES; name.n > 0 && ((unsigned char)name.p[name.n] & 0xc0) == 0x80;)
+	if (name.n > CLIENT_NAME_MAX)
+		for (name.n = CLIENT_NAME_MAX; name.n > 0 && ((unsigned char)name.p[name.n] & 0xc0) == 0x80;)
 			name.n--; /* not in the middle of a character */
 	if ((copy = strndup(name.p, name.n)) == NULL)
 		return;

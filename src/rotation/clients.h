@@ -126,5 +126,6 @@ void clients_move(struct clients *c, int64_t by, int64_t now);
 
 /* What it said of itself; the last word counts. Cut to a bound at a whole character. */
 void client_set_name(struct client_record *r, struct sv name);
+enum { CLIENT_NAME_MAX = 256 }; /* bytes */
 
 #endif

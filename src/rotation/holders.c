@@ -58,6 +58,8 @@ holders_add(struct holders *t, struct client_ca *ca, const unsigned char fingerp
 	h->next = d->holders;
 	d->holders = h;
 	d->n++;
+	t->n++;
+	t->subjects += strlen(d->subject);
 	h->ca = ca;
 	TAILQ_INSERT_TAIL(&ca->holders, h, link);
 	ca->n_holders++;
@@ -73,9 +75,13 @@ holders_drop(struct holders *t, struct holder *h)
 		at = &(*at)->next;
 	*at = h->next;
 	h->device->n--;
+	t->n--;
+	t->subjects -= strlen(h->device->subject);
 	let_go(t, h->device);
 	TAILQ_REMOVE(&h->ca->holders, h, link);
 	h->ca->n_holders--;
+	if (t->walked == h)
+		t->walked = h->hh.next;
 	HASH_DEL(t->by_fingerprint, h);
 	free(h);
 }
@@ -85,7 +91,47 @@ holder_touch(struct holder *h, struct client_ca *ca)
 {
 	TAILQ_REMOVE(&h->ca->holders, h, link);
 	h->ca->n_holders--;
+	h->ca->open -= h->open;
 	h->ca = ca;
 	TAILQ_INSERT_TAIL(&ca->holders, h, link);
 	ca->n_holders++;
+	ca->open += h->open;
+}
+
+void
+holder_open(struct holder *h, int by)
+{
+	h->open += (uint32_t)by;
+	h->ca->open += (size_t)by;
+}
+
+static int
+by_last_seen(const struct holder *a, const struct holder *b)
+{
+	return a->seen_at != b->seen_at ? (a->seen_at < b->seen_at ? -1 : 1) : a->last < b->last ? -1 : a->last > b->last ? 1 : 0;
+}
+
+void
+holders_order(struct holders *t)
+{
+	HASH_SRT(hh, t->by_fingerprint, by_last_seen);
+	for (struct holder *h = t->by_fingerprint; h != NULL; h = h->hh.next)
+		holder_touch(h, h->ca);
+}
+
+void
+holders_walk(struct holders *t)
+{
+	t->walked = t->by_fingerprint;
+}
+
+/* New ones stand at the end, and being seen moves nobody: what lies behind the place of the walk has been met, and no more. */
+bool
+holders_slice(struct holders *t, void (*each)(void *arg, const struct holder *h), void *arg)
+{
+	for (unsigned n = 0; t->walked != NULL && n < HOLDERS_SLICE; n++) {
+		each(arg, t->walked);
+		t->walked = t->walked->hh.next;
+	}
+	return t->walked != NULL;
 }

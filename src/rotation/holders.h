@@ -34,6 +34,8 @@ struct client_ca {
 	int64_t pinned_at, dropped_at;   /* seconds of the epoch; dropped_at 0: it is pinned */
 	struct holder_list holders;      /* who was seen last stands at the end */
 	size_t n_holders;
+	size_t open;                     /* connections now, of all of them */
+	unsigned place;                  /* among the site's, as counted last: client_cas_count() */
 	uint64_t left_out, left_out_at;  /* handshakes whose certificate found no room; own time of the last one */
 	uint64_t strangers;              /* refused since it was dropped, with one not known that says it is from it */
 };
@@ -69,8 +71,10 @@ struct holder {
 };
 
 struct holders {
-	struct holder *by_fingerprint;
+	struct holder *by_fingerprint; /* uthash keeps the order in which they were added */
 	struct device *by_subject;
+	size_t n, subjects;            /* certificates; bytes of the subjects, each certificate's for itself */
+	struct holder *walked;         /* whom the walk meets next; NULL: it is over, or there is none */
 };
 
 struct holder *holders_find(const struct holders *t, const unsigned char fingerprint[32]);
@@ -81,5 +85,20 @@ void holders_drop(struct holders *t, struct holder *h);
 
 /* It was seen last of all; its CA may be another one now. */
 void holder_touch(struct holder *h, struct client_ca *ca);
+
+/* So many more connections. */
+void holder_open(struct holder *h, int by);
+
+/* All of them in the order in which they were seen last: after they were added in another one. */
+void holders_order(struct holders *t);
+
+/*
+ * Walk all in slices of a fraction of a millisecond, between which the table may change in any way: whoever is in it all the
+ * while is met once, who comes or goes meanwhile at most once. One walk at a time: holders_walk() begins anew. False: it is
+ * over.
+ */
+void holders_walk(struct holders *t);
+bool holders_slice(struct holders *t, void (*each)(void *arg, const struct holder *h), void *arg);
+enum { HOLDERS_SLICE = 512 }; /* certificates in it, at most */
 
 #endif

@@ -180,13 +180,13 @@ find_kept(const struct rotation *r, uint64_t generation)
 	return NULL;
 }
 
-/* One that is kept, out of the list and with its reference. */
+/* Out of the list, with its reference. It is there: is_kept() has said so, and the lock was not let go since. */
 static struct tls_bundle *
 take_kept(struct rotation *r, uint64_t generation)
 {
 	unsigned i = 0;
 
-	while (r->kept[i]->generation != generation)
+	while (i + 1 < r->n_kept && r->kept[i]->generation != generation)
 		i++;
 	struct tls_bundle *b = r->kept[i];
 	r->n_kept--;
@@ -252,9 +252,11 @@ roll_back_to_earlier(struct rotation *r, uint64_t generation, enum rotation_will
 	if (!ok || !asked(r, will, &by_rolling_back, now, err))
 		return false;
 	pthread_mutex_lock(&r->lock);
-	roll_back_to(r, generation);
+	ok = is_kept(r, generation, rotation_time_locked(r, now), err);
+	if (ok)
+		roll_back_to(r, generation);
 	pthread_mutex_unlock(&r->lock);
-	return true;
+	return ok;
 }
 
 bool

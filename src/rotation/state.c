@@ -14,6 +14,7 @@ static const char identities[] = "identities";
 enum {
 	PACKED_CLIENT_LEAST = 8 + 8 + 17 + 4 + 2 * 22 + 4 + 5 * 8 + 5, /* bytes */
 };
+_Static_assert(PACKED_CLIENT_LEAST + CLIENT_NAME_MAX <= ROTATION_PACKED_CLIENT_MAX, "no client is larger");
 
 /* --- pieces -------------------------------------------------------------------------------------------------- */
 

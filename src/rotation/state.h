@@ -14,6 +14,8 @@
 #include "certs/keep.h"
 #include "rotation/rotation.h"
 
+enum { ROTATION_PACKED_CLIENT_MAX = 400 }; /* bytes of one client */
+
 /* There are private keys in it. Without a current generation nothing is packed. */
 void rotation_pack(struct rotation *r, struct moment now, struct pack *p);
 

@@ -27,15 +27,17 @@ print_name(BIO *to, const X509_NAME *name)
 	return X509_NAME_print_ex(to, name, 0, XN_FLAG_RFC2253) >= 0;
 }
 
+/* A longer one, which no CA may give (RFC 5280, 4.1.2.2), is cut, and by what stands behind it no other certificate's. */
 static bool
 print_serial(BIO *to, const ASN1_INTEGER *serial)
 {
 	const unsigned char *p = ASN1_STRING_get0_data(serial);
+	int n = ASN1_STRING_length(serial);
 
-	for (int i = 0; i < ASN1_STRING_length(serial); i++)
+	for (int i = 0; i < MIN_OF(n, (int)TLS_PEER_SERIAL_MAX); i++)
 		if (BIO_printf(to, "%02X", p[i]) != 2)
 			return false;
-	return true;
+	return n <= TLS_PEER_SERIAL_MAX || BIO_puts(to, "...") == 3;
 }
 
 void

@@ -354,6 +354,7 @@ tls_server_new(struct tls_thread *thread, const struct conf_tls *conf, const str
 	s->context = tls_context_new(thread, TLS_server_method(), err);
 	if (s->context == NULL || !tls_context_configure(s->context, conf, err))
 		goto failed;
+	SSL_CTX_set_max_cert_list(s->context, TLS_PEER_CERTIFICATES_MAX);
 	if (!tls_resume_init(&s->resume, s->context, thread, secret, conf->ticket_lifetime / 1000)) {
 		err_set(err, "can not derive the keys of session tickets: OpenSSL failed");
 		goto failed;

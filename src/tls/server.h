@@ -72,12 +72,21 @@ int tls_stream_shown(const struct net_stream *s);
 /* The name the client asked for, as given to choose. */
 struct sv tls_stream_server_name(const struct net_stream *s);
 
-enum { TLS_PEER_NAME_MAX = 4096 }; /* a certificate whose subject or issuer is longer as text is refused */
+enum {
+	TLS_PEER_NAME_MAX = 4096, /* a certificate whose subject or issuer is longer as text is refused */
+	TLS_PEER_SERIAL_MAX = 20, /* octets */
+	/*
+	 * Bytes of the certificates that a client sends: who sends more is turned away before any is looked at. A device's with nine
+	 * intermediates, all with RSA keys of 4096 bits, has some 20 KB; one with two, all signed by ML-DSA-87, the same. OpenSSL's
+	 * own bound is 100 KB.
+	 */
+	TLS_PEER_CERTIFICATES_MAX = 32 * 1024,
+};
 
 /* The verified client certificate. One allocation: free() it. */
 struct tls_peer {
 	const char *subject, *issuer; /* RFC 2253, printable ASCII only */
-	const char *serial;           /* upper-case hex */
+	const char *serial;           /* upper-case hex; "..." behind the first TLS_PEER_SERIAL_MAX octets of a longer one */
 	char fingerprint[65];         /* SHA-256 of the DER, lower-case hex */
 	unsigned char sha256[32];     /* the same */
 	int64_t not_after;            /* seconds of the epoch */

@@ -4,12 +4,15 @@
 #include "base/log.h"
 
 enum {
-	VERSION = 1, /* of the content */
+	VERSION = 2, /* of the content */
 	NEWS_MS = 2000,             /* and as many times as long as it takes to keep it: */
 	COST_FACTOR = 200,
 	SEEN_MS = 10 * 60 * 1000,
 	WATCHED_MS = 60 * 60 * 1000, /* nobody came: that counts as well */
 };
+
+enum { CAS_ROOM = 8 << 20 }; /* for names of CAs */
+_Static_assert(CLIENT_CAS_PACKED_MAX + CAS_ROOM <= STATE_CONTENT_MAX, "what is noted can be kept");
 
 static const struct frame_kind kind = {"bascule clientca", VERSION, "state of client CAs",
     "lower \"remember\" of the site's \"client_certificate\""};
@@ -38,7 +41,7 @@ open_state(struct states *s, const char *name, struct sv bytes, struct err *err)
 	if (strcmp(own, name) == 0)
 		return cas;
 	err_set(err, "it is the state of site \"%s\", whose file is called %s", client_cas_site(cas), own);
-	client_cas_free(cas);
+	client_cas_unref(cas);
 	return NULL;
 }
 

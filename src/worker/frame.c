@@ -13,8 +13,10 @@
 
 enum {
 	HEAD = FRAME_MAGIC + TLS_DIGEST, /* then the version and the content, which the digest is of */
+	MORE = 4096, /* bytes */
 	PACK_TRIES = 3,
 };
+_Static_assert(HEAD + 1 + STATE_CONTENT_MAX / 8 + MORE <= STATE_SIZE_MAX - STATE_CONTENT_MAX, "what is written can be read");
 
 static bool
 seal_once(const struct frame_kind *k, void (*content)(void *arg, struct pack *p), void *arg, const struct tls_thread *thread,
@@ -23,10 +25,10 @@ seal_once(const struct frame_kind *k, void (*content)(void *arg, struct pack *p)
 	struct pack measured = {.to = NULL};
 
 	content(arg, &measured);
-	if (measured.failed || measured.n > STATE_SIZE_MAX / 2)
+	if (measured.failed || measured.n > STATE_CONTENT_MAX)
 		return err_set(err, "%zu bytes are too many: %s", measured.n, k->remedy);
 	/* Clients come while nobody holds the lock: there is room for some more. */
-	if (!sealed_begin(s, "bascule-state", HEAD + 1 + measured.n + measured.n / 8 + 4096, err))
+	if (!sealed_begin(s, "bascule-state", HEAD + 1 + measured.n + measured.n / 8 + MORE, err))
 		return false;
 	struct pack p = {.to = s->p + HEAD, .room = s->n - HEAD};
 	pack_u8(&p, k->version);

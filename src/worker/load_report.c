@@ -10,10 +10,24 @@ load_report_reset(struct admin_load *r)
 {
 	conf_problems_free(&r->problems);
 	conf_problems_init(&r->problems);
-	tls_outcomes_free(&r->outcomes);
+	if (r->ok) {
+		tls_outcomes_free(&r->taken);
+		r->taken = r->outcomes;
+		r->taken_us = r->at_us;
+	} else {
+		tls_outcomes_free(&r->outcomes);
+	}
 	r->outcomes = (struct tls_outcomes){.n = 0};
 	r->at_us = clock_wall_us();
 	r->ok = false;
+}
+
+void
+load_report_free(struct admin_load *r)
+{
+	tls_outcomes_free(&r->outcomes);
+	tls_outcomes_free(&r->taken);
+	conf_problems_free(&r->problems);
 }
 
 void

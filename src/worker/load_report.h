@@ -9,8 +9,10 @@
 
 #include "admin/admin.h"
 
-/* Empty, as of now; not in service yet. */
+/* Empty, as of now; not in service yet. What the last one that was taken had to tell stays, should this one be refused. */
 void load_report_reset(struct admin_load *r);
+
+void load_report_free(struct admin_load *r);
 
 /* All of it, a line each. */
 void load_report_log(const struct admin_load *r);

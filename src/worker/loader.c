@@ -352,15 +352,18 @@ start_with(struct loader *l, const struct snapshot_inputs *in, const struct cred
     struct tls_outcomes *outcomes, struct err *err)
 {
 	struct admin_load *r = &l->admin.load;
-	struct tls_outcomes before = r->outcomes;
+	struct tls_outcomes refused = {.n = 0};
 
-	r->outcomes = (struct tls_outcomes){.n = 0};
+	if (!r->ok) {
+		refused = r->outcomes;
+		r->outcomes = (struct tls_outcomes){.n = 0};
+	}
 	load_report_reset(r);
 	r->outcomes = *outcomes;
 	*outcomes = (struct tls_outcomes){.n = 0};
 	bool ok = refresh_with(l, in, fresh, reads);
-	load_report_keep_others(&r->outcomes, &before, in->only);
-	tls_outcomes_free(&before);
+	load_report_keep_others(&r->outcomes, refused.n > 0 ? &refused : &r->taken, in->only);
+	tls_outcomes_free(&refused);
 	return ok || err_set(err, "bundle \"%s\": it can not be brought into service; the log says why", in->only);
 }
 
@@ -535,7 +538,6 @@ loader_end(struct loader *l)
 	tls_changes_forget(&l->left);
 	record_free(l->record);
 	snap_conf_unref(l->started);
-	tls_outcomes_free(&l->admin.load.outcomes);
-	conf_problems_free(&l->admin.load.problems);
+	load_report_free(&l->admin.load);
 	explicit_bzero(&l->secret, sizeof(l->secret));
 }

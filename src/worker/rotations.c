@@ -142,8 +142,10 @@ on_tick(struct net_timer *t)
 		if (verdict && rotation_is_active(r))
 			look_whether_it_may_retire(rs, r, now);
 	}
-	if (verdict)
+	if (verdict) {
 		look_whether_pins_may_go(rs, now);
+		client_ca_registry_sweep(rs->client_cas, now);
+	}
 	states_keep(&rs->states, STATES_DUE);
 	net_timer_set(t, TICK_MS);
 }
@@ -216,7 +218,7 @@ sync_client_cas(struct rotations *r, struct snapshot *s)
 
 	for (size_t i = 0; i < s->conf->n_sites; i++) {
 		struct snap_site *site = &s->sites[i];
-		site->client_cas = client_ca_registry_sync(r->client_cas, site->conf, site->policy, now);
+		site->client_cas = client_cas_ref(client_ca_registry_sync(r->client_cas, site->conf, site->policy, now));
 		if (site->client_cas == NULL && site->policy->mode != CONF_CLIENT_NONE)
 			log_error("site \"%s\": who comes with a client certificate is not noted: out of memory, or another site has its name",
 			    conf_site_name(site->conf));

@@ -22,6 +22,10 @@ enum {
 	PROBLEMS_MAX = 64 * 1024,
 };
 
+enum { GENERATIONS_ROOM = 32 << 20 }; /* for chains and keys */
+_Static_assert((uint64_t)CONF_ROTATION_CLIENTS_MAX * ROTATION_PACKED_CLIENT_MAX + GENERATIONS_ROOM <= STATE_CONTENT_MAX,
+    "what the config allows can be kept");
+
 struct stuck {
 	struct stuck *next;
 	char name[STATE_NAME_MAX + 1];

@@ -271,6 +271,29 @@ def test_a_refused_config_shows_until_one_is_taken(simple, directory, ca):
     assert p.status()["config_refused"] is None
 
 
+def test_what_is_held_back_shows_beside_a_config_that_is_refused(simple, directory, ca):
+    p = simple()
+    good = p.config_path.read_text()
+    ca.leaf("elsewhere.test").files(directory)
+    p.reload()
+    taken = p.status()
+    assert [o["outcome"] for o in taken["last_reload"]["outcomes"]] == ["held"]
+    assert taken["last_taken"] is None, "it is the last one"
+    for _ in range(2):
+        p.configure("{")
+        p.reload(expect=False)
+        status = p.status()
+        assert not status["last_reload"]["ok"] and status["last_reload"]["outcomes"] == []
+        assert status["last_taken"] == {"at": taken["last_reload"]["at"], "outcomes": taken["last_reload"]["outcomes"]}
+        shown = p.command("status", "--socket", p.admin_socket).stdout
+        assert re.search(r"\nIn service since %s\n.*main +held +/.*does not cover site.test" % taken["last_reload"]["at"], shown), shown
+    p.configure(good)
+    p.reload()
+    status = p.status()
+    assert [o["outcome"] for o in status["last_reload"]["outcomes"]] == ["held"]
+    assert status["last_taken"] is None
+
+
 def test_names_that_no_certificate_covers_are_warned_about(simple):
     p = simple(sites=[proxy.site("site.test", "elsewhere.test")])
     assert "elsewhere.test" in p.command("check").stderr

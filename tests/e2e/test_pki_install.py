@@ -140,6 +140,22 @@ def test_dry_run_changes_nothing(running, leaves, tool, directory):
     assert everything.files() == before and r.served() == leaves[0].serial
 
 
+def test_dry_run_tells_the_number_that_the_proxy_knows(running, leaves, tool):
+    r = running()
+    worse, better = put(tool, leaves[1], "worse"), put(tool, leaves[0], "better")
+
+    def refused():
+        return r.install("main", worse, "--dry-run", accept=None, status=1).stderr
+
+    r.install("main", worse)
+    r.install("main", better, "--no-reload")
+    assert "not taken in place of what is there: " in refused(), "the proxy serves another"
+    r.p.reload()
+    assert "not taken in place of generation 3: " in refused()
+    r.p.stop()
+    assert "not taken in place of what is there: " in refused(), "there is nobody to ask"
+
+
 def test_dry_run_tells_what_the_proxy_would_refuse(running, leaves, tool, directory):
     r = running()
     cert = put(tool, leaves[1])
@@ -148,6 +164,7 @@ def test_dry_run_tells_what_the_proxy_would_refuse(running, leaves, tool, direct
     shown = r.install("main", cert, "--dry-run", accept=None, status=1)
     assert "the proxy would refuse it: " in shown.stderr and "`bascule pki install … --accept earlier-expiry`" in shown.stderr
     assert "the proxy would take it" not in shown.stdout
+    assert "not taken in place of generation 1: " in shown.stderr
     assert everything.files() == before and r.served() == leaves[0].serial
     refused = r.install("main", cert, accept=None, status=1)
     assert "the proxy refuses it, so the files are what they were before: " in refused.stderr

@@ -28,6 +28,7 @@ void *model_delete(void *head, const void *entry);
 #define HASH_ADD_PTR(head, field, entry) HASH_ADD(hh, head, field, sizeof(void *), entry)
 #define HASH_DEL(head, entry) ((head) = model_delete((head), (entry)))
 #define HASH_CLEAR(hh, head) ((head) = NULL)
+#define HASH_SRT(hh, head, compare) ((void)((head) != NULL && (compare)((head), (head)) < 0))
 #define HASH_ITER(hh, head, e, after) \
 	for ((e) = (head); (e) != NULL && (((after) = (e)->hh.next), 1); (e) = (after))
 

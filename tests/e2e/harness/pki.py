@@ -1,6 +1,7 @@
 """Certificates, made anew for each run: authorities, leaves, revocation lists, PKCS#12."""
 
 import datetime
+import itertools
 import os
 import pathlib
 
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
+WRITES = itertools.count()  # each has a temporary file of its own
 
 
 def now():
@@ -36,10 +38,10 @@ def cert_pem(certificate):
 
 
 def write(path, data, mode=0o600):
-    """Whole or not at all: through a temporary file and a rename, as good tools do."""
+    """Whole or not at all: through a temporary file and a rename, as good tools do. Threads may write the same at once."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name("." + path.name + ".new")
+    temporary = path.with_name(".%s.%d-%d.new" % (path.name, os.getpid(), next(WRITES)))
     temporary.write_bytes(data)
     os.chmod(temporary, mode)
     os.replace(temporary, path)

@@ -93,15 +93,16 @@ add_extensions(X509 *x, X509 *issuer, const struct pki_spec *spec)
 }
 
 static void
-set_serial(X509 *x)
+set_serial(X509 *x, size_t octets)
 {
-	unsigned char bytes[16];
+	unsigned char *bytes = malloc(octets);
 
-	MUST(RAND_bytes(bytes, sizeof(bytes)) == 1);
+	MUST(bytes != NULL && RAND_bytes(bytes, (int)octets) == 1);
 	bytes[0] = (bytes[0] & 0x7f) | 0x40;
-	BIGNUM *n = BN_bin2bn(bytes, sizeof(bytes), NULL);
+	BIGNUM *n = BN_bin2bn(bytes, (int)octets, NULL);
 	MUST(BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x)) != NULL);
 	BN_free(n);
+	free(bytes);
 }
 
 struct test_cert
@@ -121,7 +122,7 @@ pki_make(const struct pki_spec *spec)
 	X509_NAME *name = X509_get_subject_name(c.x509);
 
 	MUST(X509_set_version(c.x509, spec->v1 ? X509_VERSION_1 : X509_VERSION_3));
-	set_serial(c.x509);
+	set_serial(c.x509, spec->serial_octets != 0 ? spec->serial_octets : 16);
 	MUST(X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"Bascule Tests", -1, -1, 0));
 	if (spec->cn != NULL)
 		MUST(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)spec->cn, -1, -1, 0));

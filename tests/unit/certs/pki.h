@@ -29,6 +29,7 @@ struct pki_spec {
 	bool v1;                        /* X.509 version 1: no extensions at all */
 	const char *issuer_url;         /* authorityInfoAccess, caIssuers; NULL: no such extension */
 	const char *digest;             /* of the signature; NULL: SHA256 */
+	size_t serial_octets;           /* 0: 16 */
 	int64_t not_before, not_after;  /* seconds from now; both 0: an hour ago, 90 days ahead */
 };
 

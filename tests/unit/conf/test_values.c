@@ -119,6 +119,12 @@ static const struct try_fault faults[] = {
 	{"\"trusted_proxies\": [ \"10.0.0.1\", 4 ]", "c.json:2:34: trusted_proxies[1]: expected a string, not 4\n"},
 	{"\"bundles\": { \"\": { \"combined\": \"x\" } }", "c.json:2:14: bundles.: a name that is empty or has a control character in it\n"},
 	{"\"bundles\": { \"a\": \"x\" }", "c.json:2:19: bundles.a: expected an object, not \"x\"; write { \"certificate\": \"shop/fullchain.pem\", \"key\": \"shop/key.pem\" }\n"},
+	/* More could not be kept for a later day. */
+	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"clients\": 1000001 } } }",
+	    "c.json:2:63: bundles.a.rotation.clients: expected a whole number from 1 to 1000000, not 1000001\n"},
+	{"\"sites\": [ { \"default\": true, \"client_certificate\": { \"remember\": 1000001 } } ]",
+	    "c.json:2:67: sites[0].client_certificate.remember: expected a whole number from 1 to 1000000, or 0 (none are, and nothing can "
+	    "be told), not 1000001\n"},
 	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": [ \"lost-names\", \"lost-name\" ] } } }",
 	    "c.json:2:78: bundles.a.rotation.accept[1]: expected one of \"lost-names\", \"earlier-expiry\", \"another-root\", \"weaker-key\", \"too-fresh\", not \"lost-name\"; did you mean \"lost-names\"?\n"},
 	{"\"bundles\": { \"a\": { \"combined\": \"x\", \"rotation\": { \"accept\": \"all\" } } }",

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "rotation/client_ca_registry.h"
 #include "rotation/client_cas_private.h"
 
 enum { OLD, NEW, THIRD, PINS };
@@ -36,7 +37,7 @@ setup(void)
 static void
 teardown(void)
 {
-	client_cas_free(s);
+	client_cas_unref(s);
 }
 
 TestSuite(client_cas, .init = setup, .fini = teardown);
@@ -417,6 +418,80 @@ Test(client_cas, it_is_told_once_that_a_pin_may_be_dropped)
 	cr_expect_eq(told, 1);
 }
 
+Test(client_cas, the_list_begins_with_who_was_seen_last)
+{
+	struct client_cas_report r;
+
+	for (unsigned i = 0; i < 10; i++)
+		come(i % 3 == 0 ? NEW : OLD, i, "CN=a");
+	pass(1);
+	come(OLD, 2, "CN=a");
+	cr_assert(client_cas_report(s, true, now, &r));
+	static const unsigned char old[] = {2, 8, 7, 5, 4, 1}, new[] = {9, 6, 3, 0};
+	cr_assert_eq(r.cas[OLD].certificates, COUNTOF(old));
+	cr_assert_eq(r.cas[NEW].certificates, COUNTOF(new));
+	for (unsigned i = 0; i < COUNTOF(old); i++)
+		cr_expect_eq(r.cas[OLD].rows[i].fingerprint[0], old[i], "%u: %u", i, r.cas[OLD].rows[i].fingerprint[0]);
+	for (unsigned i = 0; i < COUNTOF(new); i++)
+		cr_expect_eq(r.cas[NEW].rows[i].fingerprint[0], new[i], "%u: %u", i, r.cas[NEW].rows[i].fingerprint[0]);
+	client_cas_report_free(&r);
+}
+
+/* --- walks --- */
+
+static unsigned met[3000];
+
+static void
+meet(void *arg, const struct holder *h)
+{
+	unsigned n;
+
+	(void)arg;
+	memcpy(&n, h->fingerprint, sizeof(n));
+	met[n]++;
+}
+
+static void
+drop(unsigned n)
+{
+	struct client_sighting who = certificate(n, "");
+
+	holders_drop(&s->holders, holders_find(&s->holders, who.fingerprint));
+}
+
+Test(client_cas, slices_meet_each_once_whatever_happens_between)
+{
+	char subject[32];
+
+	settings.remember = 10000;
+	set(2);
+	holders_walk(&s->holders);
+	cr_expect_not(client_cas_slice(s, meet, NULL), "of none");
+	for (unsigned n = 0; n < 2000; n++) {
+		(void)snprintf(subject, sizeof(subject), "CN=%u", n);
+		come(OLD, n, subject);
+	}
+	holders_walk(&s->holders);
+	unsigned slices = 1, at = HOLDERS_SLICE; /* whom it meets next */
+	for (; client_cas_slice(s, meet, NULL); slices++, at += HOLDERS_SLICE + 2) {
+		cr_assert_eq(met[at - 1], 1);
+		cr_assert_eq(met[at], 0, "a slice has its bound");
+		drop(at - 1);
+		drop(at);
+		drop(at + 1);
+		met[at] = met[at + 1] = 1; /* nobody meets them any more */
+		/* Others are seen again, by another CA as well; new ones come. */
+		for (unsigned n = at - 400; n < at - 200; n++)
+			come(n % 2 == 0 ? NEW : OLD, n, "");
+		for (unsigned n = at + 200; n < at + 400 && n < 2000; n++)
+			come(n % 2 == 0 ? NEW : OLD, n, "");
+		come(OLD, 2000 + slices, "CN=new");
+	}
+	cr_expect_eq(slices, 4);
+	for (unsigned n = 0; n < 2000; n++)
+		cr_expect_eq(met[n], 1, "%u: %u", n, met[n]);
+}
+
 /* --- pins come and go --- */
 
 Test(client_cas, after_the_pin_was_dropped_it_is_told_who_was_refused)
@@ -458,6 +533,20 @@ Test(client_cas, one_who_moved_to_a_ca_that_was_dropped_has_not)
 	expect_status(1, HOLDER_CURRENT);
 }
 
+Test(client_cas, the_connections_of_a_ca_are_counted_wherever_their_certificates_go)
+{
+	struct holder *one = connect_with(OLD, 1, "CN=a"), *two = connect_with(OLD, 1, "CN=a");
+
+	cr_expect_eq(s->cas->open, 2);
+	struct holder *three = connect_with(NEW, 1, "CN=a"); /* cross-signed */
+	cr_expect_eq(s->cas->open, 0);
+	cr_expect_eq(s->cas->next->open, 3);
+	client_cas_left(one, now);
+	client_cas_left(two, now);
+	client_cas_left(three, now);
+	cr_expect_eq(s->cas->next->open, 0);
+}
+
 Test(client_cas, of_the_dropped_cas_only_some_are_remembered)
 {
 	struct tls_pin each = pins[OLD];
@@ -473,6 +562,56 @@ Test(client_cas, of_the_dropped_cas_only_some_are_remembered)
 		n++;
 	cr_expect_eq(n, 17);
 	client_cas_left(open, now); /* its CA is still there */
+}
+
+/* --- sites come and go --- */
+
+Test(client_cas, a_site_that_no_config_has_is_let_go_after_its_window)
+{
+	struct client_ca_registry *registry = client_ca_registry_new();
+	struct holder *open = connect_with(OLD, 1, "CN=a");
+
+	cr_assert(client_ca_registry_adopt(registry, client_cas_ref(s)));
+	pass(31 * day);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_not_null(client_ca_registry_find(registry, "site.test"), "it is pinned");
+	client_cas_drop_all(s, now);
+	client_cas_unref(s); /* no snapshot has it any more */
+	client_ca_registry_sweep(registry, now);
+	cr_expect_not_null(client_ca_registry_find(registry, "site.test"), "a connection has a certificate of it");
+	client_cas_left(open, now);
+	pass(30 * day - 1);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_eq(client_ca_registry_find(registry, "site.test"), s, "it may come back");
+	pass(1);
+	client_cas_ref(s);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_eq(client_ca_registry_find(registry, "site.test"), s, "an old snapshot has it");
+	client_cas_unref(s);
+	client_ca_registry_sweep(registry, now);
+	cr_expect_null(client_ca_registry_find(registry, "site.test"));
+	s = NULL;
+	client_ca_registry_free(registry);
+}
+
+Test(client_cas, the_state_of_a_site_that_comes_back_is_there)
+{
+	come(OLD, 1, "CN=a");
+	come(NEW, 2, "CN=b");
+	client_cas_drop_all(s, now);
+	pass(20 * day);
+	set(2);
+	expect_status(1, HOLDER_CURRENT);
+	expect_status(2, HOLDER_CURRENT);
+	client_cas_drop_all(s, now);
+	pass(29 * day);
+	cr_expect_not(client_cas_is_past(s, now), "since a load had it last, not since somebody came");
+	set(2);
+	pass(31 * day);
+	client_cas_drop_all(s, now);
+	cr_expect_not(client_cas_is_past(s, now), "since it was dropped");
+	pass(30 * day);
+	cr_expect(client_cas_is_past(s, now));
 }
 
 /* --- through bytes --- */
@@ -527,7 +666,7 @@ Test(client_cas, all_of_it_comes_back)
 	for (unsigned i = 0; i < 60; i++)
 		before[i] = status_of(i);
 	unsigned char *p = packed(&n);
-	client_cas_free(s);
+	client_cas_unref(s);
 	now.ms = 77; /* the machine was off for a year, which does not count */
 	now.wall += 365 * (int64_t)day;
 	s = unpacked(p, n);
@@ -555,7 +694,7 @@ Test(client_cas, one_who_comes_while_it_is_packed)
 	later.ms += 5;
 	client_cas_left(client_cas_came(s, &pins[OLD], &who, false, later), later);
 	unsigned char *p = packed(&n);
-	client_cas_free(s);
+	client_cas_unref(s);
 	s = unpacked(p, n);
 	free(p);
 	cr_assert_not_null(s);
@@ -573,7 +712,7 @@ Test(client_cas, who_is_connected_while_it_is_packed)
 	pass(60 * day);
 	unsigned char *p = packed(&n);
 	int64_t then = now.wall;
-	client_cas_free(s);
+	client_cas_unref(s);
 	now.wall += 3600;
 	s = unpacked(p, n);
 	free(p);
@@ -584,6 +723,81 @@ Test(client_cas, who_is_connected_while_it_is_packed)
 	cr_expect_eq(verdict(OLD), DROP_NO);
 	pass(30 * day);
 	expect_status(1, HOLDER_ABSENT);
+}
+
+/* What is noted can be kept, however long the subjects are. */
+Test(client_cas, no_more_is_noted_than_can_be_kept)
+{
+	static char subject[4097];
+	size_t n;
+
+	memset(subject, 'x', sizeof(subject) - 1);
+	s->packed_max = 64 * 1024;
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(subject, 8, "CN=%u", i);
+		subject[strlen(subject)] = 'x';
+		struct holder *h = connect_with(i % 2 == 0 ? OLD : NEW, i, subject);
+		if (h != NULL)
+			client_cas_left(h, now);
+		cr_expect_eq(h == NULL, i > 14, "%u", i);
+	}
+	free(packed(&n));
+	cr_expect_gt(n, 15 * 4096);
+	cr_expect_lt(n, s->packed_max);
+	cr_expect_eq(verdict(OLD), DROP_NO);
+	expect_told("found no room: more than 0 MiB of a site can not be kept");
+	/* One whose wait is over makes room. */
+	pass(31 * day);
+	client_cas_left(connect_with(OLD, 200, subject), now);
+	cr_expect_eq(s->holders.n, 15);
+	while (s->holders.n > 0)
+		holders_drop(&s->holders, s->holders.by_fingerprint);
+	cr_expect_eq(s->holders.subjects, 0);
+}
+
+Test(client_cas, how_long_a_site_has_been_gone_comes_back)
+{
+	size_t n;
+
+	come(OLD, 1, "CN=a");
+	client_cas_drop_all(s, now);
+	pass(20 * day);
+	unsigned char *p = packed(&n);
+	client_cas_unref(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	cr_expect_not(client_cas_is_past(s, now));
+	pass(10 * day - 1);
+	cr_expect_not(client_cas_is_past(s, now));
+	pass(1);
+	cr_expect(client_cas_is_past(s, now));
+}
+
+/* Who has not been seen for longest is still the first to make room. */
+Test(client_cas, the_order_in_which_they_were_seen_comes_back)
+{
+	size_t n;
+
+	for (unsigned i = 0; i < 10; i++)
+		come(OLD, i, "CN=a");
+	pass(1);
+	for (unsigned i = 5; i > 0; i--)
+		come(i % 2 == 0 ? NEW : OLD, i, "CN=a");
+	unsigned char *p = packed(&n);
+	client_cas_unref(s);
+	s = unpacked(p, n);
+	free(p);
+	cr_assert_not_null(s);
+	static const unsigned char old[] = {0, 6, 7, 8, 9, 5, 3, 1}, new[] = {4, 2};
+	const struct holder *h = TAILQ_FIRST(&s->cas->holders);
+	for (unsigned i = 0; i < COUNTOF(old); i++, h = TAILQ_NEXT(h, link))
+		cr_assert_eq(h->fingerprint[0], old[i], "%u: %u", i, h->fingerprint[0]);
+	cr_expect_null(h);
+	h = TAILQ_FIRST(&s->cas->next->holders);
+	for (unsigned i = 0; i < COUNTOF(new); i++, h = TAILQ_NEXT(h, link))
+		cr_assert_eq(h->fingerprint[0], new[i], "%u: %u", i, h->fingerprint[0]);
+	cr_expect_null(h);
 }
 
 /* Whatever is cut off or changed: refused or whole, never a crash (the sanitizers look on). */
@@ -597,7 +811,7 @@ Test(client_cas, damaged_bytes_are_refused)
 		cr_assert_null(unpacked(p, i), "cut at %zu", i);
 	for (size_t i = 0; i < n; i++) {
 		p[i] ^= 0x81;
-		client_cas_free(unpacked(p, n));
+		client_cas_unref(unpacked(p, n));
 		p[i] ^= 0x81;
 	}
 	free(p);

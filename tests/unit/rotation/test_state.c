@@ -276,6 +276,25 @@ Test(state, packed_while_clients_come)
 	pthread_join(thread, NULL);
 }
 
+/* However much a client says of itself: how many can be kept is reckoned by that. */
+Test(state, no_client_takes_more_than_its_bytes)
+{
+	enum { N = 50 };
+	char name[CLIENT_NAME_MAX + 100];
+	struct bytes none = packed(r, now);
+
+	memset(name, 'x', sizeof(name));
+	visits(N);
+	for (struct client_record *c = clients_next(&r->clients, NULL); c != NULL; c = clients_next(&r->clients, c))
+		client_set_name(c, sv_of(name, sizeof(name)));
+	cr_assert_eq(r->clients.n, N);
+	struct bytes all = packed(r, now);
+	cr_expect_gt(all.n - none.n, (size_t)N * CLIENT_NAME_MAX);
+	cr_expect_leq(all.n - none.n, (size_t)N * ROTATION_PACKED_CLIENT_MAX);
+	free(none.p);
+	free(all.p);
+}
+
 Test(state, each_phase_comes_back)
 {
 	struct err err = {""};

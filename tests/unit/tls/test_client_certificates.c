@@ -109,6 +109,44 @@ Test(tls_client_certificates, revoked)
 	X509_CRL_free(crl);
 }
 
+static struct test_cert
+with_serial(size_t octets)
+{
+	return pki_make(&(struct pki_spec){.cn = "device-3", .key = PKI_P256, .issuer = &device_ca, .serial_octets = octets});
+}
+
+Test(tls_client_certificates, a_long_serial_is_cut)
+{
+	static const struct {
+		size_t octets, printed;
+	} cases[] = {{19, 38}, {20, 40}, {21, 43}, {30000, 43}};
+
+	w.sites[0].policy = wire_policy(&w, CONF_CLIENT_REQUIRED, &device_ca, NULL);
+	for (size_t i = 0; i < COUNTOF(cases); i++) {
+		struct test_cert cert = with_serial(cases[i].octets);
+		cr_expect(connect_as(&cert, 0).ponged);
+		const char *serial = w.seen.peer->serial;
+		cr_expect_eq(strlen(serial), cases[i].printed, "%zu: %s", cases[i].octets, serial);
+		cr_expect_eq(strspn(serial, "0123456789ABCDEF"), MIN_OF(cases[i].printed, (size_t)40), "%s", serial);
+		cr_expect_eq(strstr(serial, "...") != NULL, cases[i].octets > 20, "%s", serial);
+		pki_free(&cert);
+	}
+}
+
+Test(tls_client_certificates, too_many_bytes_of_them_are_refused)
+{
+	struct test_cert fits = with_serial(TLS_PEER_CERTIFICATES_MAX - 1000), large = with_serial(TLS_PEER_CERTIFICATES_MAX);
+
+	w.sites[0].policy = wire_policy(&w, CONF_CLIENT_REQUIRED, &device_ca, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect(connect_as(&fits, versions[i]).ponged);
+		cr_expect(!connect_as(&large, versions[i]).ponged && w.seen.failed);
+		cr_expect_not_null(strstr(w.seen.failure.text, "excessive message size"), "%s", w.seen.failure.text);
+	}
+	pki_free(&fits);
+	pki_free(&large);
+}
+
 Test(tls_client_certificates, names_are_escaped)
 {
 	struct test_cert odd = pki_make(&(struct pki_spec){.cn = "a\r\nX: y, O=root+b\xc3\xbc", .key = PKI_P256, .issuer = &device_ca});
