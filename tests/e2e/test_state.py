@@ -160,7 +160,6 @@ def test_a_stage_goes_on(site, place):
     s.tell("hold")
     before = s.state()
     assert before["phase"] == "held" and 3500 < before["stage_left_seconds"] <= 3600
-    kept(s, place)
     for again in (lambda: die(s.p), s.p.restart):
         again()
         after = s.state()
