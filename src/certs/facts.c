@@ -125,14 +125,16 @@ parse_basic_constraints(struct asn1 v, struct cert_view *out)
 	return true;
 }
 
+/* The first byte tells how many bits of the last one are unused: set or not, they say nothing. */
 static bool
 parse_key_usage(struct asn1 v, struct cert_view *out)
 {
 	struct asn1 bits;
 
-	if (!asn1_next(&v, DER_BITS, &bits) || bits.n == 0)
+	if (!asn1_next(&v, DER_BITS, &bits) || bits.n == 0 || bits.p[0] > 7)
 		return false;
-	out->signs = bits.n > 1 && (bits.p[1] & KEY_USAGE_CERT_SIGN) != 0;
+	unsigned used = bits.n == 2 ? 0xffu << bits.p[0] : 0xffu;
+	out->signs = bits.n > 1 && (bits.p[1] & used & KEY_USAGE_CERT_SIGN) != 0;
 	return true;
 }
 
