@@ -311,6 +311,13 @@ next_rdn(struct asn1 *names, struct asn1 *oid, unsigned *tag, struct asn1 *value
 	    asn1_next(&pair, DER_OID, oid) && asn1_take(&pair, tag, value, NULL);
 }
 
+/* A type of text with a byte to a character of ASCII: what is wider is no host's name, and what is no text is no name at all. */
+static bool
+is_text(unsigned tag)
+{
+	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_TELETEX || tag == DER_IA5;
+}
+
 static bool
 next_common_name(struct asn1 *names, struct sv *out)
 {
@@ -319,7 +326,7 @@ next_common_name(struct asn1 *names, struct sv *out)
 
 	while (next_rdn(names, &oid, &tag, &value)) {
 		*out = sv_of((const char *)value.p, value.n);
-		if (OID_IS(oid, oid_common_name) && is_host_name(*out))
+		if (OID_IS(oid, oid_common_name) && is_text(tag) && is_host_name(*out))
 			return true;
 	}
 	return false;

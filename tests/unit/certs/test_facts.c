@@ -146,6 +146,28 @@ Test(facts, common_name_only_without_dns_names)
 	}
 }
 
+/* The same bytes in a SEQUENCE, or in an OCTET STRING, are no text. */
+Test(facts, common_name_that_is_no_text)
+{
+	const struct {
+		unsigned char tag;
+		bool is_name;
+	} rows[] = {{0x0c, true}, {0x13, true}, {0x14, true}, {0x16, true}, {0x1e, false}, {0x04, false}, {0x30, false}};
+	struct test_cert c = pki_make(&(struct pki_spec){.cn = "cn.example"});
+	struct der d = der_of(&c);
+
+	for (size_t i = 0; i < COUNTOF(rows); i++) {
+		for (unsigned char *at = d.p; (at = memmem(at, d.n - (size_t)(at - d.p), "\x0a" "cn.example", 11)) != NULL; at++)
+			at[-1] = rows[i].tag; /* of subject and issuer */
+		struct cert_view v = view_of(&d);
+		struct cert_names walk = {.started = false};
+		struct sv name;
+		cr_expect_eq(cert_next_name(&v, &walk, &name), rows[i].is_name, "tag %02x", rows[i].tag);
+	}
+	OPENSSL_free(d.p);
+	pki_free(&c);
+}
+
 Test(facts, version_1_root_is_a_ca_and_version_1_leaf_is_none)
 {
 	struct test_cert root = pki_make(&(struct pki_spec){.cn = "Old Root", .v1 = true});
