@@ -212,7 +212,7 @@ client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 	if (s != NULL) {
 		s->before = unpack_u64(u);
 		s->sightings = unpack_u64(u);
-		if (s->before > UINT64_MAX / 2)
+		if (s->before > UINT64_MAX / 2 || s->sightings > UINT64_MAX / 2) /* both go on growing */
 			u->bad = true;
 		size_t n = unpack_count(u, PACKED_CA_LEAST);
 		for (size_t i = 0; i < n && !u->bad; i++)
