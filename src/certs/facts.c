@@ -125,14 +125,16 @@ parse_basic_constraints(struct asn1 v, struct cert_view *out)
 	return true;
 }
 
+/* The first byte tells how many bits of the last one are unused: set or not, they say nothing. */
 static bool
 parse_key_usage(struct asn1 v, struct cert_view *out)
 {
 	struct asn1 bits;
 
-	if (!asn1_next(&v, DER_BITS, &bits) || bits.n == 0)
+	if (!asn1_next(&v, DER_BITS, &bits) || bits.n == 0 || bits.p[0] > 7)
 		return false;
-	out->signs = bits.n > 1 && (bits.p[1] & KEY_USAGE_CERT_SIGN) != 0;
+	unsigned used = bits.n == 2 ? 0xffu << bits.p[0] : 0xffu;
+	out->signs = bits.n > 1 && (bits.p[1] & used & KEY_USAGE_CERT_SIGN) != 0;
 	return true;
 }
 
@@ -309,6 +311,13 @@ next_rdn(struct asn1 *names, struct asn1 *oid, unsigned *tag, struct asn1 *value
 	    asn1_next(&pair, DER_OID, oid) && asn1_take(&pair, tag, value, NULL);
 }
 
+/* A type of text with a byte to a character of ASCII: what is wider is no host's name, and what is no text is no name at all. */
+static bool
+is_text(unsigned tag)
+{
+	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_TELETEX || tag == DER_IA5;
+}
+
 static bool
 next_common_name(struct asn1 *names, struct sv *out)
 {
@@ -317,7 +326,7 @@ next_common_name(struct asn1 *names, struct sv *out)
 
 	while (next_rdn(names, &oid, &tag, &value)) {
 		*out = sv_of((const char *)value.p, value.n);
-		if (OID_IS(oid, oid_common_name) && is_host_name(*out))
+		if (OID_IS(oid, oid_common_name) && is_text(tag) && is_host_name(*out))
 			return true;
 	}
 	return false;

@@ -254,7 +254,7 @@ client_cas_unpack(struct unpack *u, struct moment now, struct err *err)
 		s->stirred = unpack_own_time(u, s);
 		s->settings.window_ms = unpack_u64(u); /* nobody may have asked for this site since */
 		s->sightings = unpack_u64(u);
-		if (s->before > UINT64_MAX / 2)
+		if (s->before > UINT64_MAX / 2 || s->sightings > UINT64_MAX / 2) /* both go on growing */
 			u->bad = true;
 		size_t n = unpack_count(u, PACKED_CA_LEAST);
 		for (size_t i = 0; i < n && !u->bad; i++)

@@ -146,6 +146,28 @@ Test(facts, common_name_only_without_dns_names)
 	}
 }
 
+/* The same bytes in a SEQUENCE, or in an OCTET STRING, are no text. */
+Test(facts, common_name_that_is_no_text)
+{
+	const struct {
+		unsigned char tag;
+		bool is_name;
+	} rows[] = {{0x0c, true}, {0x13, true}, {0x14, true}, {0x16, true}, {0x1e, false}, {0x04, false}, {0x30, false}};
+	struct test_cert c = pki_make(&(struct pki_spec){.cn = "cn.example"});
+	struct der d = der_of(&c);
+
+	for (size_t i = 0; i < COUNTOF(rows); i++) {
+		for (unsigned char *at = d.p; (at = memmem(at, d.n - (size_t)(at - d.p), "\x0a" "cn.example", 11)) != NULL; at++)
+			at[-1] = rows[i].tag; /* of subject and issuer */
+		struct cert_view v = view_of(&d);
+		struct cert_names walk = {.started = false};
+		struct sv name;
+		cr_expect_eq(cert_next_name(&v, &walk, &name), rows[i].is_name, "tag %02x", rows[i].tag);
+	}
+	OPENSSL_free(d.p);
+	pki_free(&c);
+}
+
 Test(facts, version_1_root_is_a_ca_and_version_1_leaf_is_none)
 {
 	struct test_cert root = pki_make(&(struct pki_spec){.cn = "Old Root", .v1 = true});
@@ -162,6 +184,28 @@ Test(facts, version_1_root_is_a_ca_and_version_1_leaf_is_none)
 }
 
 /* Names reach logs and JSON: nothing in them may be a control byte or broken UTF-8. */
+/* keyCertSign in a place that is said to be unused is none. */
+Test(facts, unused_bits_of_a_key_usage_say_nothing)
+{
+	struct test_cert ca = pki_ca("Root");
+	struct der d = der_of(&ca);
+	struct cert_view v = view_of(&d);
+	unsigned char *bits = memmem(d.p, d.n, "\x03\x02\x01\x06", 4);
+
+	cr_assert_not_null(bits, "keyCertSign, cRLSign");
+	cr_expect(v.signs && cert_is_ca(&v));
+	bits[2] = 2;
+	v = view_of(&d);
+	cr_expect(v.signs);
+	bits[2] = 3;
+	v = view_of(&d);
+	cr_expect_not(v.signs || cert_is_ca(&v));
+	bits[2] = 8;
+	cr_expect_not(cert_parse(d.p, d.n, &v));
+	OPENSSL_free(d.p);
+	pki_free(&ca);
+}
+
 Test(facts, hostile_name)
 {
 	static const unsigned char name[] = {0x30, 0x1a, 0x31, 0x18, 0x30, 0x16, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c,

@@ -816,3 +816,15 @@ Test(client_cas, damaged_bytes_are_refused)
 	}
 	free(p);
 }
+
+/* It would begin anew with the next one who comes, and what was kept then would be refused. */
+Test(client_cas, a_count_that_is_about_to_overflow_is_refused)
+{
+	size_t n;
+
+	come(OLD, 1, "CN=a");
+	s->sightings = UINT64_MAX;
+	unsigned char *p = packed(&n);
+	cr_expect_null(unpacked(p, n));
+	free(p);
+}
