@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests. What they hand out they also end, and what went wrong they print."""
 
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import origins, pki, proxy, wait  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.proxy import PROXIES, Proxies  # noqa: E402
+
+# A shell that starts the tests in the background has them ignore SIGINT, and all that they start: some send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def directory():
