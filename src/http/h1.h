@@ -36,6 +36,7 @@ enum h1_status { H1_MORE, H1_DONE, H1_BAD };
 	X(H1_CHUNK_SIZE, 400, "malformed chunk size")                              \
 	X(H1_CHUNK_END, 400, "chunk data not followed by CR LF")                   \
 	X(H1_TRAILER, 400, "malformed or forbidden trailer field")                 \
+	X(H1_HOP, 400, "a field of HTTP/1.1 connections in HTTP/2")                \
 	X(H1_HEAD_TOO_LARGE, 431, "head larger than limits.head_bytes")            \
 	X(H1_TOO_MANY_FIELDS, 431, "more fields than limits.fields")               \
 	X(H1_TARGET_TOO_LONG, 414, "request target longer than limits.head_bytes") \

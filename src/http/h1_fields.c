@@ -54,8 +54,8 @@ is_disguised(struct sv name)
 	return http_field_same(name, SV("content-length")) || http_field_same(name, SV("transfer-encoding"));
 }
 
-static enum h1_fault
-append(struct http_head *h, struct sv name, struct sv value)
+enum h1_fault
+h1_append_field(struct http_head *h, struct sv name, struct sv value)
 {
 	enum http_field_id id = http_field_id(name);
 
@@ -87,7 +87,7 @@ parse_field(struct http_head *h, const char **at, const char *end)
 	*at = stop + 2;
 	while (stop > value && (stop[-1] == ' ' || stop[-1] == '\t'))
 		stop--;
-	return append(h, sv_of(name, (size_t)(colon - name)), sv_of(value, (size_t)(stop - value)));
+	return h1_append_field(h, sv_of(name, (size_t)(colon - name)), sv_of(value, (size_t)(stop - value)));
 }
 
 enum h1_fault

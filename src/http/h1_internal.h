@@ -1,5 +1,5 @@
 /*
- * h1_internal.h: what the files of the HTTP/1.1 codec share.
+ * h1_internal.h: what the files of the HTTP/1.1 codec share, and that of HTTP/2 with them.
  */
 #ifndef BASCULE_HTTP_H1_INTERNAL_H
 #define BASCULE_HTTP_H1_INTERNAL_H
@@ -14,6 +14,12 @@
  * CRLF, and hold no other LF: the callers find the end of a head or trailer section by its line ends.
  */
 enum h1_fault h1_parse_fields(struct http_head *h, struct sv lines, uint32_t max_fields);
+
+/* Append one whose syntax has been checked, not copied. The head has room. */
+enum h1_fault h1_append_field(struct http_head *h, struct sv name, struct sv value);
+
+/* Is this a field that may come behind a body? */
+bool h1_may_be_trailer(const struct http_field *f);
 
 /* What authority and path a request is for, from its target and its Host (RFC 9112, 3.2 and 3.3). */
 enum h1_fault h1_resolve_target(struct http_head *h);

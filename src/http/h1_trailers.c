@@ -12,8 +12,8 @@ h1_body_trailers(const struct h1_body *b, struct http_head *h)
  * routes, authenticates or caches the message (RFC 9110, 6.5.1): all that this proxy looks at, and these,
  * with "_" for "-" too.
  */
-static bool
-may_be_trailer(const struct http_field *f)
+bool
+h1_may_be_trailer(const struct http_field *f)
 {
 	static const struct sv never[] = {
 	    SV("age"),
@@ -55,7 +55,7 @@ h1_check_trailers(const struct h1_body *b)
 	if (!h1_body_trailers(b, &h))
 		return H1_TRAILER;
 	for (size_t i = 0; i < h.n_fields; i++)
-		if (!may_be_trailer(&h.fields[i]))
+		if (!h1_may_be_trailer(&h.fields[i]))
 			return H1_TRAILER;
 	return H1_OK;
 }

@@ -7,6 +7,7 @@ http_head_init(struct http_head *h, bool is_response)
 {
 	memset(h, 0, offsetof(struct http_head, fields));
 	h->is_response = is_response;
+	h->major = 1;
 }
 
 /* Index of the first field from `from` on with this id (a known one) or, for HTTP_OTHER, this name; n_fields: none. */

@@ -85,7 +85,7 @@ enum http_method {
 
 struct http_head {
 	bool is_response;
-	uint8_t minor;           /* HTTP/1.minor, 0 or 1 */
+	uint8_t major, minor;    /* HTTP/1.0, 1.1 or 2.0 */
 	uint8_t method_id;       /* enum http_method; requests. The method of the request answered; responses */
 	uint16_t status;         /* responses */
 	uint16_t n_fields;

@@ -1,0 +1,360 @@
+#include "http/h2.h"
+
+#include <stdlib.h>
+
+#include "http/h2_internal.h"
+
+enum {
+	CALM = 400,            /* frames that do nothing: so many at once */
+	CALM_PER_SECOND = 50,  /* and so many more a second */
+	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
+	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
+};
+
+static int
+fail(struct h2 *s, const char *why, enum h2_error error)
+{
+	if (s->fault == NULL)
+		s->fault = why;
+	return nghttp2_session_terminate_session(s->session, error) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* --- sections ------------------------------------------------------------------------------------------------- */
+
+static bool
+is_trailers(const nghttp2_frame *f)
+{
+	return f->headers.cat == NGHTTP2_HCAT_HEADERS;
+}
+
+static void
+give_back_block(struct h2 *s)
+{
+	struct h2_block *b = s->block;
+
+	s->block = NULL;
+	if (*s->spare == NULL)
+		*s->spare = b;
+	else
+		free(b);
+}
+
+static bool
+take_block(struct h2 *s)
+{
+	struct h2_block *b = *s->spare;
+
+	*s->spare = NULL;
+	if (b != NULL && b->room != s->limits.head_bytes) {
+		free(b);
+		b = NULL;
+	}
+	s->block = b != NULL ? b : h2_block_new(s->limits.head_bytes);
+	return s->block != NULL;
+}
+
+static int
+on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
+{
+	struct h2 *s = user;
+
+	(void)session;
+	if (f->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	if (!take_block(s))
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	h2_block_begin(s->block, false, s->limits.fields);
+	return 0;
+}
+
+static int
+on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name, size_t name_n, const uint8_t *value,
+    size_t value_n, uint8_t flags, void *user)
+{
+	struct h2 *s = user;
+
+	(void)session, (void)f, (void)flags;
+	if (s->block == NULL)
+		return 0;
+	h2_block_field(s->block, sv_of((const char *)name, name_n), sv_of((const char *)value, value_n));
+	if (s->block->seen > (uint64_t)s->limits.head_bytes * SECTION_TIMES)
+		return fail(s, "a field section far above limits.head_bytes", H2_ENHANCE_YOUR_CALM);
+	return 0;
+}
+
+/* What the library would leave out is a fault: nothing is repaired. */
+static int
+on_invalid_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name, size_t name_n, const uint8_t *value,
+    size_t value_n, uint8_t flags, void *user)
+{
+	struct h2 *s = user;
+
+	(void)session, (void)f, (void)name, (void)name_n, (void)value, (void)value_n, (void)flags;
+	if (s->block != NULL && s->block->fault == H1_OK)
+		s->block->fault = H1_FIELD_NAME;
+	return 0;
+}
+
+static void
+end_request(struct h2 *s, const nghttp2_frame *f)
+{
+	bool bodiless = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+	int32_t id = f->hd.stream_id;
+
+	(void)!h2_block_end_request(s->block); /* the fault stands in it */
+	s->calm = MIN_OF((unsigned)CALM, s->calm + 1);
+	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
+	if (st == NULL)
+		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
+		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR);
+	else
+		(void)nghttp2_session_set_stream_user_data(s->session, id, st);
+}
+
+static void
+end_trailers(struct h2 *s, const nghttp2_frame *f)
+{
+	struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
+
+	if (st == NULL)
+		return;
+	if (h2_block_end_trailers(s->block))
+		s->events->on_end(s, st, s->block->head.n_fields > 0 ? &s->block->head : NULL);
+	else
+		h2_reset(s, st, H2_PROTOCOL_ERROR);
+}
+
+/* --- frames --------------------------------------------------------------------------------------------------- */
+
+/*
+ * Frames cost us more than the peer, and those below bring nothing. A few are normal, one for each request too, but a
+ * request that is taken back was for nothing (CVE-2023-44487).
+ */
+static unsigned
+cost(const nghttp2_frame_hd *f)
+{
+	bool ends = (f->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+	switch (f->type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_CONTINUATION:  /* the library bounds these */
+	case NGHTTP2_WINDOW_UPDATE: /* one for each read of a response is normal: see on_frame() */
+		return 0;
+	case NGHTTP2_DATA:
+		return f->length == 0 && !ends;
+	case NGHTTP2_RST_STREAM:
+		return 2;
+	default:
+		return 1;
+	}
+}
+
+static int
+charge(struct h2 *s, unsigned tokens)
+{
+	if (tokens > s->calm)
+		return fail(s, "a flood of frames that do nothing", H2_ENHANCE_YOUR_CALM);
+	s->calm -= tokens;
+	return 0;
+}
+
+static int
+on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *f, void *user)
+{
+	(void)session;
+	return charge(user, cost(f));
+}
+
+static int
+on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
+{
+	struct h2 *s = user;
+	bool ends = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+	if (f->hd.type == NGHTTP2_HEADERS && s->block != NULL) {
+		if (is_trailers(f))
+			end_trailers(s, f);
+		else
+			end_request(s, f);
+		give_back_block(s);
+	} else if (f->hd.type == NGHTTP2_WINDOW_UPDATE) {
+		return charge(s, f->window_update.window_size_increment < WINDOW_UPDATE_MIN);
+	} else if (f->hd.type == NGHTTP2_DATA && ends) {
+		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+		if (st != NULL)
+			s->events->on_end(s, st, NULL);
+	}
+	return 0;
+}
+
+static int
+on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t n, void *user)
+{
+	struct h2 *s = user;
+	struct h2_stream *st = h2_stream_of(session, id);
+
+	(void)flags;
+	if (st == NULL) {
+		(void)nghttp2_session_consume_connection(session, n);
+		return 0;
+	}
+	st->received += n;
+	s->events->on_body(s, st, sv_of((const char *)data, n));
+	return 0;
+}
+
+static int
+on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+	struct h2 *s = user;
+	struct h2_stream *st = h2_stream_of(session, id);
+
+	if (st == NULL)
+		return 0;
+	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
+	st->open = false;
+	h2_take(s, st);
+	s->events->on_closed(s, st, error);
+	return 0;
+}
+
+static int
+on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, int error, void *user)
+{
+	struct h2 *s = user;
+
+	(void)session;
+	/* A section that is cut short by its own fault never ends. */
+	if (f->hd.type == NGHTTP2_HEADERS && s->block != NULL)
+		give_back_block(s);
+	if (nghttp2_is_fatal(error) || f->hd.stream_id == 0)
+		s->fault = nghttp2_strerror(error);
+	return 0;
+}
+
+/* --- the session ---------------------------------------------------------------------------------------------- */
+
+static nghttp2_session_callbacks *
+new_callbacks(void)
+{
+	nghttp2_session_callbacks *c = NULL;
+
+	if (nghttp2_session_callbacks_new(&c) != 0)
+		return NULL;
+	nghttp2_session_callbacks_set_on_begin_frame_callback(c, on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(c, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(c, on_invalid_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(c, on_invalid_frame);
+	nghttp2_session_callbacks_set_send_data_callback(c, h2_send_data);
+	return c;
+}
+
+static nghttp2_option *
+new_options(void)
+{
+	nghttp2_option *o = NULL;
+
+	if (nghttp2_option_new(&o) != 0)
+		return NULL;
+	nghttp2_option_set_no_auto_window_update(o, 1);
+	nghttp2_option_set_no_closed_streams(o, 1);
+	return o;
+}
+
+static bool
+introduce(struct h2 *s)
+{
+	const nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->limits.streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+	};
+
+	return nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, COUNTOF(settings)) == 0 &&
+	    nghttp2_session_set_local_window_size(s->session, NGHTTP2_FLAG_NONE, 0, (int32_t)s->limits.connection_window) == 0;
+}
+
+bool
+h2_open(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare)
+{
+	nghttp2_session_callbacks *c = new_callbacks();
+	nghttp2_option *o = new_options();
+
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM};
+	bool ok = c != NULL && o != NULL && nghttp2_session_server_new2(&s->session, c, s, o) == 0;
+	nghttp2_session_callbacks_del(c);
+	nghttp2_option_del(o);
+	if (ok && introduce(s))
+		return true;
+	h2_close(s);
+	return false;
+}
+
+void
+h2_close(struct h2 *s)
+{
+	if (s->block != NULL)
+		give_back_block(s);
+	nghttp2_session_del(s->session);
+	s->session = NULL;
+}
+
+static void
+calm_down(struct h2 *s, uint64_t now)
+{
+	uint64_t more = s->calm_ms == 0 ? 0 : (now - s->calm_ms) * CALM_PER_SECOND / 1000;
+
+	if (more == 0 && s->calm_ms != 0)
+		return;
+	s->calm_ms = now;
+	s->calm = (unsigned)MIN_OF((uint64_t)CALM, s->calm + more);
+}
+
+bool
+h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
+{
+	calm_down(s, now);
+	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
+	if (n < 0 && s->fault == NULL)
+		s->fault = nghttp2_strerror((int)n);
+	return s->fault == NULL;
+}
+
+bool
+h2_send(struct h2 *s)
+{
+	const uint8_t *p;
+	ssize_t n;
+
+	while ((n = nghttp2_session_mem_send(s->session, &p)) > 0)
+		s->events->put(s, sv_of((const char *)p, (size_t)n));
+	return n == 0;
+}
+
+bool
+h2_wants_to_send(const struct h2 *s)
+{
+	return nghttp2_session_want_write(s->session) != 0;
+}
+
+bool
+h2_is_over(const struct h2 *s)
+{
+	return !nghttp2_session_want_read(s->session) && !nghttp2_session_want_write(s->session);
+}
+
+void
+h2_go_away(struct h2 *s, bool final)
+{
+	s->goes_away = true;
+	if (final)
+		(void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->session),
+		    H2_NO_ERROR, NULL, 0);
+	else
+		(void)nghttp2_submit_shutdown_notice(s->session);
+}

@@ -1,0 +1,245 @@
+/* h2_write.c: responses of HTTP/2 on their way out: heads, bodies, trailers. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http/h2_internal.h"
+
+enum { FRAME_HEAD = 9, LENGTH_TEXT = 24 };
+
+static nghttp2_nv
+pair(struct sv name, struct sv value, uint8_t flags)
+{
+	/* Without NO_COPY the library copies both, and writes the name in lower case. */
+	return (nghttp2_nv){.name = (uint8_t *)name.p, .value = (uint8_t *)value.p, .namelen = name.n, .valuelen = value.n,
+	    .flags = flags};
+}
+
+/* Cookies and credentials are not put into the table of the compression, where their length would tell by trial. */
+static uint8_t
+field_flags(const struct http_field *f)
+{
+	bool secret = f->id == HTTP_SET_COOKIE || f->id == HTTP_AUTHORIZATION;
+
+	return secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+}
+
+static size_t
+collect(const struct http_head *h, bool keep_length, nghttp2_nv *v)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->fields[i];
+		bool framing = (http_field_flags(f->id) & HTTP_FRAMING) != 0;
+		if (!f->dropped && (!framing || (keep_length && f->id == HTTP_CONTENT_LENGTH)))
+			v[n++] = pair(f->name, f->value, field_flags(f));
+	}
+	return n;
+}
+
+static size_t
+begin(const struct http_head *h, char status[8], nghttp2_nv *v)
+{
+	int n = snprintf(status, 8, "%03u", h->status);
+
+	v[0] = pair(SV(":status"), sv_of(status, (size_t)n), NGHTTP2_NV_FLAG_NONE);
+	return 1;
+}
+
+bool
+h2_interim(struct h2 *s, struct h2_stream *st, const struct http_head *h)
+{
+	nghttp2_nv v[H2_FIELDS_MAX];
+	char status[8];
+	size_t n = begin(h, status, v);
+
+	if (!st->open)
+		return true;
+	n += collect(h, false, v + n);
+	return nghttp2_submit_headers(s->session, NGHTTP2_FLAG_NONE, st->id, NULL, v, n, NULL) == 0;
+}
+
+bool
+h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const struct h2_response *r)
+{
+	nghttp2_nv v[H2_FIELDS_MAX];
+	char status[8], length[LENGTH_TEXT];
+	size_t n = begin(h, status, v);
+
+	if (!st->open)
+		return true;
+	n += collect(h, r->keep_length, v + n);
+	if (r->has_length && !r->keep_length) {
+		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
+		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
+	}
+	return nghttp2_submit_response(s->session, st->id, v, n, r->bodiless ? NULL : &h2_source) == 0;
+}
+
+/* --- bodies --------------------------------------------------------------------------------------------------- */
+
+static void
+wake(struct h2 *s, struct h2_stream *st)
+{
+	if (st->waits)
+		(void)nghttp2_session_resume_data(s->session, st->id); /* fails only for a stream that is over */
+	st->waits = false;
+}
+
+bool
+h2_keep(struct h2 *s, struct h2_stream *st)
+{
+	size_t n = st->now.n;
+	bool ok = n == 0 || buf_append(&st->kept, st->now.p, n);
+
+	st->now = SV_NONE;
+	if (ok)
+		s->kept += n;
+	return ok;
+}
+
+bool
+h2_body(struct h2 *s, struct h2_stream *st, struct sv data)
+{
+	if (!st->open || data.n == 0)
+		return true;
+	bool ok = h2_keep(s, st); /* one piece is pointed to; of several, the last */
+	st->now = data;
+	wake(s, st);
+	return ok;
+}
+
+/* They go out behind the body, which may take its time. */
+static struct h2_fields *
+copy_fields(const struct http_head *h)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < h->n_fields; i++)
+		bytes += h->fields[i].name.n + h->fields[i].value.n;
+	struct h2_fields *f = malloc(sizeof(*f) + h->n_fields * sizeof(f->v[0]) + bytes);
+	if (f == NULL)
+		return NULL;
+	f->n = collect(h, false, f->v);
+	uint8_t *to = (uint8_t *)&f->v[h->n_fields];
+	for (size_t i = 0; i < f->n; i++) {
+		nghttp2_nv *v = &f->v[i];
+		memcpy(to, v->name, v->namelen);
+		v->name = to;
+		to += v->namelen;
+		memcpy(to, v->value, v->valuelen);
+		v->value = to;
+		to += v->valuelen;
+	}
+	return f;
+}
+
+bool
+h2_end(struct h2 *s, struct h2_stream *st, const struct http_head *trailers)
+{
+	if (!st->open)
+		return true;
+	if (trailers != NULL && (st->trailers = copy_fields(trailers)) == NULL)
+		return false;
+	st->ended = true;
+	wake(s, st);
+	return true;
+}
+
+static ssize_t
+read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+	struct h2_stream *st = h2_stream_of(session, id);
+
+	(void)to, (void)source, (void)user;
+	if (st == NULL)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	size_t all = h2_pending(st);
+	if (all == 0 && !st->ended) {
+		st->waits = true;
+		return NGHTTP2_ERR_DEFERRED;
+	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (all > n || !st->ended)
+		return (ssize_t)MIN_OF(all, n);
+	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	if (st->trailers != NULL && st->trailers->n > 0) {
+		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		if (nghttp2_submit_trailer(session, id, st->trailers->v, st->trailers->n) != 0)
+			return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
+	return (ssize_t)all;
+}
+
+const nghttp2_data_provider h2_source = {.read_callback = read_body};
+
+/* What is kept is copied, for it may go before all is sent; what is borrowed is pointed to. */
+int
+h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
+    nghttp2_data_source *source, void *user)
+{
+	struct h2 *s = user;
+	struct h2_stream *st = h2_stream_of(session, frame->hd.stream_id);
+
+	(void)source;
+	if (st == NULL)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (length > 0 && s->events->is_full(s))
+		return NGHTTP2_ERR_WOULDBLOCK;
+	s->events->put(s, sv_of((const char *)framehd, FRAME_HEAD));
+	st->sent_bytes += length;
+	size_t kept = MIN_OF(buf_len(&st->kept), length);
+	if (kept > 0) {
+		s->events->put(s, sv_of(buf_view(&st->kept).p, kept));
+		buf_consume(&st->kept, kept);
+		s->kept -= kept;
+	}
+	if (length > kept) {
+		s->events->point(s, sv_of(st->now.p, length - kept));
+		st->now = sv_of(st->now.p + (length - kept), st->now.n - (length - kept));
+	}
+	if (kept > 0 && buf_len(&st->kept) == 0)
+		s->events->on_drained(s, st);
+	return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------- */
+
+void
+h2_stream_init(struct h2_stream *st, int32_t id, size_t max)
+{
+	*st = (struct h2_stream){.id = id, .open = true};
+	buf_init(&st->kept, max);
+}
+
+void
+h2_stream_free(struct h2 *s, struct h2_stream *st)
+{
+	if (st->open)
+		(void)nghttp2_session_set_stream_user_data(s->session, st->id, NULL);
+	st->open = false;
+	s->kept -= buf_len(&st->kept);
+	buf_clear(&st->kept);
+	free(st->trailers);
+	st->trailers = NULL;
+}
+
+void
+h2_take(struct h2 *s, struct h2_stream *st)
+{
+	if (st->received > 0 && st->open)
+		(void)nghttp2_session_consume(s->session, st->id, (size_t)st->received);
+	else if (st->received > 0)
+		(void)nghttp2_session_consume_connection(s->session, (size_t)st->received);
+	st->received = 0;
+}
+
+void
+h2_reset(struct h2 *s, struct h2_stream *st, enum h2_error error)
+{
+	if (st->open)
+		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, st->id, error);
+	s->kept -= buf_len(&st->kept);
+	buf_clear(&st->kept);
+	st->now = SV_NONE;
+}
