@@ -269,6 +269,13 @@ struct conf_tls {
 	uint64_t ticket_lifetime;
 };
 
+struct conf_http2 {
+	bool enabled;
+	uint64_t streams;           /* of one connection at a time */
+	uint64_t stream_window, connection_window; /* bytes of request bodies on their way */
+	uint64_t send_buffer;       /* bytes of responses that a connection's windows hold back */
+};
+
 enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };
 
 struct conf_log {
@@ -303,6 +310,7 @@ struct conf {
 	struct conf_log log;
 	struct conf_reload reload;
 	struct conf_tls tls;
+	struct conf_http2 http2;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;
 	struct conf_listener *listeners;

@@ -185,6 +185,31 @@ static const struct key_object keys_tls = {
 	.present = KEY_NO_FIELD,
 };
 
+static const struct key http2_keys[] = {
+	ROW_BOOL("enabled", conf_http2, enabled, "Clients may speak HTTP/2.", .preset = true, .example = "false"),
+	ROW_NUMBER("streams", conf_http2, streams, "Requests of one connection at a time.", .min = 1, .max = 1000, .preset = 128),
+	ROW_SIZE("stream_window", conf_http2, stream_window,
+	    "How much of a request's body a client may send before an origin has taken it.", .min = 65535, .max = 256 * 1024,
+	    .preset = 256 * 1024),
+	ROW_SIZE("connection_window", conf_http2, connection_window, "The same, for all requests of a connection together.",
+	    .min = 65535, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
+	ROW_SIZE("send_buffer", conf_http2, send_buffer,
+	    "How much of responses is kept for one connection whose client does not take them. Beyond that no more is read from "
+	    "origins.", .min = 65536, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
+};
+
+static const struct key_object keys_http2 = {
+	.name = "http2",
+	.intro = "HTTP/2 towards clients: what one connection may have at a time.",
+	.example = "{ \"streams\": 64 }",
+	.keys = http2_keys,
+	.n_keys = COUNTOF(http2_keys),
+	.size = sizeof(struct conf_http2),
+	.at = KEY_NO_FIELD,
+	.name_at = KEY_NO_FIELD,
+	.present = KEY_NO_FIELD,
+};
+
 static const struct key listener_keys[] = {
 	ROW_STRING("address", conf_listener, address,
 	    "Address and port. `*:443` listens on IPv4 and IPv6, `[::1]:443` on one IPv6 address, `unix:/path` on a "
@@ -265,6 +290,7 @@ static const struct key top_keys[] = {
 	KEY_ROW("admin", KEY_OBJECT, 0, "How to look into the running proxy.", .object = &keys_admin),
 	ROW_OBJECT("reload", conf, reload, conf_reload, keys_reload, "What happens when files change."),
 	ROW_OBJECT("tls", conf, tls, conf_tls, keys_tls, "TLS towards clients."),
+	ROW_OBJECT("http2", conf, http2, conf_http2, keys_http2, "HTTP/2 towards clients."),
 	ROW_OBJECT("limits", conf, limits, conf_limits, keys_limits, "How much a client may send."),
 	ROW_OBJECT("timeouts", conf, timeouts, conf_timeouts, keys_timeouts, "How long each phase may take."),
 };

@@ -109,7 +109,7 @@ static const struct key upstream_keys[] = {
 	    .preset = CONF_HOST_PASS, WORDS("pass", "server")),
 	ROW_NUMBER("idle_connections", conf_upstream, idle_connections,
 	    "Open connections that each thread keeps for its next requests.", .min = 1, .max = 65535, .zero = "none",
-	    .preset = 64),
+	    .preset = 256),
 	ROW_DURATION("idle_time", conf_upstream, idle_time,
 	    "How long they are kept. Keep it shorter than the keep-alive timeout of the servers, which else close a "
 	    "connection just as a request goes out on it.",

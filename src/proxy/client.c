@@ -222,7 +222,7 @@ on_open(struct net_stream *s)
 		client_rotation_opened(c, facts.resumed);
 	}
 	c->phase = CLIENT_OPEN;
-	c->codec = &client_h1_codec;
+	c->codec = c->is_tls && tls_stream_is_h2(s) ? &client_h2_codec : &client_h1_codec;
 	if (c->codec->begin(c))
 		client_arm(c);
 	else
@@ -326,7 +326,7 @@ client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct t
 
 	if (site == NULL)
 		return false;
-	*out = (struct tls_choice){.policy = site->policy};
+	*out = (struct tls_choice){.policy = site->policy, .h2 = snapshot->conf->http2.enabled};
 	add_bundles(site, name, out);
 	if (site->conf->bundles.n == 0)
 		out->n_bundles = (unsigned)tls_store_find_name(snapshot->store, name, out->bundles);

@@ -9,6 +9,7 @@
 #define BASCULE_PROXY_CLIENT_H
 
 #include "proxy/client_h1.h"
+#include "proxy/client_h2.h"
 
 enum client_phase {
 	CLIENT_HANDSHAKE,
@@ -46,6 +47,7 @@ struct client {
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with bytes that were read already */
 	struct client_h1 h1;
+	struct client_h2 *h2;        /* NULL: HTTP/1 */
 	uint64_t linger_until;       /* ms; while lingering */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */

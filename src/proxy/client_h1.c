@@ -57,6 +57,14 @@ refuse(struct client *c, unsigned status, const char *why, enum close_reason rea
 	exchange_refuse(x, status, why);
 }
 
+/* In clear text nothing tells beforehand that a client speaks HTTP/2. */
+static bool
+is_preface(const struct client *c, struct sv in)
+{
+	return !c->is_tls && c->requests == 0 && c->service == NULL && c->thread->view->snapshot->conf->http2.enabled &&
+	    sv_starts(in, SV("PRI * HTTP/2.0\r\n\r\n"));
+}
+
 /* Returns the bytes used; 0: the head is not complete. */
 static size_t
 read_head(struct client *c, struct sv in)
@@ -79,6 +87,10 @@ read_head(struct client *c, struct sv in)
 		}
 		return 0;
 	case H1_BAD:
+		if (fault == H1_VERSION && is_preface(c, in)) {
+			c->h1.phase = PHASE_PREFACE;
+			return 0;
+		}
 		counter_add(&c->thread->counters.requests_malformed, 1);
 		refuse(c, h1_fault_status(fault), h1_fault_text(fault), CLOSE_MALFORMED);
 		return in.n;
@@ -145,7 +157,7 @@ is_behind(const struct client *c)
 static bool
 has_to_wait(const struct client *c)
 {
-	return c->requests == c->h1.turn_end || is_behind(c);
+	return c->requests == c->h1.turn_end || is_behind(c) || c->h1.phase == PHASE_PREFACE;
 }
 
 /* Go through `in`; returns how much of it has been used. */
@@ -169,6 +181,7 @@ consume(struct client *c, struct sv in)
 			used = rest.n;
 			break;
 		case PHASE_WAIT: /* a pipelined request waits its turn */
+		case PHASE_PREFACE:
 			used = 0;
 			break;
 		}
@@ -277,14 +290,16 @@ readable(struct client *c)
 	c->h1.reading = true;
 	c->h1.turn_end = c->requests + REQUESTS_A_TURN;
 	/* Pipelined requests that were read with an earlier one, as long as each is answered at once. */
-	while (client_is_open(c) && c->h1.phase != PHASE_WAIT && buf_len(&c->h1.in) > 0 && consume_kept(c))
+	while (client_is_open(c) && c->h1.phase != PHASE_WAIT && c->h1.phase != PHASE_PREFACE && buf_len(&c->h1.in) > 0 && consume_kept(c))
 		;
 	while (client_is_open(c) && !c->stream.paused && reads < NET_READS && !has_to_wait(c) && read_once(c))
 		reads++;
 	c->h1.reading = false;
 	if (!client_is_open(c))
 		return;
-	if (is_behind(c))
+	if (c->h1.phase == PHASE_PREFACE)
+		client_h2_take_over(c, buf_view(&c->h1.in));
+	else if (is_behind(c))
 		net_stream_pause(&c->stream); /* drained() goes on */
 	else if (c->stream.paused ? c->h1.phase == PHASE_IDLE : reads == NET_READS || has_to_wait(c))
 		net_stream_again(&c->stream); /* paused and idle: one was answered within the loop, with another behind it */
@@ -331,6 +346,8 @@ patience(const struct client *c, const struct conf_timeouts *t)
 		return c->h1.half_closed ? HALF_CLOSED_MS : 0; /* a pending answer has its own deadline at the origin */
 	case PHASE_TUNNEL:
 		return t->tunnel;
+	case PHASE_PREFACE:
+		break;
 	}
 	return 0;
 }
@@ -365,6 +382,8 @@ expired(struct client *c)
 		break;
 	case PHASE_TUNNEL:
 		client_close(c, CLOSE_TUNNEL_TIMEOUT);
+		break;
+	case PHASE_PREFACE:
 		break;
 	}
 }

@@ -16,6 +16,7 @@ enum h1_phase {
 	PHASE_BODY,   /* an exchange runs, its request is not complete */
 	PHASE_WAIT,   /* an exchange runs, its request is complete */
 	PHASE_TUNNEL, /* bytes without framing; the exchange runs */
+	PHASE_PREFACE, /* what came is the preface of HTTP/2: its codec takes over */
 };
 
 struct client_h1 {

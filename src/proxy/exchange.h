@@ -75,6 +75,7 @@ struct exchange {
 	struct px_thread *thread;
 	struct px_view *view; /* the newest snapshot when the request came; referenced */
 	struct client *client;
+	struct client_stream *stream; /* of HTTP/2, the front's; NULL: HTTP/1 */
 	const struct side_ops *front;
 	struct origin *origin; /* NULL while there is none */
 	const struct side_ops *back;

@@ -111,3 +111,40 @@ outbox_flush(struct outbox *o, struct net_stream *s, bool last)
 	outbox_discard(o);
 	return ok;
 }
+
+bool
+outbox_flush_behind(struct outbox *o, struct sv before, struct net_stream *s)
+{
+	struct iovec all[OUTBOX_PIECES + 1] = {{.iov_base = (char *)before.p, .iov_len = before.n}};
+	bool ok = !o->overflow;
+
+	for (int i = 0; i < o->n; i++)
+		all[i + 1] = o->v[i];
+	if (!ok)
+		errno = ENOBUFS;
+	int skip = before.n == 0;
+	ok = ok && net_stream_write(s, all + skip, o->n + 1 - skip);
+	outbox_discard(o);
+	return ok;
+}
+
+size_t
+outbox_size(const struct outbox *o)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < o->n; i++)
+		n += o->v[i].iov_len;
+	return n;
+}
+
+bool
+outbox_move(struct outbox *o, struct buf *to)
+{
+	bool ok = !o->overflow;
+
+	for (int i = 0; ok && i < o->n; i++)
+		ok = buf_append(to, o->v[i].iov_base, o->v[i].iov_len);
+	outbox_discard(o);
+	return ok;
+}

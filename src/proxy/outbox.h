@@ -41,6 +41,13 @@ void outbox_copy(struct outbox *o, struct sv data);
 /* Send all; with `last`, the end of the stream too. False: the stream is broken. Empty afterwards in any case. */
 MUST_CHECK bool outbox_flush(struct outbox *o, struct net_stream *s, bool last);
 
+/* The same behind other bytes, in one system call. */
+MUST_CHECK bool outbox_flush_behind(struct outbox *o, struct sv before, struct net_stream *s);
+
+/* All of it in bytes, and copied behind others. */
+size_t outbox_size(const struct outbox *o);
+MUST_CHECK bool outbox_move(struct outbox *o, struct buf *to);
+
 void outbox_discard(struct outbox *o);
 
 #endif

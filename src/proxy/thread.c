@@ -260,6 +260,7 @@ static void
 free_exchanges(struct px_thread *t)
 {
 	free(t->spare);
+	free(t->block);
 	while (t->free_exchanges != NULL) {
 		struct exchange *next = t->free_exchanges->next_free;
 		free(t->free_exchanges);

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "base/counters.h"
+#include "http/h2_block.h"
 #include "net/listener.h"
 #include "proxy/access_log.h"
 #include "proxy/outbox.h"
@@ -70,6 +71,7 @@ struct px_thread {
 	struct exchange *free_exchanges; /* bounded free list */
 	unsigned n_free_exchanges;
 	struct outbox to_client, to_origin;
+	struct h2_block *block;         /* where the next head of HTTP/2 is put together; NULL: it is in use, or not made yet */
 	struct http_head response;      /* the head being passed on or made; used within one callback only */
 	struct access_log log;
 	struct net_timer log_timer;     /* writes what has gathered; set while something has */

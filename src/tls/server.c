@@ -25,6 +25,7 @@ struct server_stream {
 	struct tls_server *server;
 	char *name; /* NULL: none */
 	bool chosen;
+	bool h2;        /* has been agreed on */
 	bool certified; /* certificates have been set: it is a full handshake, and ours is shown next */
 	int8_t shown;   /* of the choice's bundles; -1: none */
 	bool revoked;   /* why `refused` was */
@@ -165,18 +166,28 @@ on_certificate(SSL *ssl, void *arg)
 	return 0;
 }
 
+/* Is it among those that the client offers? Then it is chosen. */
+static bool
+select_protocol(struct sv wanted, const unsigned char *in, unsigned in_n, const unsigned char **out, unsigned char *out_n)
+{
+	for (unsigned at = 0; at < in_n; at += 1 + in[at]) /* OpenSSL has checked the lengths */
+		if (sv_eq(sv_of((const char *)in + at + 1, in[at]), wanted)) {
+			*out = in + at + 1;
+			*out_n = in[at];
+			return true;
+		}
+	return false;
+}
+
 static int
 on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n, void *arg)
 {
 	struct server_stream *t = tls_stream_of(ssl)->state;
 
 	(void)arg;
-	for (unsigned at = 0; at < in_n; at += 1 + in[at]) /* OpenSSL has checked the lengths */
-		if (sv_eq(sv_of((const char *)in + at + 1, in[at]), SV("http/1.1"))) {
-			*out = in + at + 1;
-			*out_n = in[at];
-			return SSL_TLSEXT_ERR_OK;
-		}
+	t->h2 = t->choice.h2 && select_protocol(SV("h2"), in, in_n, out, out_n);
+	if (t->h2 || select_protocol(SV("http/1.1"), in, in_n, out, out_n))
+		return SSL_TLSEXT_ERR_OK;
 	tls_stream_note(&t->tls, "the client speaks no protocol that we do (ALPN)");
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -286,6 +297,14 @@ tls_server_accept(struct tls_server *server, struct net_stream *s)
 	__atomic_fetch_add(&server->refs, 1, __ATOMIC_RELAXED);
 	net_stream_set_transform(s, &server_transform, t);
 	return true;
+}
+
+bool
+tls_stream_is_h2(const struct net_stream *s)
+{
+	const struct server_stream *t = s->state;
+
+	return t->h2;
 }
 
 struct sv

@@ -23,6 +23,7 @@ struct tls_choice {
 	unsigned n_bundles;
 	struct tls_policy *policy; /* borrowed for the life of the connection */
 	uint16_t min_version;      /* 0: the server's */
+	bool h2;                   /* HTTP/2 may be agreed on (ALPN) */
 };
 
 /* A ClientHello, during the choice only. */
@@ -68,6 +69,9 @@ void tls_stream_facts(const struct net_stream *s, struct tls_session_facts *out)
  * and in on_failed. -1: none, because it resumed, or did not come so far.
  */
 int tls_stream_shown(const struct net_stream *s);
+
+/* Has HTTP/2 been agreed on? In on_open and later. */
+bool tls_stream_is_h2(const struct net_stream *s);
 
 /* The name the client asked for, as given to choose. */
 struct sv tls_stream_server_name(const struct net_stream *s);

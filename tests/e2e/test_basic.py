@@ -557,11 +557,12 @@ def test_trusted_proxies_are_believed(simple):
 # --- well-known clients ---
 
 
-def test_curl(simple, ca):
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_curl(simple, ca, version):
     p = simple()
     told = "%{http_code} %{ssl_verify_result} %{http_version}"
-    done = client.curl(p.port, "/x", "-w", told, "-o", "/dev/null", ca=ca)
-    assert (done.stdout, done.stderr) == ("200 0 1.1", "")
+    done = client.curl(p.port, "/x", "--http" + version, "-w", told, "-o", "/dev/null", ca=ca)
+    assert (done.stdout, done.stderr) == ("200 0 " + version, "")
 
 
 def test_gnutls_cli(simple, ca):

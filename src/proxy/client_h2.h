@@ -1,0 +1,75 @@
+/*
+ * client_h2.h: HTTP/2 on a client's connection (RFC 9113).
+ *
+ * Each request is a stream with an exchange of its own: client_h2.c has the
+ * connection, client_h2_stream.c the requests, client_h2_front.c the responses. Small responses of
+ * one loop turn are put together and go out at its end, in one record and one
+ * system call; large ones at once, from where they were read into.
+ */
+#ifndef BASCULE_PROXY_CLIENT_H2_H
+#define BASCULE_PROXY_CLIENT_H2_H
+
+#include <sys/queue.h>
+
+#include "http/h2.h"
+#include "proxy/exchange.h"
+
+struct client_h2 {
+	struct h2 h2;
+	struct client *client;       /* NULL: it has gone, and `flush` frees this */
+	LIST_HEAD(, client_stream) streams; /* all that the peer has open, and those whose response is still on its way */
+	unsigned n_streams;
+	struct buf out;              /* frames that wait for the end of the turn */
+	struct net_deferred flush;
+	struct net_timer drain;      /* the peer has been told; then no more requests are taken */
+	size_t keep_max;             /* bytes of responses kept, of all streams, beyond which no more is read from origins */
+	bool receiving;              /* h2_receive() is on the stack: nothing can be sent */
+};
+
+/* A request and its response. Freed after the turn in which its last frame came or went. */
+struct client_stream {
+	struct h2_stream h2; /* first */
+	LIST_ENTRY(client_stream) link;
+	struct client *client;
+	struct exchange *exchange;  /* NULL: it has ended */
+	struct net_timer timer;     /* the peer is to send the rest of its request, or to take some of the response */
+	struct net_deferred free_later;
+	struct http_head *trailers; /* of the request; NULL: none */
+	char *trailer_text;         /* what they look at */
+	uint64_t sent_mark;         /* h2.sent_bytes when the timer was set */
+	bool lingers;               /* answered, and the rest of its request is thrown away */
+	bool paused;                /* the peer's window is not given back: the origin takes nothing */
+};
+
+extern const struct client_codec client_h2_codec;
+extern const struct side_ops client_h2_front;
+
+/* client_h2.c: send what there is, now or at the end of the turn. False: the connection is broken. */
+MUST_CHECK bool client_h2_flush(struct client *c);
+
+/* The same when this turn ends; for who has nothing that must go before. */
+void client_h2_flush_later(struct client *c);
+
+static inline struct client_h2 *
+client_h2_of(struct h2 *s)
+{
+	return CONTAINER_OF(s, struct client_h2, h2);
+}
+
+/* client_h2_stream.c: what the session tells, see struct h2_events. */
+struct h2_stream *client_h2_on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless);
+void client_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data);
+void client_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *trailers);
+void client_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error);
+void client_h2_on_drained(struct h2 *s, struct h2_stream *h2);
+
+/* Forget a stream whose exchange has ended. */
+void client_stream_drop(struct client_stream *st);
+
+/* Go on with a connection on which HTTP/1.1 was expected, and the preface of HTTP/2 came (RFC 9113, 3.3). */
+void client_h2_take_over(struct client *c, struct sv bytes);
+
+/* Set the deadline that holds for the stream now. */
+void client_stream_arm(struct client_stream *st);
+
+#endif
