@@ -1,7 +1,7 @@
 """Medians and ratios of the rounds, as a table and as JSON."""
 import statistics
 
-REFERENCES = ("nginx", "haproxy")  # the best of these two is 1.00
+REFERENCES = ("nginx", "haproxy", "h2o")  # the best of these is 1.00
 
 
 def numbers(rounds, key):

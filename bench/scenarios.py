@@ -1,6 +1,7 @@
 """What is measured: each scenario is a function from a started server to a dictionary of figures."""
 import collections
 import contextlib
+import re
 import shutil
 import signal
 import time
@@ -11,7 +12,7 @@ from flood import count_handshakes, flooded
 from generator import Load
 from machine import RoundFailed
 from many import many
-from servers import LARGE, seconds_until_served
+from servers import LARGE, NAME, seconds_until_served
 
 MIB = 1024 * 1024
 
@@ -50,6 +51,32 @@ def keepalive(bench, server):
 
 def handshake(bench, server):
     return cpu_round(bench, server, "/small", bench.options.connections, reconnect=True)
+
+
+def h2(bench, server):
+    """The same by HTTP/2, many requests at a time: h2load, from nghttp2, is the generator."""
+    program = shutil.which("h2load")
+    if program is None:
+        raise RoundFailed("h2load is not installed (nghttp2-client)")
+    argv = [program, "-c", "16", "-m", "16", "-D", str(max(1, round(bench.seconds))), "--warm-up-time=1",
+            f"--connect-to=127.0.0.1:{server.port}", f"https://{NAME}:{server.port}/small"]
+    with open(server.file("h2load"), "wb") as out:
+        process = machine.spawn(argv, bench.load_cpus, out)
+    time.sleep(1)  # its warming up
+    pids = server.pids()
+    cpu, waited = machine.cpu_and_wait_ns(pids)
+    began = time.monotonic()
+    process.wait(bench.seconds + 20)
+    wall = (time.monotonic() - began) * 1e9
+    cpu_after, waited_after = machine.cpu_and_wait_ns(pids)
+    with open(server.file("h2load")) as f:
+        said = f.read()
+    done = re.search(r"requests: (\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, (\d+) failed", said)
+    if done is None or int(done[4]) == 0 or int(done[5]) > 0 or "protocol: h2" not in said.replace("Application protocol", "protocol"):
+        raise RoundFailed("h2load: " + " | ".join(said.strip().splitlines()[-6:]))
+    requests, used = int(done[4]), cpu_after - cpu
+    return {"cpu_us": used / 1000 / requests, "requests": requests, "per_second": requests / bench.seconds,
+            "busy": 100 * used / wall, "waited": 100 * (waited_after - waited) / wall}
 
 
 def flood(bench, server):
@@ -208,6 +235,8 @@ SCENARIOS = {
                           "GET of 1 KB on kept connections"),
     "handshake": Scenario("A new connection for each request, full handshake, 1 KB", handshake, CPU_COLUMNS, None, True,
                           "a TLS connection for each GET of 1 KB, never resumed"),
+    "h2": Scenario("HTTP/2, 16 connections with 16 requests at a time, 1 KB", h2,
+                   [c for c in CPU_COLUMNS if c[0] != "p99_ms"], None, True, "GET of 1 KB over HTTP/2; see --peers for h2o"),
     "large": Scenario("Keep-alive, 1 MB", large,
                       [CPU_COLUMNS[0], ("cpu_us_per_mib", "CPU us/MiB", ".0f"), *CPU_COLUMNS[1:]], None, True,
                       "GET of 1 MB on kept connections"),

@@ -188,7 +188,7 @@ class Nginx(Proxy):
     proxy_busy_buffers_size 32k;
     upstream origin {{
         server 127.0.0.1:{self.origin.port};
-        keepalive 64;
+        keepalive 512;
         keepalive_requests {MANY};
         keepalive_time 24h;
         keepalive_timeout 600s;
@@ -212,7 +212,7 @@ class Nginx(Proxy):
     def server_block(self, name, certificate, key, options):
         return f"""
     server {{
-        listen 127.0.0.1:{self.port} ssl {options};
+        listen 127.0.0.1:{self.port} ssl http2 {options};
         server_name {name};
         ssl_certificate {certificate};
         ssl_certificate_key {key};
@@ -241,7 +241,7 @@ defaults
     timeout http-keep-alive 600s
 
 frontend tls
-    bind 127.0.0.1:{self.port} ssl crt {self.bundles.directory if self.bundles else self.file("both.pem")} alpn http/1.1 backlog 4096
+    bind 127.0.0.1:{self.port} ssl crt {self.bundles.directory if self.bundles else self.file("both.pem")} alpn h2,http/1.1 backlog 4096
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto https
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
@@ -274,7 +274,7 @@ class Bascule(Proxy):
             "bundles": {"bench": {**self.bundle(), "rotation": self.rotation}},
             "sites": [self.site()],
             "upstreams": {"origin": {"servers": [{"address": f"127.0.0.1:{self.origin.port}"}],
-                                     "balance": "round_robin"}},
+                                     "balance": "round_robin", "idle_connections": 512}},
         }, indent=2))
 
     def bundle(self):
@@ -297,7 +297,38 @@ class Untracked(Bascule):
     rotation = {**Bascule.rotation, "track": False}
 
 
-PROXIES = {"nginx": Nginx, "haproxy": Haproxy, "bascule": Bascule, "untracked": Untracked}
+class H2o(Proxy):
+    program = "h2o"
+    version_option = "--version"
+
+    def write_config(self):
+        self.file("h2o.conf", f"""
+{"user: root" if os.geteuid() == 0 else ""}
+num-threads: 1
+max-connections: {connection_limit()}
+http2-idle-timeout: 600
+http1-request-timeout: 600
+error-log: {self.file("error.log")}
+listen:
+  host: 127.0.0.1
+  port: {self.port}
+  ssl:
+    certificate-file: {self.file("cert.pem")}
+    key-file: {self.file("key.pem")}
+hosts:
+  "{NAME}:{self.port}":
+    paths:
+      "/":
+        proxy.reverse.url: "http://127.0.0.1:{self.origin.port}/"
+        proxy.preserve-host: ON
+        proxy.timeout.keepalive: 600000
+""")
+
+    def argv(self):
+        return [self.path, "-c", self.file("h2o.conf")]
+
+
+PROXIES = {"nginx": Nginx, "haproxy": Haproxy, "h2o": H2o, "bascule": Bascule, "untracked": Untracked}
 COMPARED = ["nginx", "haproxy", "bascule"]
 
 
