@@ -273,6 +273,7 @@ introduce(struct h2 *s)
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 */
 	};
 
 	return nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, COUNTOF(settings)) == 0 &&

@@ -130,6 +130,8 @@ MUST_CHECK bool h2_interim(struct h2 *s, struct h2_stream *st, const struct http
 
 /* The final response's head. `bodiless`: it has no body, and ends with it. False: no memory. */
 struct h2_response {
+	uint16_t status;  /* in place of the head's; 0: that */
+	struct sv without; /* a field that is left out; SV_NONE: none */
 	bool bodiless;
 	bool keep_length; /* the head's own Content-Length stands (HEAD, 304) */
 	bool has_length;  /* else this one */

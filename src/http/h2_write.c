@@ -23,24 +23,33 @@ field_flags(const struct http_field *f)
 	return secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
 }
 
+static const struct h2_response plain = {.status = 0};
+
+static bool
+is_sent(const struct http_field *f, const struct h2_response *r)
+{
+	unsigned of_http1 = http_field_flags(f->id) & (HTTP_FRAMING | HTTP_HOP);
+
+	if (f->dropped || sv_ieq(f->name, r->without))
+		return false;
+	return of_http1 == 0 || (r->keep_length && f->id == HTTP_CONTENT_LENGTH);
+}
+
 static size_t
-collect(const struct http_head *h, bool keep_length, nghttp2_nv *v)
+collect(const struct http_head *h, const struct h2_response *r, nghttp2_nv *v)
 {
 	size_t n = 0;
 
-	for (unsigned i = 0; i < h->n_fields; i++) {
-		const struct http_field *f = &h->fields[i];
-		bool framing = (http_field_flags(f->id) & HTTP_FRAMING) != 0;
-		if (!f->dropped && (!framing || (keep_length && f->id == HTTP_CONTENT_LENGTH)))
-			v[n++] = pair(f->name, f->value, field_flags(f));
-	}
+	for (unsigned i = 0; i < h->n_fields; i++)
+		if (is_sent(&h->fields[i], r))
+			v[n++] = pair(h->fields[i].name, h->fields[i].value, field_flags(&h->fields[i]));
 	return n;
 }
 
 static size_t
-begin(const struct http_head *h, char status[8], nghttp2_nv *v)
+begin(unsigned code, char status[8], nghttp2_nv *v)
 {
-	int n = snprintf(status, 8, "%03u", h->status);
+	int n = snprintf(status, 8, "%03u", code);
 
 	v[0] = pair(SV(":status"), sv_of(status, (size_t)n), NGHTTP2_NV_FLAG_NONE);
 	return 1;
@@ -51,11 +60,11 @@ h2_interim(struct h2 *s, struct h2_stream *st, const struct http_head *h)
 {
 	nghttp2_nv v[H2_FIELDS_MAX];
 	char status[8];
-	size_t n = begin(h, status, v);
+	size_t n = begin(h->status, status, v);
 
 	if (!st->open)
 		return true;
-	n += collect(h, false, v + n);
+	n += collect(h, &plain, v + n);
 	return nghttp2_submit_headers(s->session, NGHTTP2_FLAG_NONE, st->id, NULL, v, n, NULL) == 0;
 }
 
@@ -64,11 +73,11 @@ h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 {
 	nghttp2_nv v[H2_FIELDS_MAX];
 	char status[8], length[LENGTH_TEXT];
-	size_t n = begin(h, status, v);
+	size_t n = begin(r->status != 0 ? r->status : h->status, status, v);
 
 	if (!st->open)
 		return true;
-	n += collect(h, r->keep_length, v + n);
+	n += collect(h, r, v + n);
 	if (r->has_length && !r->keep_length) {
 		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
 		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
@@ -120,7 +129,7 @@ copy_fields(const struct http_head *h)
 	struct h2_fields *f = malloc(sizeof(*f) + h->n_fields * sizeof(f->v[0]) + bytes);
 	if (f == NULL)
 		return NULL;
-	f->n = collect(h, false, f->v);
+	f->n = collect(h, &plain, f->v);
 	uint8_t *to = (uint8_t *)&f->v[h->n_fields];
 	for (size_t i = 0; i < f->n; i++) {
 		nghttp2_nv *v = &f->v[i];

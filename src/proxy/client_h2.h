@@ -2,7 +2,8 @@
  * client_h2.h: HTTP/2 on a client's connection (RFC 9113).
  *
  * Each request is a stream with an exchange of its own: client_h2.c has the
- * connection, client_h2_stream.c the requests, client_h2_front.c the responses. Small responses of
+ * connection, client_h2_stream.c the requests, client_h2_front.c the responses; client_h2_connect.c
+ * what WebSocket needs. Small responses of
  * one loop turn are put together and go out at its end, in one record and one
  * system call; large ones at once, from where they were read into.
  */
@@ -38,6 +39,7 @@ struct client_stream {
 	char *trailer_text;         /* what they look at */
 	uint64_t sent_mark;         /* h2.sent_bytes when the timer was set */
 	bool lingers;               /* answered, and the rest of its request is thrown away */
+	bool read;                  /* the peer has sent all of its request, or of its direction of a tunnel */
 	bool paused;                /* the peer's window is not given back: the origin takes nothing */
 };
 
@@ -62,6 +64,10 @@ void client_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data);
 void client_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *trailers);
 void client_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error);
 void client_h2_on_drained(struct h2 *s, struct h2_stream *h2);
+
+/* client_h2_connect.c: what extended CONNECT asks for (RFC 8441), as HTTP/1.1 asks for it. False: no room. */
+MUST_CHECK bool client_h2_upgrade(struct exchange *x);
+extern const struct h2_response client_h2_upgraded; /* and the answer to it */
 
 /* Forget a stream whose exchange has ended. */
 void client_stream_drop(struct client_stream *st);

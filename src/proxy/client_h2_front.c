@@ -14,6 +14,10 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 		.length = length,
 	};
 
+	if (x->tunnel) {
+		client_stream_arm(st);
+		return h2_respond(&x->client->h2->h2, &st->h2, h, &client_h2_upgraded);
+	}
 	if (h->status < 200)
 		return h2_interim(&x->client->h2->h2, &st->h2, h);
 	return h2_respond(&x->client->h2->h2, &st->h2, h, &r);
@@ -25,6 +29,8 @@ front_body(struct exchange *x, struct sv data)
 	struct client_h2 *ch = x->client->h2;
 	struct h2_stream *st = &x->stream->h2;
 
+	if (x->tunnel)
+		client_stream_arm(x->stream);
 	return h2_body(&ch->h2, st, data) && (!ch->receiving || h2_keep(&ch->h2, st));
 }
 
@@ -92,7 +98,7 @@ front_detach(struct exchange *x, enum side_end how)
 	h2_take(h2, &st->h2);
 	if (how == SIDE_BROKEN || !h2_keep(h2, &st->h2))
 		h2_reset(h2, &st->h2, H2_INTERNAL_ERROR);
-	st->lingers = !x->request_ended;
+	st->lingers = !st->read;
 	if (x->last && x->status == 421)
 		h2_go_away(h2, true); /* the rule that the connection was made under has changed */
 	client_stream_arm(st);

@@ -56,6 +56,8 @@ client_stream_arm(struct client_stream *st)
 	st->sent_mark = st->h2.sent_bytes;
 	if (h2_pending(&st->h2) > 0)
 		net_timer_set(&st->timer, t->send);
+	else if (st->exchange != NULL && st->exchange->tunnel)
+		net_timer_set(&st->timer, t->tunnel);
 	else if (st->exchange != NULL && !st->exchange->request_ended && !st->paused)
 		net_timer_set(&st->timer, t->body);
 	else if (st->lingers)
@@ -77,6 +79,9 @@ on_timer(struct net_timer *timer)
 		h2_reset(&st->client->h2->h2, &st->h2, H2_CANCEL);
 		if (x != NULL)
 			exchange_client_gone(x, "the client took nothing of the response within timeouts.send");
+	} else if (x != NULL && x->tunnel) {
+		h2_reset(&st->client->h2->h2, &st->h2, H2_CANCEL);
+		exchange_client_gone(x, "nothing went through the tunnel within timeouts.tunnel");
 	} else if (x != NULL) {
 		exchange_refuse(x, 408, "the request body took too long");
 	} else {
@@ -166,10 +171,15 @@ client_h2_on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless
 	}
 	st->exchange = x;
 	x->stream = st;
+	st->read = bodiless;
 	x->held.max = MAX_OF((size_t)HELD_MAX, (size_t)s->limits.stream_window);
 	count_request(c, s);
 	if (b->fault != H1_OK) {
 		exchange_refuse(x, h1_fault_status(b->fault), h1_fault_text(b->fault));
+	} else if (b->protocol.p != NULL && !sv_eq(b->protocol, SV("websocket"))) {
+		exchange_refuse(x, 501, "extended CONNECT for another protocol than websocket");
+	} else if (b->protocol.p != NULL && (bodiless || !client_h2_upgrade(x))) {
+		exchange_refuse(x, bodiless ? 400 : 431, "a WebSocket without its stream, or no room for its fields");
 	} else {
 		client_stream_arm(st);
 		exchange_start(x);
@@ -184,7 +194,11 @@ client_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data)
 	struct client_stream *st = of_stream(h2);
 	struct exchange *x = st->exchange;
 
-	if (x != NULL) {
+	if (x != NULL && x->upgrade && !x->tunnel) {
+		/* Ahead of the origin's word: to it this would be the next request. */
+		h2_reset(s, h2, H2_PROTOCOL_ERROR);
+		exchange_client_gone(x, "the client sent what belongs to a tunnel before there was one");
+	} else if (x != NULL) {
 		exchange_request_body(x, data);
 		if (st->exchange != NULL)
 			exchange_flush(x);
@@ -230,6 +244,7 @@ client_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *tra
 	struct exchange *x = st->exchange;
 
 	(void)s;
+	st->read = true;
 	if (x == NULL)
 		return;
 	exchange_request_end(x, trailers != NULL ? keep_trailers(st, trailers) : NULL);

@@ -288,7 +288,7 @@ wants_upgrade(const struct exchange *x)
 	const struct http_head *h = &x->request;
 	const struct http_field *f = http_head_get(h, HTTP_UPGRADE);
 
-	return f != NULL && h->minor == 1 && h->method_id == HTTP_GET && x->request_framing == HTTP_NO_BODY &&
+	return f != NULL && (h->major == 2 || h->minor == 1) && h->method_id == HTTP_GET && x->request_framing == HTTP_NO_BODY &&
 	       http_head_has_token(h, HTTP_CONNECTION, SV("upgrade")) && !http_head_has_token(h, HTTP_UPGRADE, SV("h2c"));
 }
 

@@ -10,7 +10,8 @@ import socket
 import pytest
 import websockets
 
-from harness import client, proxy, wait
+from harness import client, origins, proxy, wait
+from harness.h2client import ERRORS, H2Client
 from harness.load import WebSocketServer
 from harness.origins import resident_kib
 
@@ -307,3 +308,92 @@ def test_an_endless_sender_does_not_fill_memory(simple, recorder):
         wait.until(stalled, "the flow to stall")
         assert sent[0] < 64 << 20
         assert resident_kib(p.worker) - before < 8192 * max(1, wait.SLOW)
+
+
+# --- over HTTP/2 (RFC 8441) ---
+
+
+def opened(c, fields=(), end=False):
+    head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "site.test"), (":path", "/chat"),
+            ("sec-websocket-version", "13"), *fields]  # fmt: skip
+    return c.request(head=head, end=end)
+
+
+def masked(opcode, payload):
+    """A frame of a client (RFC 6455, 5.2), shorter than 126 bytes."""
+    mask = os.urandom(4)
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+def received(c, stream, size):
+    while len(c.responses[stream].body) < size and c.receive():
+        pass
+    return c.responses[stream].body
+
+
+@pytest.mark.threads
+@pytest.mark.memory
+def test_over_http2(simple, server):
+    p = simple(server().address)
+    with H2Client(p.port) as c:
+        stream = opened(c)
+        r = c.wait_head(stream)
+        assert r.status == 200 and not r.ended
+        assert not {"upgrade", "connection", "sec-websocket-accept"} & {n for n, _ in r.head}
+        for i in range(20):
+            c.send_body(stream, masked(1, b"message %d" % i), end=False)
+            answer = b"message %d" % i
+            assert received(c, stream, 2 + len(answer)) == bytes([0x81, len(answer)]) + answer
+            c.responses[stream].body = b""
+        assert p.counter("tunnels_open") == 1
+        c.send_body(stream, masked(8, b"\x03\xe8"), end=True)
+        assert c.wait(stream).ended
+    wait.until(lambda: p.counter("tunnels_open") == 0, "the end")
+
+
+def test_over_http2_through_a_reload(simple, server):
+    p = simple(server().address)
+    with H2Client(p.port) as c:
+        stream = opened(c)
+        assert c.wait_head(stream).status == 200
+        for _ in range(3):
+            p.reload()
+            c.send_body(stream, masked(1, b"still here"), end=False)
+            assert received(c, stream, 12) == b"\x81\x0astill here"
+            c.responses[stream].body = b""
+        assert c.goaway is None
+
+
+def test_over_http2_refused_by_the_origin(simple, recorder):
+    origin = recorder()
+    p = simple(origin.address)
+    with H2Client(p.port) as c:
+        r = c.wait_head(opened(c))
+        assert r.status == 200, "the origin takes it for a GET, and answers it"
+    fields = {n.lower(): v for n, v in origin.last.fields}
+    assert origin.last.method == "GET" and fields[b"upgrade"] == b"websocket" and b"upgrade" in fields[b"connection"].lower()
+    assert len(base64.b64decode(fields[b"sec-websocket-key"])) == 16
+
+
+def test_over_http2_another_protocol(simple, server):
+    p = simple(server().address)
+    with H2Client(p.port) as c:
+        head = [(":method", "CONNECT"), (":protocol", "smtp"), (":scheme", "https"), (":authority", "site.test"), (":path", "/")]
+        assert c.wait(c.request(head=head, end=False)).status == 501
+    with H2Client(p.port, strict=False) as c:
+        assert c.wait(c.request(head=[(":method", "CONNECT"), (":authority", "site.test:443")], end=False)).status == 405
+
+
+def test_over_http2_too_early(simple, recorder):
+    """Before the origin has switched, it would take this for another request."""
+    gate = origins.Gate()
+    origin = recorder(gate)
+    p = simple(origin.address)
+    with H2Client(p.port) as c:
+        stream = opened(c)
+        gate.wait_arrived()
+        c.send_body(stream, b"GET /smuggled HTTP/1.1\r\nHost: site.test\r\n\r\n", end=False)
+        assert c.wait(stream).reset == ERRORS["PROTOCOL_ERROR"]
+        gate.release(2)
+        assert c.get("/next").status == 200
+    assert "/smuggled" not in origin.targets
