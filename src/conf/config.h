@@ -56,12 +56,19 @@ struct conf_timeouts {
 
 enum conf_redirect { CONF_REDIRECT_NONE, CONF_REDIRECT_HTTPS };
 
+/* Who begins each connection with a header of the PROXY protocol. */
+struct conf_proxies {
+	bool present;
+	struct conf_strings from; /* CIDR, and "unix:" for whoever connects to a Unix socket */
+};
+
 struct conf_listener {
 	struct conf_where at;
 	const char *address; /* "*:443", "[::]:443", "127.0.0.1:8443"; "*" listens on IPv4 and IPv6 */
 	bool tls;
 	enum conf_redirect redirect; /* answer every request with 301 to https */
 	uint64_t redirect_port;      /* in that answer's Location; 443 leaves it out */
+	struct conf_proxies proxies;
 	uint64_t backlog;
 };
 

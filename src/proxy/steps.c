@@ -91,7 +91,7 @@ step_site(struct exchange *x)
 		exchange_refuse(x, 400, "Host is no host name");
 		return STEP_OVER;
 	}
-	if (c->redirect)
+	if (c->redirect && !x->is_tls)
 		return redirect(x);
 	x->site = snapshot_site(x->view->snapshot, x->host);
 	if (x->site == NULL) {
