@@ -218,6 +218,7 @@ struct conf_site {
 	struct conf_route *routes; /* the first that matches wins */
 	size_t n_routes;
 	const char *upstream;      /* when no route matches; NULL: 404 then */
+	bool connection_auth;      /* clients authenticate their connection: each has origin connections of its own */
 	struct conf_fields request_headers, response_headers;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;
@@ -253,6 +254,9 @@ struct conf_eject {
 	uint64_t time;     /* that long, then it is tried again */
 };
 
+/* What a connection to a server begins with. */
+enum conf_proxy_protocol { CONF_PROXY_NONE, CONF_PROXY_V1, CONF_PROXY_V2 };
+
 enum conf_host_header { CONF_HOST_PASS, CONF_HOST_SERVER };
 
 struct conf_upstream {
@@ -265,6 +269,7 @@ struct conf_upstream {
 	struct conf_sticky sticky;
 	struct conf_eject eject;
 	enum conf_host_header host; /* the client's Host, or the server's address */
+	enum conf_proxy_protocol proxy_protocol;
 	uint64_t idle_connections;  /* kept per thread */
 	uint64_t idle_time;         /* kept that long */
 	uint64_t tries;             /* servers tried for one request */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/origin_bound.h"
 
 enum {
 	LINGER_MS = 2000,   /* how long a client that we have ended with may be silent before it closes (RFC 9112, 9.6) */
@@ -90,6 +91,7 @@ client_close_with(struct client *c, enum close_reason why, const char *detail)
 	c->reason = (uint8_t)why;
 	if (c->codec != NULL)
 		c->codec->gone(c, close_reason_text(why));
+	origin_close_bound(c);
 	log_end(c, detail);
 	counter_add(&t->closed[why], 1);
 	counter_sub(&t->counters.connections_open, 1);
@@ -127,8 +129,19 @@ client_finish(struct client *c, enum close_reason why)
 	/* Closing with bytes unread would reset the connection, and the client might never see the response. */
 	c->phase = CLIENT_LINGER;
 	c->linger_until = net_loop_now(c->thread->loop) + LINGER_MAX_MS;
+	origin_close_bound(c); /* it will ask for nothing more */
 	client_arm(c);
 	net_stream_resume(&c->stream);
+}
+
+void
+client_end(struct client *c)
+{
+	if (c->closed)
+		return;
+	c->ends = true;
+	if (c->phase == CLIENT_OPEN)
+		c->codec->drain(c);
 }
 
 void

@@ -45,6 +45,7 @@ struct client {
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
 	struct client_rotation *rotation; /* from the ClientHello on; NULL: nothing to learn of it, nor is it known */
 	struct client_told *told;    /* owned; what a proxy in front told of it; NULL: nothing */
+	LIST_HEAD(, origin) bound;   /* connections to origins that serve this client alone, see origin_bound.h */
 	struct holder *holder;       /* the client certificate, where it is noted that it came; NULL: none, or not noted */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with bytes that were read already */
@@ -63,6 +64,7 @@ struct client {
 	bool over_limit;             /* accepted above the limit, to be told 503 */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
 	bool logged;                 /* why it ends has been said */
+	bool ends;                   /* no request follows the present one: see origin_bound.h */
 	bool cut_off;                /* a response was begun that can not be completed */
 	bool closed;
 	bool peer_looked;
@@ -95,6 +97,12 @@ void client_close_with(struct client *c, enum close_reason why, const char *deta
 
 /* Send what is left with the end of the stream behind it, then close; lingers when the client may still be sending. */
 void client_finish(struct client *c, enum close_reason why);
+
+/*
+ * No request is to follow: at once when none runs, else behind the response, which says so when it has not begun. From
+ * within any callback of the client's or of one of its origins.
+ */
+void client_end(struct client *c);
 
 /* --- for client_told.c --- */
 

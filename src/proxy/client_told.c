@@ -111,3 +111,47 @@ client_tls_words(const struct client *c, struct sv *version, struct sv *server_n
 	*server_name = c->told->header.authority;
 	return true;
 }
+
+static void
+find_ends(const struct client *c, struct proxy_header *h)
+{
+	struct net_address local = {.length = sizeof(local.u)};
+
+	h->from = (struct proxy_end){c->from, c->from_port};
+	if (c->told != NULL && c->told->header.to.ip.size != 0)
+		h->to = c->told->header.to;
+	else if (getsockname(c->stream.fd, &local.u.sa, &local.length) == 0)
+		h->to = (struct proxy_end){net_ip_of(&local), net_address_port(&local)};
+}
+
+static void
+find_tls(struct client *c, struct proxy_header *h)
+{
+	struct tls_session_facts facts;
+	const struct tls_peer *peer = NULL;
+
+	tls_stream_facts(&c->stream, &facts);
+	h->tls = (struct proxy_tls){.used = true, .version = sv_cstr(facts.version), .cipher = sv_cstr(facts.cipher)};
+	h->authority = tls_stream_server_name(&c->stream);
+	if (!client_peer(c, &peer) || peer == NULL)
+		return; /* out of memory: told of none, for which nobody lets it in */
+	h->tls.certificate = h->tls.verified = true;
+	h->tls.certificate_now = !facts.resumed;
+	h->tls.common_name = sv_cstr(peer->common_name);
+}
+
+struct proxy_header
+client_tell(struct client *c)
+{
+	struct proxy_header h = {.authority = SV_NONE};
+
+	if (c->told != NULL) {
+		h.tls = c->told->header.tls;
+		h.authority = c->told->header.authority;
+		h.unique_id = c->told->header.unique_id;
+	}
+	find_ends(c, &h);
+	if (c->is_tls)
+		find_tls(c, &h);
+	return h;
+}

@@ -29,4 +29,10 @@ void client_told_read(struct client *c);
  */
 bool client_tls_words(const struct client *c, struct sv *version, struct sv *server_name);
 
+/*
+ * Who the client is, where it has come to and by what TLS, for the proxies behind: as it was told, or as it is seen here.
+ * The views live as long as the connection is open, and the client's certificate as long as the client.
+ */
+struct proxy_header client_tell(struct client *c);
+
 #endif

@@ -1,17 +1,19 @@
-"""The PROXY protocol, from proxies in front."""
+"""The PROXY protocol, from proxies in front and to the servers behind."""
 
 import re
 import socket
 import ssl
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from harness import client as clients
-from harness import proxy, proxy_protocol, wait, wire
+from harness import origins, proxy, proxy_protocol, wait, wire
 from harness.client import curl, tls_context
 from harness.haproxy import HAProxy
 from harness.proxy import listener
-from harness.proxy_protocol import LOCAL, v1, v2
+from harness.proxy_protocol import LOCAL, Header, v1, v2
 
 FROM = {"from": ["127.0.0.1"]}
 
@@ -28,10 +30,14 @@ class Told(clients.Client):
         self.name = name
         self.raw = self.socket = socket.create_connection(("127.0.0.1", port), wait.DEADLINE, (source, 0))
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece in pieces or [header]:
-            self.raw.sendall(piece)
-        if tls:
-            self.socket = self.raw = (context or tls_context()).wrap_socket(self.raw, server_hostname=name)
+        try:
+            for piece in pieces or [header]:
+                self.raw.sendall(piece)
+            if tls:
+                self.socket = self.raw = (context or tls_context()).wrap_socket(self.raw, server_hostname=name)
+        except BaseException:
+            self.raw.close()
+            raise
         self.reader = wire.Reader(self.socket.recv)
 
 
@@ -362,3 +368,198 @@ def test_curl_in_front(front, scheme, ca):
     done = curl(port, "/", "--haproxy-protocol", ca=ca, scheme=scheme)
     assert done.returncode == 0, done.stderr
     assert p.access(1)[0]["client"] == "127.0.0.1"
+
+
+# --- out ---
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_servers_are_told(simple, recorder, version):
+    script = Header(origins.echo)
+    p = simple(recorder(script).address, upstreams={"origin": {"proxy_protocol": version}})
+    with p.client() as c:
+        port = c.socket.getsockname()[1]
+        for _ in range(3):
+            assert c.request().status == 200
+    (told,) = script.told
+    assert told["version"] == int(version[1])
+    assert told["from"] == ("127.0.0.1", port) and told["to"] == ("127.0.0.1", p.port)
+    assert ("ssl" in told) == (version == "v2")
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["no-certificate", "certificate"])
+def test_servers_are_told_of_tls(simple, recorder, ca, shown):
+    script = Header(origins.echo)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Ö"), x509.NameAttribute(NameOID.COMMON_NAME, "Jörg")])
+    me = ca.leaf("j", subject=subject, client=True)
+    site = proxy.site("site.test", client_certificate={"mode": "optional", "pins": [{"ca": ca.file}]})
+    p = simple(recorder(script).address, upstreams={"origin": {"proxy_protocol": "v2"}}, sites=[site])
+    context = tls_context(ca, me if shown else None)
+    with p.client(context=context) as c:
+        cipher = c.socket.cipher()[0]
+        assert c.request().status == 200
+        session = c.socket.session
+    with p.client(context=context, session=session) as c:
+        assert c.socket.session_reused and c.request().status == 200
+    told, resumed = script.told
+    assert told["authority"] == b"site.test"
+    assert resumed["ssl"]["client"] == (5 if shown else 1), "the session has a certificate, this connection has not shown it"
+    expected = {"client": 1, "verify": 1, proxy_protocol.SSL_VERSION: "TLSv1.3", proxy_protocol.SSL_CIPHER: cipher}
+    if shown:
+        expected.update({"client": 7, "verify": 0, proxy_protocol.SSL_CN: "Jörg"})
+    assert told["ssl"] == expected
+
+
+def test_servers_with_tls_are_told_before_the_handshake(simple, recorder, ca, identity):
+    script = Header(origins.echo, identity)
+    tls = {"ca": ca.file, "name": "site.test"}
+    p = simple(recorder(script).address, upstreams={"origin": {"proxy_protocol": "v2", "tls": tls}})
+    with p.client() as c:
+        assert c.request("POST", body=b"x" * 100000).json()["length"] == 100000
+        assert c.request().status == 200
+    assert len(script.told) == 1
+
+
+def test_without_tls_nothing_is_told_of_it(front, recorder):
+    script = Header(origins.echo)
+    p = front(recorder(script).address, upstreams={"origin": {"proxy_protocol": "v2"}})
+    with Told(p.plain, v1()) as c:
+        assert c.request().status == 200
+    told = script.told[0]
+    assert "ssl" not in told and "authority" not in told
+    assert told["from"] == ("192.0.2.7", 4711) and told["to"] == ("198.51.100.1", 443)
+
+
+def test_what_was_told_is_passed_on(front, recorder):
+    script = Header(origins.echo)
+    p = front(recorder(script).address, upstreams={"origin": {"proxy_protocol": "v2"}})
+    cn = proxy_protocol.tlv(proxy_protocol.SSL_CN, b"alice") + proxy_protocol.tlv(proxy_protocol.SSL_CIPHER, b"X")
+    tlvs = proxy_protocol.ssl(client=3, verify=0, more=cn) + SHOP + proxy_protocol.tlv(proxy_protocol.UNIQUE_ID, b"\1\2")
+    with Told(p.plain, v2("2001:db8::7", "2001:db8::1", 7, 8, tlvs=tlvs)) as c:
+        assert c.request().status == 200
+    told = script.told[0]
+    assert told["from"] == ("2001:db8::7", 7) and told["to"] == ("2001:db8::1", 8)
+    assert told["authority"] == b"shop.test" and told["unique_id"] == b"\1\2"
+    assert told["ssl"] == {"client": 7, "verify": 0, proxy_protocol.SSL_VERSION: "TLSv1.3", proxy_protocol.SSL_CN: "alice",
+                           proxy_protocol.SSL_CIPHER: "X"}  # fmt: skip
+
+
+def test_a_client_of_a_unix_socket_has_no_address_to_tell(simple, recorder, directory, port):
+    script = Header(origins.echo)
+    path = directory / "front.sock"
+    p = simple(recorder(script).address, upstreams={"origin": {"proxy_protocol": "v1"}},
+               listeners=[listener(port), {"address": "unix:%s" % path}])  # fmt: skip
+    for version in ("v1", "v2"):
+        p.reconfigure(upstreams={"origin": {"proxy_protocol": version}})
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(wait.DEADLINE)
+            s.connect(str(path))
+            s.sendall(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n")
+            assert wire.Reader(s.recv).response().status == 200
+    assert script.told == [{"version": 1}, {"version": 2}]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_nginx_behind(simple, nginx, version):
+    body = 'location / { return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port $remote_addr"; }'
+    n = nginx(body=body, proxy_protocol=True)
+    p = simple(n.address, upstreams={"origin": {"proxy_protocol": version}})
+    with p.client() as c:
+        port = c.socket.getsockname()[1]
+        for _ in range(3):
+            assert c.request().text == "127.0.0.1 %d %d 127.0.0.1" % (port, p.port)
+
+
+BEHIND = """
+frontend in
+    bind 127.0.0.1:{port} accept-proxy
+    http-request return status 200 content-type text/plain lf-string "{what}"
+"""
+SEEN = "%[src] %[src_port] %[dst] %[dst_port] %[fc_pp_authority] %[fc_pp_unique_id]"
+
+
+def test_haproxy_in_front_and_behind(front, haproxy, ca):
+    behind = haproxy(BEHIND, what=SEEN)
+    p = front(behind.address, upstreams={"origin": {"proxy_protocol": "v2"}})
+    h = haproxy(IN_FRONT, bind="", to=p.port, send="send-proxy-v2 proxy-v2-options crc32c,unique-id")
+    done = curl(h.port, "/", "--interface", "127.0.0.4", ca=ca)
+    words = done.stdout.split()
+    assert words[0] == "127.0.0.4" and words[2:5] == ["127.0.0.1", str(h.port), "site.test"]
+    assert words[5].startswith("id-")
+
+
+def test_connections_are_not_shared(simple, recorder):
+    script = Header(origins.echo)
+    origin = recorder(script)
+    p = simple(origin.address, upstreams={"origin": {"proxy_protocol": "v2"}}, threads=1)
+    with p.client() as one, p.client() as two:
+        for _ in range(3):
+            assert one.request("GET", "/one").status == two.request("GET", "/two").status == 200
+        assert p.counter("origin_connections_bound") == 2 and p.counter("origin_connections_idle") == 0
+    for c in list(origin.connections):
+        assert c.closed.wait(wait.DEADLINE), "it ends with its client"
+        assert len({r.target for r in c.requests}) == 1
+    assert len(origin.connections) == 2 and p.counter("origin_connections_bound") == 0
+
+
+def test_an_end_of_the_servers_does_not_end_the_client(simple, recorder):
+    def once(c):
+        c.request()
+        c.answer(body="x")
+
+    script = Header(once)
+    origin = recorder(script)
+    p = simple(origin.address, upstreams={"origin": {"proxy_protocol": "v2"}})
+    with p.client() as c:
+        for n in range(3):
+            response = c.request()
+            assert response.status == 200 and response.get("connection") is None
+            assert origin.connections[n].closed.wait(wait.DEADLINE)
+    assert len(script.told) == 3
+
+
+def test_each_server_is_told(simple, recorder):
+    scripts = [Header(origins.echo), Header(origins.echo)]
+    p = simple(*[recorder(s).address for s in scripts], upstreams={"origin": {"proxy_protocol": "v1"}})
+    with p.client() as c:
+        for _ in range(6):
+            assert c.request().status == 200
+    assert [len(s.told) for s in scripts] == [1, 1]
+
+
+def test_an_idle_one_is_kept_as_long_as_others(simple, recorder):
+    origin = recorder(Header(origins.echo))
+    p = simple(origin.address, upstreams={"origin": {"proxy_protocol": "v1", "idle_time": "100ms"}})
+    with p.client() as c:
+        assert c.request().status == 200
+        assert origin.connections[0].closed.wait(wait.DEADLINE)
+        assert c.request().status == 200
+    assert len(origin.connections) == 2
+
+
+def test_no_idle_ones(simple, recorder):
+    origin = recorder(Header(origins.echo))
+    p = simple(origin.address, upstreams={"origin": {"proxy_protocol": "v1", "idle_connections": 0}})
+    with p.client() as c:
+        for _ in range(2):
+            assert c.request().status == 200
+    assert len(origin.connections) == 2
+
+
+def test_a_reload_changes_what_servers_are_told(simple, recorder):
+    """Connections that are open when it changes, and of a pool, are not taken for one that has begun with a header."""
+
+    def either(c):
+        first = c.socket.recv(1, socket.MSG_PEEK)
+        (header if first in (b"P", b"\r") else origins.echo)(c)
+
+    header = Header(origins.echo)
+    origin = recorder(either)
+    p = simple(origin.address, threads=1)
+    with p.client() as c:
+        assert c.request("FIRST").status == 200
+        for version, n in (("v2", 1), ("v1", 2), ("none", 2), ("v2", 2)):
+            p.reconfigure(upstreams={"origin": {"proxy_protocol": version}})
+            assert c.request("GET").status == 200
+            assert len(header.told) == n, version
+    assert [t["version"] for t in header.told] == [2, 1]

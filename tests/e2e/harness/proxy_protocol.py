@@ -1,7 +1,10 @@
 """The PROXY protocol as its specification has it, written and read here a second time."""
 
 import ipaddress
+import ssl as tls
 import struct
+
+from . import wire
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ALPN, AUTHORITY, CRC32C, NOOP, UNIQUE_ID, SSL = 1, 2, 3, 4, 5, 0x20
@@ -70,3 +73,30 @@ def read(exactly):
         if kind in values:
             told[name] = values[kind]
     return told
+
+
+class Header:
+    """A script of the recording origin: reads the header first, then does `script`. `told` has what they told, in order."""
+
+    def __init__(self, script, identity=None):
+        self.script = script
+        self.told = []
+        self.context = None
+        if identity:
+            self.context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(identity.file)
+
+    def __call__(self, c):
+        def exactly(n):
+            data = b""
+            while len(data) < n:
+                more = c.socket.recv(n - len(data))
+                if not more:
+                    raise wire.Ended("in the header")
+                data += more
+            return data
+
+        self.told.append(read(exactly))
+        if self.context:
+            c.socket = self.context.wrap_socket(c.socket, server_side=True)
+        self.script(c)
