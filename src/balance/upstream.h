@@ -61,6 +61,12 @@ upstream_mark_tried(struct upstream_tried *t, int server)
 	t->bits[server / 64] |= UINT64_C(1) << (server % 64);
 }
 
+static inline bool
+upstream_was_tried(const struct upstream_tried *t, int server)
+{
+	return (t->bits[server / 64] & UINT64_C(1) << (server % 64)) != 0;
+}
+
 static inline void
 upstream_unmark_tried(struct upstream_tried *t, int server)
 {

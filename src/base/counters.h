@@ -32,6 +32,8 @@
 	X(origin_connections_opened, counter, "Connections opened to origins.")                                      \
 	X(origin_connections_reused, counter, "Requests sent on an origin connection that was open already.")        \
 	X(origin_connections_idle, gauge, "Origin connections open and waiting for use.")                            \
+	X(origin_connections_bound, gauge,                                                                           \
+	    "Origin connections open that serve one client connection alone: by the PROXY protocol, NTLM or Negotiate.") \
 	X(origin_failures, counter, "Origin connections refused, reset, timed out, or whose answer was malformed.")  \
 	X(origin_retries, counter, "Requests that went to another server because nothing had reached the first.")    \
 	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \

@@ -181,6 +181,8 @@ check_listener(struct checker *c, const struct conf_listener *l, struct check_na
 	if (l->tls && l->redirect != CONF_REDIRECT_NONE)
 		check_error(c, &l->redirect,
 		    "clients speak TLS here already; redirect from a listener without \"tls\"");
+	if (l->proxies.present && l->proxies.from.n == 0 && check_sound(c, &l->proxies.from))
+		check_error(c, &l->proxies.from, "is empty: name the networks of the proxies, or leave \"proxy_protocol\" out");
 	if (l->redirect == CONF_REDIRECT_NONE && check_given(c, &l->redirect_port))
 		check_error(c, &l->redirect_port, "has no effect without \"redirect\": \"https\"");
 }

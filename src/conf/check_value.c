@@ -181,6 +181,12 @@ check_network(const char *value, struct err *err)
 }
 
 bool
+check_network_or_unix(const char *value, struct err *err)
+{
+	return strcmp(value, "unix:") == 0 || check_network(value, err);
+}
+
+bool
 check_token(const char *value, struct err *err)
 {
 	for (const char *c = value; *c != '\0'; c++)

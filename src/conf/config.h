@@ -56,12 +56,19 @@ struct conf_timeouts {
 
 enum conf_redirect { CONF_REDIRECT_NONE, CONF_REDIRECT_HTTPS };
 
+/* Who begins each connection with a header of the PROXY protocol. */
+struct conf_proxies {
+	bool present;
+	struct conf_strings from; /* CIDR, and "unix:" for whoever connects to a Unix socket */
+};
+
 struct conf_listener {
 	struct conf_where at;
 	const char *address; /* "*:443", "[::]:443", "127.0.0.1:8443"; "*" listens on IPv4 and IPv6 */
 	bool tls;
 	enum conf_redirect redirect; /* answer every request with 301 to https */
 	uint64_t redirect_port;      /* in that answer's Location; 443 leaves it out */
+	struct conf_proxies proxies;
 	uint64_t backlog;
 };
 
@@ -211,6 +218,7 @@ struct conf_site {
 	struct conf_route *routes; /* the first that matches wins */
 	size_t n_routes;
 	const char *upstream;      /* when no route matches; NULL: 404 then */
+	bool connection_auth;      /* clients authenticate their connection: each has origin connections of its own */
 	struct conf_fields request_headers, response_headers;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;
@@ -246,6 +254,9 @@ struct conf_eject {
 	uint64_t time;     /* that long, then it is tried again */
 };
 
+/* What a connection to a server begins with. */
+enum conf_proxy_protocol { CONF_PROXY_NONE, CONF_PROXY_V1, CONF_PROXY_V2 };
+
 enum conf_host_header { CONF_HOST_PASS, CONF_HOST_SERVER };
 
 struct conf_upstream {
@@ -258,6 +269,7 @@ struct conf_upstream {
 	struct conf_sticky sticky;
 	struct conf_eject eject;
 	enum conf_host_header host; /* the client's Host, or the server's address */
+	enum conf_proxy_protocol proxy_protocol;
 	uint64_t idle_connections;  /* kept per thread */
 	uint64_t idle_time;         /* kept that long */
 	uint64_t tries;             /* servers tried for one request */

@@ -124,6 +124,7 @@ extern const struct key_object keys_limits, keys_timeouts, keys_bundle, keys_sit
 bool check_listen_address(const char *value, struct err *err);
 bool check_server_address(const char *value, struct err *err);
 bool check_network(const char *value, struct err *err);
+bool check_network_or_unix(const char *value, struct err *err);
 bool check_site_name(const char *value, struct err *err);
 bool check_host_name(const char *value, struct err *err);
 bool check_token(const char *value, struct err *err);

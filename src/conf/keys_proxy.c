@@ -210,6 +210,29 @@ static const struct key_object keys_http2 = {
 	.present = KEY_NO_FIELD,
 };
 
+static const struct key proxies_keys[] = {
+	ROW_STRINGS("from", conf_proxies, from,
+	    "Networks of these proxies; `unix:` for whoever connects to a Unix socket. Who connects from elsewhere sends no "
+	    "header, and is the client itself.",
+	    .flags = KEY_REQUIRED, .example = "[ \"10.0.0.0/8\", \"2001:db8::/32\" ]", .check = check_network_or_unix),
+};
+
+static const struct key_object keys_proxies = {
+	.name = "proxy_protocol",
+	.intro = "Proxies in front that begin each connection with a header of the PROXY protocol, version 1 or 2, which tells "
+		 "whom they speak for. From them it is demanded: a connection without it, or with one that is malformed or "
+		 "takes longer than `timeouts.handshake`, is closed. The address told is the client's from then on, everywhere. "
+		 "docs/forwarding.md tells more.",
+	.example = "{ \"from\": [ \"10.0.0.0/8\" ] }",
+	.keys = proxies_keys,
+	.n_keys = COUNTOF(proxies_keys),
+	.size = sizeof(struct conf_proxies),
+	.at = KEY_NO_FIELD,
+	.name_at = KEY_NO_FIELD,
+	.present = offsetof(struct conf_proxies, present),
+	.shorthand = "from",
+};
+
 static const struct key listener_keys[] = {
 	ROW_STRING("address", conf_listener, address,
 	    "Address and port. `*:443` listens on IPv4 and IPv6, `[::1]:443` on one IPv6 address, `unix:/path` on a "
@@ -224,6 +247,8 @@ static const struct key listener_keys[] = {
 	ROW_NUMBER("redirect_port", conf_listener, redirect_port,
 	    "The port in that answer; 443 is left out of it.", .min = 1, .max = 65535, .preset = 443,
 	    .example = "8443"),
+	ROW_OBJECT("proxy_protocol", conf_listener, proxies, conf_proxies, keys_proxies,
+	    "Proxies that tell by the PROXY protocol whom they speak for."),
 	ROW_NUMBER("backlog", conf_listener, backlog,
 	    "Connections that the kernel keeps waiting for each thread; net.core.somaxconn bounds "
 	    "it.", .min = 1, .max = 65535,

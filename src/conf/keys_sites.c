@@ -315,6 +315,11 @@ static const struct key site_keys[] = {
 	    .example = "[ { \"path\": \"^/api/\", \"upstream\": \"api\" } ]"),
 	ROW_STRING("upstream", conf_site, upstream,
 	    "Where requests go that no route takes. Without it they are answered 404.", .example = "\"nodes\""),
+	ROW_BOOL("connection_auth", conf_site, connection_auth,
+	    "Clients authenticate their connection, not each request (NTLM, Negotiate). Each connection of a client then has "
+	    "connections to servers of its own from its first request on, stays on its servers, and speaks HTTP/1.1 alone. "
+	    "Without it the same begins when one of the two words is seen; docs/forwarding.md tells more.",
+	    .preset = false, .example = "true"),
 	ROW_OBJECT("request_headers", conf_site, request_headers, conf_fields, keys_fields,
 	    "Fields to change on the way to the origin."),
 	ROW_OBJECT("response_headers", conf_site, response_headers, conf_fields, keys_fields,

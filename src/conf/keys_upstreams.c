@@ -107,6 +107,11 @@ static const struct key upstream_keys[] = {
 	ROW_WORD("host", conf_upstream, host, conf_host_header,
 	    "The Host field that servers get: `pass`, the client's; `server`, the address of the server.",
 	    .preset = CONF_HOST_PASS, WORDS("pass", "server")),
+	ROW_WORD("proxy_protocol", conf_upstream, proxy_protocol, conf_proxy_protocol,
+	    "`v1`, `v2`: begin each connection to a server with a header of the PROXY protocol of that version, which tells "
+	    "the client's address and the one that it came to; `v2` tells of its TLS as well. Such a connection serves that "
+	    "one client's connection and ends with it. Servers must expect it.",
+	    .preset = CONF_PROXY_NONE, WORDS("none", "v1", "v2"), .example = "\"v2\""),
 	ROW_NUMBER("idle_connections", conf_upstream, idle_connections,
 	    "Open connections that each thread keeps for its next requests.", .min = 1, .max = 65535, .zero = "none",
 	    .preset = 256),

@@ -45,6 +45,7 @@ enum http_field_flags {
 	X(HTTP_USER_AGENT, "user-agent", 0)                                                 \
 	X(HTTP_REFERER, "referer", 0)                                                       \
 	X(HTTP_AUTHORIZATION, "authorization", HTTP_SINGLE | HTTP_KEPT)                     \
+	X(HTTP_WWW_AUTHENTICATE, "www-authenticate", HTTP_KEPT)                             \
 	X(HTTP_LOCATION, "location", HTTP_KEPT)                                             \
 	X(HTTP_DATE, "date", 0)                                                             \
 	X(HTTP_SERVER, "server", 0)                                                         \
@@ -167,5 +168,11 @@ bool http_split_authority(struct sv authority, struct sv *host, uint16_t *port);
  * of this name. Names are case-sensitive.
  */
 bool http_cookie_get(const struct http_head *h, struct sv name, struct sv *value);
+
+/*
+ * Does it ask for, or give, credentials that hold for the connection from then on: NTLM or Negotiate in a response's
+ * WWW-Authenticate or a request's Authorization, in any case? (connection_auth.c)
+ */
+bool http_authenticates_connection(const struct http_head *h);
 
 #endif

@@ -63,6 +63,8 @@ candidate(struct sv name)
 		return HTTP_X_FORWARDED_FOR;
 	case KEY(16, 'p'):
 		return HTTP_PROXY_CONNECTION;
+	case KEY(16, 'w'):
+		return HTTP_WWW_AUTHENTICATE;
 	case KEY(16, 'x'):
 		return ascii_lower(name.p[12]) == 'h' ? HTTP_X_FORWARDED_HOST : HTTP_X_FORWARDED_PORT;
 	case KEY(17, 't'):

@@ -83,7 +83,7 @@ numeric(struct sv host, uint16_t port, struct net_address *out)
 	char text[INET6_ADDRSTRLEN];
 
 	*out = (struct net_address){.length = 0};
-	if (!sv_copy(host, text, sizeof(text)))
+	if (!sv_copy(host, text, sizeof(text)) || strlen(text) != host.n)
 		return false;
 	if (inet_pton(AF_INET, text, &out->u.in.sin_addr) == 1) {
 		out->u.in.sin_family = AF_INET;
@@ -175,21 +175,24 @@ net_address_resolve(struct sv host_port, struct net_address *out, size_t max, st
 }
 
 struct net_ip
+net_ip_of_bytes(const void *p, uint8_t size)
+{
+	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+	size_t skip = size == 16 && memcmp(p, mapped, sizeof(mapped)) == 0 ? sizeof(mapped) : 0;
+	struct net_ip ip = {.size = (uint8_t)(size - skip)};
+
+	memcpy(ip.bytes, (const char *)p + skip, ip.size);
+	return ip;
+}
+
+struct net_ip
 net_ip_of(const struct net_address *a)
 {
-	struct net_ip ip = {.size = 0};
-
-	if (a->u.sa.sa_family == AF_INET) {
-		ip.size = 4;
-		memcpy(ip.bytes, &a->u.in.sin_addr, 4);
-	} else if (is_v4_mapped(a)) {
-		ip.size = 4;
-		memcpy(ip.bytes, &a->u.in6.sin6_addr.s6_addr[12], 4);
-	} else if (a->u.sa.sa_family == AF_INET6) {
-		ip.size = 16;
-		memcpy(ip.bytes, &a->u.in6.sin6_addr, 16);
-	}
-	return ip;
+	if (a->u.sa.sa_family == AF_INET)
+		return net_ip_of_bytes(&a->u.in.sin_addr, 4);
+	if (a->u.sa.sa_family == AF_INET6)
+		return net_ip_of_bytes(&a->u.in6.sin6_addr, 16);
+	return (struct net_ip){.size = 0};
 }
 
 bool

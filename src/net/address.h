@@ -49,6 +49,7 @@ struct net_ip {
 	uint8_t size;      /* 4 or 16; 0: none, as of a Unix socket */
 };
 struct net_ip net_ip_of(const struct net_address *a);
+struct net_ip net_ip_of_bytes(const void *p, uint8_t size); /* 4 or 16, in network order */
 /* Numeric, without brackets: "192.0.2.1", "2001:db8::1". */
 bool net_ip_parse(struct sv text, struct net_ip *out);
 enum { NET_IP_TEXT = 48 };

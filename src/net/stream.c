@@ -191,6 +191,13 @@ net_stream_start(struct net_stream *s)
 	return true;
 }
 
+void
+net_stream_handshake(struct net_stream *s)
+{
+	s->open = false;
+	handshake_step(s);
+}
+
 bool
 net_stream_connect(struct net_stream *s, struct net_loop *loop, const struct net_address *to,
     const struct net_stream_events *events, size_t out_max)
@@ -234,6 +241,14 @@ net_stream_close(struct net_stream *s, bool abort)
 }
 
 /* --- reading and writing ------------------------------------------------------------------------------------ */
+
+ssize_t
+net_stream_peek(struct net_stream *s, void *p, size_t n)
+{
+	ssize_t got = s->dry ? NET_AGAIN : recv(s->fd, p, n, MSG_PEEK);
+
+	return got >= 0 || s->dry ? got : errno == EAGAIN || errno == EINTR ? NET_AGAIN : NET_ERROR;
+}
 
 ssize_t
 net_raw_read(struct net_stream *s, void *p, size_t n)

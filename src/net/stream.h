@@ -91,6 +91,15 @@ MUST_CHECK bool net_stream_start(struct net_stream *s);
 MUST_CHECK bool net_stream_connect(struct net_stream *s, struct net_loop *loop, const struct net_address *to,
     const struct net_stream_events *events, size_t out_max);
 
+/*
+ * A transform has been put over a stream that is open without one: begin its handshake, and on_open is called once more. For
+ * who reads what stands before it.
+ */
+void net_stream_handshake(struct net_stream *s);
+
+/* As net_stream_read, of a stream without a transform; what it finds is still there to be read. */
+ssize_t net_stream_peek(struct net_stream *s, void *p, size_t n);
+
 /* > 0: bytes read; NET_EOF: the peer has ended; NET_AGAIN: wait for on_readable; NET_ERROR: broken, errno is set. */
 ssize_t net_stream_read(struct net_stream *s, void *p, size_t n);
 

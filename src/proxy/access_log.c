@@ -132,7 +132,7 @@ static void
 put_json(struct buf *b, const struct exchange *x)
 {
 	char when[CLOCK_TEXT_SIZE];
-	struct tls_session_facts tls;
+	struct sv tls, server_name;
 	uint64_t now = clock_wall_us();
 
 	clock_text(x->started_us, when);
@@ -155,11 +155,12 @@ put_json(struct buf *b, const struct exchange *x)
 		put_string(b, SV("server"), sv_cstr(upstream_at(x->upstream->balance, (unsigned)x->server)->conf->address));
 		put_number(b, "tries", x->tries);
 	}
-	if (x->is_tls && x->client->stream.open) {
-		tls_stream_facts(&x->client->stream, &tls);
-		put_string(b, SV("tls"), sv_cstr(tls.version));
-		put_string(b, SV("server_name"), tls_stream_server_name(&x->client->stream));
+	if (client_tls_words(x->client, &tls, &server_name)) {
+		put_string(b, SV("tls"), tls);
+		put_string(b, SV("server_name"), server_name);
 	}
+	if (x->client->told != NULL && x->client->told->header.unique_id.n > 0)
+		put_string(b, SV("connection"), x->client->told->header.unique_id);
 	if (x->client->peer != NULL)
 		put_string(b, SV("client_subject"), sv_cstr(x->client->peer->subject));
 	put_string(b, SV("referer"), field(x, HTTP_REFERER));

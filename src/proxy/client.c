@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/origin_bound.h"
 
 enum {
 	LINGER_MS = 2000,   /* how long a client that we have ended with may be silent before it closes (RFC 9112, 9.6) */
@@ -43,7 +44,7 @@ log_end(const struct client *c, const char *detail)
 	if (c->logged || !log_enabled(error ? LOG_INFO : LOG_DEBUG) ||
 	    (error && !log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop))))
 		return;
-	if (c->view != NULL)
+	if (c->view != NULL && c->phase != CLIENT_TOLD)
 		handshake_text(c, handshake, sizeof(handshake));
 	log_line(error ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s%s", SV_FMT(c->address), close_reason_text(c->reason),
 	    detail[0] != '\0' ? ": " : "", detail, handshake);
@@ -57,6 +58,7 @@ free_client(struct client *c)
 	if (c->policy != NULL)
 		tls_policy_unref(c->policy);
 	free(c->peer);
+	free(c->told);
 	free(c);
 }
 
@@ -78,8 +80,8 @@ client_later(struct client *c)
 	net_loop_defer(c->thread->loop, &c->later, later);
 }
 
-static void
-close_with(struct client *c, enum close_reason why, const char *detail)
+void
+client_close_with(struct client *c, enum close_reason why, const char *detail)
 {
 	struct px_thread *t = c->thread;
 
@@ -89,6 +91,7 @@ close_with(struct client *c, enum close_reason why, const char *detail)
 	c->reason = (uint8_t)why;
 	if (c->codec != NULL)
 		c->codec->gone(c, close_reason_text(why));
+	origin_close_bound(c);
 	log_end(c, detail);
 	counter_add(&t->closed[why], 1);
 	counter_sub(&t->counters.connections_open, 1);
@@ -106,7 +109,7 @@ close_with(struct client *c, enum close_reason why, const char *detail)
 void
 client_close(struct client *c, enum close_reason why)
 {
-	close_with(c, why, "");
+	client_close_with(c, why, "");
 }
 
 void
@@ -126,8 +129,19 @@ client_finish(struct client *c, enum close_reason why)
 	/* Closing with bytes unread would reset the connection, and the client might never see the response. */
 	c->phase = CLIENT_LINGER;
 	c->linger_until = net_loop_now(c->thread->loop) + LINGER_MAX_MS;
+	origin_close_bound(c); /* it will ask for nothing more */
 	client_arm(c);
 	net_stream_resume(&c->stream);
+}
+
+void
+client_end(struct client *c)
+{
+	if (c->closed)
+		return;
+	c->ends = true;
+	if (c->phase == CLIENT_OPEN)
+		c->codec->drain(c);
 }
 
 void
@@ -163,6 +177,7 @@ client_arm(struct client *c)
 	if (c->closed)
 		return;
 	switch ((enum client_phase)c->phase) {
+	case CLIENT_TOLD:
 	case CLIENT_HANDSHAKE:
 		ms = t->handshake;
 		break;
@@ -193,6 +208,9 @@ on_timeout(struct net_stream *s)
 		return;
 	}
 	switch ((enum client_phase)c->phase) {
+	case CLIENT_TOLD:
+		client_close_with(c, CLOSE_PROXY_HEADER, "it took longer than timeouts.handshake");
+		break;
 	case CLIENT_HANDSHAKE:
 		client_close(c, CLOSE_HANDSHAKE_TIMEOUT);
 		break;
@@ -213,6 +231,8 @@ on_open(struct net_stream *s)
 	struct client *c = CONTAINER_OF(s, struct client, stream);
 	struct tls_session_facts facts;
 
+	if (c->phase == CLIENT_TOLD)
+		return; /* the socket is open, and nothing else so far */
 	if (c->is_tls) {
 		tls_stream_facts(s, &facts);
 		counter_add(facts.resumed ? &c->thread->counters.handshakes_resumed : &c->thread->counters.handshakes_full, 1);
@@ -234,7 +254,9 @@ on_readable(struct net_stream *s)
 {
 	struct client *c = CONTAINER_OF(s, struct client, stream);
 
-	if (c->phase == CLIENT_OPEN)
+	if (c->phase == CLIENT_TOLD)
+		client_told_read(c);
+	else if (c->phase == CLIENT_OPEN)
 		c->codec->readable(c);
 	if (c->phase == CLIENT_LINGER && !c->closed)
 		client_linger(c);
@@ -272,7 +294,7 @@ on_failed(struct net_stream *s, int error)
 	client_certificate_refused(c);
 	counter_add(f.unrecognized_name ? &c->thread->counters.handshakes_unrecognized : &c->thread->counters.handshakes_failed, 1);
 	if (error != EPROTO || f.peer_alert != 0) {
-		close_with(c, CLOSE_HANDSHAKE, f.text);
+		client_close_with(c, CLOSE_HANDSHAKE, f.text);
 		return;
 	}
 	/* It is we who refused: the client, who may be sending already, is to read our alert. */
@@ -326,7 +348,7 @@ client_choose_site(struct net_stream *s, const struct tls_hello *hello, struct t
 
 	if (site == NULL)
 		return false;
-	*out = (struct tls_choice){.policy = site->policy, .h2 = snapshot->conf->http2.enabled};
+	*out = (struct tls_choice){.policy = site->policy, .h2 = snapshot->conf->http2.enabled && !site->conf->connection_auth};
 	add_bundles(site, name, out);
 	if (site->conf->bundles.n == 0)
 		out->n_bundles = (unsigned)tls_store_find_name(snapshot->store, name, out->bundles);
@@ -406,23 +428,23 @@ admit(const struct px_listener *l, bool *over_limit)
 	return false;
 }
 
-static void
-set_address(struct client *c, const struct net_address *peer)
+void
+client_set_address(struct client *c, const struct net_ip *ip, uint16_t port)
 {
-	char text[NET_ADDRESS_TEXT] = "unknown"; /* RFC 7239, 6.2; what a Unix socket calls itself is not to be believed */
-
-	c->from = net_ip_of(peer);
-	c->from_port = net_address_port(peer);
-	if (peer->u.sa.sa_family != AF_UNIX)
-		net_address_text(peer, false, text);
-	int n = snprintf(c->address_text, sizeof(c->address_text), "%s", text);
-	c->address = sv_of(c->address_text, (size_t)MIN_OF(n, (int)sizeof(c->address_text) - 1));
+	c->from = *ip;
+	c->from_port = port;
+	if (ip->size != 0)
+		net_ip_text(ip, c->address_text);
+	else /* RFC 7239, 6.2; what a Unix socket calls itself is not to be believed */
+		(void)snprintf(c->address_text, sizeof(c->address_text), "unknown");
+	c->address = sv_cstr(c->address_text);
 }
 
 static struct client *
 new_client(struct px_listener *l, int fd, const struct net_address *peer)
 {
 	struct client *c = calloc(1, sizeof(*c));
+	struct net_ip ip = net_ip_of(peer);
 
 	if (c == NULL)
 		return NULL;
@@ -433,10 +455,32 @@ new_client(struct px_listener *l, int fd, const struct net_address *peer)
 	c->port = l->port;
 	c->service = l->service;
 	c->service_arg = l->service_arg;
-	c->phase = CLIENT_HANDSHAKE;
-	set_address(c, peer);
+	c->phase = l->proxies != NULL && snap_networks_hold(l->proxies, &ip) ? CLIENT_TOLD : CLIENT_HANDSHAKE;
+	client_set_address(c, &ip, net_address_port(peer));
 	net_stream_init(&c->stream, l->thread->loop, fd, &events, l->service != NULL ? SERVICE_OUT_MAX : STREAM_OUT_MAX);
 	return c;
+}
+
+/* Over the plain stream, where the listener has it. False: no memory. */
+static bool
+put_tls(struct client *c)
+{
+	return !c->is_tls || (c->view->tls != NULL && tls_server_accept(c->view->tls, &c->stream));
+}
+
+void
+client_begin(struct client *c)
+{
+	c->phase = CLIENT_HANDSHAKE;
+	if (!put_tls(c)) {
+		client_close(c, CLOSE_NO_MEMORY);
+	} else if (c->is_tls) {
+		net_stream_handshake(&c->stream);
+	} else {
+		on_open(&c->stream);
+		if (!c->closed)
+			on_readable(&c->stream); /* what stands behind the header has mostly come with it */
+	}
 }
 
 void
@@ -463,14 +507,10 @@ client_accept(struct px_listener *l, int fd, const struct net_address *peer)
 	counter_add(&t->counters.connections_accepted, 1);
 	counter_add(&t->counters.connections_open, 1);
 	LIST_INSERT_HEAD(&t->clients, c, link);
-	if (c->is_tls) {
+	if (c->is_tls)
 		c->view = px_view_ref(t->view);
-		if (t->view->tls == NULL || !tls_server_accept(t->view->tls, &c->stream)) {
-			client_close(c, CLOSE_NO_MEMORY);
-			return;
-		}
+	if (c->is_tls || c->phase == CLIENT_TOLD)
 		client_arm(c);
-	}
-	if (!net_stream_start(&c->stream))
+	if ((c->phase != CLIENT_TOLD && !put_tls(c)) || !net_stream_start(&c->stream))
 		client_close(c, CLOSE_NO_MEMORY);
 }

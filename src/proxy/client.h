@@ -10,8 +10,10 @@
 
 #include "proxy/client_h1.h"
 #include "proxy/client_h2.h"
+#include "proxy/client_told.h"
 
 enum client_phase {
+	CLIENT_TOLD, /* a proxy in front is to tell first whom it speaks for; the stream is a plain one, TLS comes behind */
 	CLIENT_HANDSHAKE,
 	CLIENT_OPEN,   /* the codec reads, writes and waits */
 	CLIENT_LINGER, /* our end has been sent: what still comes is thrown away until the client closes too */
@@ -43,6 +45,8 @@ struct client {
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
 	struct client_rotation *rotation; /* from the ClientHello on; NULL: nothing to learn of it, nor is it known */
+	struct client_told *told;    /* owned; what a proxy in front told of it; NULL: nothing */
+	LIST_HEAD(, origin) bound;   /* connections to origins that serve this client alone, see origin_bound.h */
 	struct holder *holder;       /* the client certificate, where it is noted that it came; NULL: none, or not noted */
 	struct tls_peer *peer;       /* the client certificate; made on first use; NULL: not looked, or none */
 	struct net_deferred later;   /* to free it, or to go on with bytes that were read already */
@@ -54,7 +58,7 @@ struct client {
 	uint16_t port;               /* of the listener; what else it says of its connections is copied below: it may go */
 	uint8_t phase;               /* enum client_phase */
 	uint8_t reason;              /* enum close_reason, when closed */
-	bool is_tls;
+	bool is_tls;                 /* to us; see client_is_secure() as well */
 	bool redirect;
 	uint16_t redirect_port;
 	px_service_fn service;
@@ -62,11 +66,12 @@ struct client {
 	bool over_limit;             /* accepted above the limit, to be told 503 */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
 	bool logged;                 /* why it ends has been said */
+	bool ends;                   /* no request follows the present one: see origin_bound.h */
 	bool cut_off;                /* a response was begun that can not be completed */
 	bool closed;
 	bool peer_looked;
 	bool untold;                 /* how it takes its certificate: the first byte of a request will tell its rotation */
-	struct sv address;           /* of the peer, without port; in address_text */
+	struct sv address;           /* of the peer, or the one told in its place; without port; in address_text */
 	char address_text[48];
 	struct net_ip from;
 	uint16_t from_port;
@@ -78,14 +83,35 @@ client_is_open(const struct client *c)
 	return !c->closed && c->phase == CLIENT_OPEN;
 }
 
+/* Has it come by TLS, to us or to the proxy in front that tells so? */
+static inline bool
+client_is_secure(const struct client *c)
+{
+	return c->is_tls || (c->told != NULL && c->told->header.tls.used);
+}
+
 /* What a listener does with a new connection. */
 void client_accept(struct px_listener *l, int fd, const struct net_address *peer);
 
-/* Close now; freed after the turn. Idempotent. An exchange that runs is ended first. */
+/* Close now; freed after the turn. Idempotent. An exchange that runs is ended first. `detail` is for the log. */
 void client_close(struct client *c, enum close_reason why);
+void client_close_with(struct client *c, enum close_reason why, const char *detail);
 
 /* Send what is left with the end of the stream behind it, then close; lingers when the client may still be sending. */
 void client_finish(struct client *c, enum close_reason why);
+
+/*
+ * No request is to follow: at once when none runs, else behind the response, which says so when it has not begun. From
+ * within any callback of the client's or of one of its origins.
+ */
+void client_end(struct client *c);
+
+/* --- for client_told.c --- */
+
+void client_set_address(struct client *c, const struct net_ip *ip, uint16_t port);
+
+/* In CLIENT_TOLD: TLS, or at once the codec. */
+void client_begin(struct client *c);
 
 /* Set the deadline that holds now. */
 void client_arm(struct client *c);

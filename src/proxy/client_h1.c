@@ -393,7 +393,7 @@ static void
 drain(struct client *c)
 {
 	if (c->h1.phase == PHASE_IDLE)
-		client_finish(c, CLOSE_DRAIN);
+		client_finish(c, c->ends ? CLOSE_ORIGIN_LEFT : CLOSE_DRAIN);
 }
 
 static bool

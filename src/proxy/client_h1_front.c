@@ -16,7 +16,8 @@ stays_open(const struct client *c, const struct exchange *x)
 {
 	const struct conf_limits *l = x->action != NULL ? x->action->limits : &x->view->snapshot->conf->limits;
 
-	return c->h1.keep && !x->last && !c->over_limit && !c->thread->draining && (x->request_ended || may_discard(c, x)) &&
+	return c->h1.keep && !x->last && !c->ends && !c->over_limit && !c->thread->draining &&
+	       (x->request_ended || may_discard(c, x)) &&
 	       (l->requests_per_connection == 0 || c->requests < l->requests_per_connection);
 }
 
@@ -176,7 +177,7 @@ front_detach(struct exchange *x, enum side_end how)
 		client_close(c, c->reason != CLOSE_CLIENT ? (enum close_reason)c->reason : CLOSE_ORIGIN_BROKE);
 		return;
 	}
-	bool keep = c->h1.keep && !x->tunnel;
+	bool keep = c->h1.keep && !c->ends && !x->tunnel;
 	if (!outbox_flush(o, &c->stream, !keep && !x->tunnel)) {
 		client_close(c, CLOSE_CLIENT_BROKE);
 		return;

@@ -315,7 +315,9 @@ expired(struct client *c)
 static void
 drain(struct client *c)
 {
-	c->reason = CLOSE_DRAIN;
+	if (c->h2->h2.goes_away)
+		return;
+	c->reason = c->ends ? CLOSE_ORIGIN_LEFT : CLOSE_DRAIN;
 	h2_go_away(&c->h2->h2, c->h2->n_streams == 0);
 	if (c->h2->n_streams > 0)
 		net_timer_set(&c->h2->drain, DRAIN_NOTICE_MS);

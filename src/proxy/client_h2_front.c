@@ -1,5 +1,6 @@
 /* client_h2_front.c: HTTP/2 on the client's side, the responses: the front of an exchange. */
 #include "proxy/client.h"
+#include "proxy/origin.h"
 
 static bool
 front_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
@@ -14,6 +15,11 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 		.length = length,
 	};
 
+	if (x->origin != NULL && x->origin->authenticated) {
+		/* Who authenticates a connection needs it for himself, and for one request at a time (RFC 9113, 7). */
+		h2_reset(&x->client->h2->h2, &st->h2, H2_HTTP_1_1_REQUIRED);
+		return false;
+	}
 	if (x->tunnel) {
 		client_stream_arm(st);
 		return h2_respond(&x->client->h2->h2, &st->h2, h, &client_h2_upgraded);

@@ -90,6 +90,16 @@ on_timer(struct net_timer *timer)
 	client_h2_flush_later(st->client);
 }
 
+/* A request that is not even looked at. */
+static struct h2_stream *
+refuse(struct h2 *s, struct client_stream *st, enum h2_error error)
+{
+	if (st == NULL)
+		return NULL;
+	h2_reset(s, &st->h2, error);
+	return &st->h2;
+}
+
 static struct client_stream *
 new_stream(struct client *c, int32_t id)
 {
@@ -161,6 +171,8 @@ client_h2_on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless
 		note_malformed(c, b);
 	if (c->closed || x == NULL || (b->fault != H1_OK && !is_worth_an_answer(b->fault)))
 		return NULL;
+	if (b->fault == H1_OK && http_authenticates_connection(&b->head))
+		return refuse(s, new_stream(c, id), H2_HTTP_1_1_REQUIRED); /* nothing of it may have an effect on its way */
 	copy_head(&x->request, &b->head);
 	frame(x, bodiless);
 	if ((st = new_stream(c, id)) == NULL)

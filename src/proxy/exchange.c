@@ -96,7 +96,7 @@ exchange_claim(struct exchange *x, struct client *c, const struct side_ops *fron
 	x->client = c;
 	x->front = front;
 	x->view = px_view_ref(t->view);
-	x->is_tls = c->is_tls;
+	x->is_tls = client_is_secure(c);
 	x->head_bytes = (uint32_t)head_bytes.n;
 	x->started_us = clock_wall_us();
 	x->started_ms = net_loop_now(t->loop);

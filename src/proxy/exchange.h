@@ -96,7 +96,7 @@ struct exchange {
 	uint8_t step; /* enum exchange_step it waits in or is at */
 	bool running;          /* exchange_run is on the stack */
 	bool ended;            /* exchange_end has been called */
-	bool is_tls;           /* the client came by TLS */
+	bool is_tls;           /* the client came by TLS, to us or to the proxy in front: client_is_secure() */
 	bool request_ended;    /* the whole request has been read */
 	bool request_sent;     /* its end has been given to the origin */
 	bool head_sent;        /* the request head has been given to the present origin */

@@ -26,18 +26,9 @@ room_for(struct exchange *x, size_t need, struct buf *out)
 /* --- who the client is -------------------------------------------------------------------------------------- */
 
 static bool
-is_trusted(const struct snapshot *s, const struct net_ip *a)
-{
-	for (size_t i = 0; i < s->n_trusted; i++)
-		if (net_cidr_holds(&s->trusted[i], a))
-			return true;
-	return false;
-}
-
-static bool
 peer_is_trusted(const struct exchange *x)
 {
-	return x->view->snapshot->n_trusted > 0 && is_trusted(x->view->snapshot, &x->client->from);
+	return snap_networks_hold(&x->view->snapshot->trusted, &x->client->from);
 }
 
 /* Go through one X-Forwarded-For line from the right. False: *found is the client, or what stands left tells nothing. */
@@ -53,7 +44,7 @@ goes_on(const struct exchange *x, struct sv line, struct sv *found)
 		if (entry.n == 0 || !net_ip_parse(entry, &a))
 			return false;
 		*found = entry;
-		if (!is_trusted(x->view->snapshot, &a))
+		if (!snap_networks_hold(&x->view->snapshot->trusted, &a))
 			return false;
 		if (comma == NULL)
 			return true;
@@ -220,10 +211,7 @@ request_id(struct exchange *x, char text[NUMBER_TEXT])
 static void
 variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], struct sv out[FIELD_VARIABLES_N])
 {
-	struct tls_session_facts tls = {.version = ""};
-
-	if (x->is_tls)
-		tls_stream_facts(&x->client->stream, &tls);
+	client_tls_words(x->client, &out[VAR_TLS_VERSION], &out[VAR_SERVER_NAME]);
 	out[VAR_CLIENT_ADDRESS] = exchange_client_address(x);
 	out[VAR_CLIENT_PORT] = sv_of(port, (size_t)snprintf(port, NUMBER_TEXT, "%u", x->client->from_port));
 	out[VAR_HOST] = x->host;
@@ -231,8 +219,6 @@ variables(struct exchange *x, char port[NUMBER_TEXT], char id[NUMBER_TEXT], stru
 	out[VAR_METHOD] = x->request.method;
 	out[VAR_PATH] = x->request.target;
 	out[VAR_REQUEST_ID] = request_id(x, id);
-	out[VAR_SERVER_NAME] = x->is_tls ? tls_stream_server_name(&x->client->stream) : SV("");
-	out[VAR_TLS_VERSION] = sv_cstr(tls.version);
 }
 
 static bool

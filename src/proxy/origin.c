@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "proxy/origin_bound.h"
 
 enum { IN_MAX = 1024 * 1024 }; /* a response head that comes in pieces; the codec's own limit is smaller */
 
@@ -69,8 +70,11 @@ origin_pools_sweep(struct px_thread *t)
 {
 	struct origin_pool *p, *next;
 
+	for (p = t->pools; p != NULL; p = p->hh.next)
+		p->named = is_named(t->view->snapshot, p);
+	origin_bound_sweep(t);
 	HASH_ITER(hh, t->pools, p, next) {
-		if (is_named(t->view->snapshot, p))
+		if (p->named)
 			continue;
 		close_idle(p);
 		if (p->n_all == 0)
@@ -117,11 +121,13 @@ origin_close(struct origin *o)
 {
 	if (o->closed)
 		return;
+	bool was_open = o->stream.open;
 	o->closed = true;
 	if (o->is_idle)
 		leave_idle(o);
 	net_stream_close(&o->stream, false);
 	net_loop_defer(o->thread->loop, &o->free_later, free_origin);
+	origin_unbind(o, was_open); /* last: it may end the client */
 }
 
 void
@@ -131,8 +137,13 @@ origin_release(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 
 	if (o->closed)
 		return;
-	if (p->n_idle >= idle_max || o->thread->draining || net_stream_pending(&o->stream) > 0) {
+	bool full = o->client != NULL ? idle_max == 0 && !o->authenticated : p->n_idle >= idle_max;
+	if (full || o->thread->draining || net_stream_pending(&o->stream) > 0) {
 		origin_close(o);
+		return;
+	}
+	if (o->client != NULL) {
+		origin_bound_idle(o, idle_ms);
 		return;
 	}
 	o->reused = true;
@@ -283,6 +294,8 @@ connect_new(struct exchange *x, struct origin_pool *p, bool *ours, const char **
 	*ours = !ok && is_our_want(errno);
 	if (!ok)
 		*why = explain(x, "can not connect", strerror(errno));
+	else if ((*ours = !(ok = origin_bound_tell(o, x))))
+		*why = "out of memory";
 	else if (p->tls != NULL && !(ok = tls_client_connect(p->tls, x->thread->tls, &o->stream, server->host, &p->session)))
 		*why = "TLS could not be set up";
 	if (!ok) {
@@ -299,20 +312,33 @@ connect_new(struct exchange *x, struct origin_pool *p, bool *ours, const char **
  * taken for the answer to this request, and a request that must not be sent twice must not meet a closed connection.
  */
 static struct origin *
-take_idle(struct exchange *x, struct origin_pool *p)
+take_idle(struct origin_pool *p)
 {
-	while (!x->fresh && !LIST_EMPTY(&p->idle)) {
+	while (!LIST_EMPTY(&p->idle)) {
 		struct origin *o = LIST_FIRST(&p->idle);
 		if (net_stream_is_stale(&o->stream)) {
 			origin_close(o);
 			continue;
 		}
 		leave_idle(o);
-		net_stream_deadline(&o->stream, 0);
-		counter_add(&x->thread->counters.origin_connections_reused, 1);
 		return o;
 	}
 	return NULL;
+}
+
+/* One that is open: the client's own, or one of the pool's, of which none has begun with a header. */
+static struct origin *
+take(struct exchange *x, struct origin_pool *p)
+{
+	struct origin *o = x->fresh ? NULL : origin_bound_take(x, p);
+
+	if (o == NULL && !x->fresh && upstream_conf(x->upstream->balance)->proxy_protocol == CONF_PROXY_NONE)
+		o = take_idle(p);
+	if (o == NULL)
+		return NULL;
+	net_stream_deadline(&o->stream, 0);
+	counter_add(&x->thread->counters.origin_connections_reused, 1);
+	return o;
 }
 
 struct origin *
@@ -327,10 +353,13 @@ origin_get(struct exchange *x, bool *ready, bool *ours, const char **why)
 		*why = "out of memory";
 		return NULL;
 	}
-	struct origin *o = take_idle(x, p);
+	struct bound_need need = origin_bound_need(x);
+	struct origin *o = take(x, p);
 	*ready = o != NULL;
 	if (o == NULL && (o = connect_new(x, p, ours, why)) == NULL)
 		return NULL;
+	if (need.bound)
+		origin_bind(o, x->client, need.authenticated); /* before a byte of the request goes out */
 	o->exchange = x;
 	o->answered = o->in_body = o->keep = false;
 	o->scan = (struct h1_scan){0};

@@ -3,7 +3,8 @@
  *
  * A connection belongs to one thread and one pool (a server with its TLS). It
  * either carries an exchange or is idle on its pool's list, last used first,
- * where an event of any kind means that the server closed it.
+ * where an event of any kind means that the server closed it. One that is
+ * bound to a client is never on that list: origin_bound.h.
  */
 #ifndef BASCULE_PROXY_ORIGIN_H
 #define BASCULE_PROXY_ORIGIN_H
@@ -24,20 +25,24 @@ struct origin_pool {
 	struct tls_client *tls;      /* referenced */
 	LIST_HEAD(, origin) idle;    /* last used first */
 	unsigned n_idle, n_all;
+	bool named;                  /* by the newest snapshot, as of its sweep */
 	struct tls_client_session session;
 	UT_hash_handle hh;
 };
 
 struct origin {
 	struct net_stream stream;
-	LIST_ENTRY(origin) link; /* of pool->idle, while idle */
+	LIST_ENTRY(origin) link; /* of pool->idle, while idle; of client->bound, when bound */
 	struct px_thread *thread;
 	struct origin_pool *pool;
 	struct exchange *exchange; /* NULL: idle */
+	struct client *client;     /* it serves that one alone, origin_bound.h; NULL: anybody */
 	struct net_deferred free_later;
 	struct buf in;           /* the start of a response head */
 	struct h1_scan scan;
 	struct h1_body body;
+	enum conf_proxy_protocol header; /* it has begun with */
+	bool authenticated;      /* and bound for that reason */
 	bool is_idle;            /* on pool->idle */
 	bool reused;             /* has carried an exchange before */
 	bool keep;               /* the response lets the connection stay open */
@@ -59,7 +64,7 @@ struct origin *origin_get(struct exchange *x, bool *ready, bool *ours, const cha
 /* Close; freed after the turn. Idempotent. */
 void origin_close(struct origin *o);
 
-/* Put a connection that is done with its exchange on its pool's list, or close it when it can not be kept. */
+/* Keep a connection that is done with its exchange, on its pool's list or its client's, or close it when it can not be kept. */
 void origin_release(struct origin *o, uint64_t idle_max, uint64_t idle_ms);
 
 /* Close all idle ones, e.g. when the thread ends. */

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proxy/origin.h"
+#include "proxy/origin_bound.h"
 
 /* --- the back of an exchange -------------------------------------------------------------------------------- */
 
@@ -161,6 +161,9 @@ final_head(struct origin *o, struct http_head *h)
 		o->body.framing = HTTP_CLOSE_BODY;
 	o->in_body = true;
 	o->keep = !switching && o->body.framing != HTTP_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
+	if (o->keep && http_authenticates_connection(h))
+		origin_bind(o, x->client, true);
+	x->last |= o->authenticated && !o->keep; /* the two connections end together */
 	enum http_framing framing = switching ? HTTP_NO_BODY : (enum http_framing)o->body.framing;
 	bool empty = o->body.framing == HTTP_NO_BODY || (o->body.framing == HTTP_LENGTH_BODY && o->body.left == 0);
 	net_stream_deadline(&o->stream, switching ? 0 : x->action->timeouts->response_body);

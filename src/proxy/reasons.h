@@ -16,6 +16,8 @@
 	X(CLOSE_IDLE, "idle", false, "no request within timeouts.idle")                                        \
 	X(CLOSE_DRAIN, "drain", false, "the proxy is draining")                                                \
 	X(CLOSE_TUNNEL, "tunnel", false, "the tunnel ended")                                                   \
+	X(CLOSE_ORIGIN_LEFT, "origin_left", false, "the origin closed the connection that it had authenticated on")  \
+	X(CLOSE_PROXY_HEADER, "proxy_header", true, "no good header of the PROXY protocol came")                \
 	X(CLOSE_HANDSHAKE, "handshake", true, "the TLS handshake failed")                                      \
 	X(CLOSE_HANDSHAKE_TIMEOUT, "handshake_timeout", true, "the TLS handshake took longer than timeouts.handshake") \
 	X(CLOSE_HEAD_TIMEOUT, "head_timeout", true, "the request head took longer than timeouts.head")         \

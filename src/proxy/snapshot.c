@@ -125,29 +125,55 @@ find_limits(struct snapshot *s)
 /* --- the whole ---------------------------------------------------------------------------------------------- */
 
 static bool
-build_trusted(struct snapshot *s, struct conf_problems *problems)
+build_networks(const struct snapshot *s, const struct conf_strings *c, const char *key, struct snap_networks *out,
+    struct conf_problems *problems)
 {
-	const struct conf_strings *c = &s->conf->trusted_proxies;
 	struct err err;
 
-	s->trusted = calloc(c->n + 1, sizeof(*s->trusted));
-	for (size_t i = 0; s->trusted != NULL && i < c->n; i++) {
-		if (!net_cidr_parse(sv_cstr(c->v[i]), &s->trusted[i], &err)) {
+	out->v = calloc(c->n + 1, sizeof(*out->v));
+	for (size_t i = 0; out->v != NULL && i < c->n; i++) {
+		if (strcmp(c->v[i], "unix:") == 0) {
+			out->unix_too = true;
+		} else if (net_cidr_parse(sv_cstr(c->v[i]), &out->v[out->n], &err)) {
+			out->n++;
+		} else {
 			struct conf_where at = conf_place(&s->conf->at, &c->v[i]);
-			conf_error(problems, &at, "trusted_proxies", "%s", err.text);
+			conf_error(problems, &at, key, "%s", err.text);
 			return false;
 		}
-		s->n_trusted++;
 	}
-	return s->trusted != NULL;
+	return out->v != NULL;
+}
+
+bool
+snap_networks_hold(const struct snap_networks *networks, const struct net_ip *ip)
+{
+	for (size_t i = 0; i < networks->n; i++)
+		if (net_cidr_holds(&networks->v[i], ip))
+			return true;
+	return networks->unix_too && ip->size == 0;
+}
+
+static bool
+build_proxies(struct snapshot *s, struct conf_problems *problems)
+{
+	const struct conf *c = s->conf;
+	bool ok = true;
+
+	s->proxies = calloc(c->n_listeners + 1, sizeof(*s->proxies));
+	for (size_t i = 0; s->proxies != NULL && i < c->n_listeners; i++)
+		if (c->listeners[i].proxies.present)
+			ok &= build_networks(s, &c->listeners[i].proxies.from, "proxy_protocol.from", &s->proxies[i], problems);
+	return ok && s->proxies != NULL;
 }
 
 static bool
 build_parts(struct snapshot *s, const struct snapshot_inputs *in, const struct credentials *cr, struct conf_problems *problems)
 {
 	const struct conf *c = s->conf;
-	bool ok = build_trusted(s, problems);
+	bool ok = build_networks(s, &c->trusted_proxies, "trusted_proxies", &s->trusted, problems);
 
+	ok &= build_proxies(s, problems);
 	s->upstreams = calloc(c->n_upstreams + 1, sizeof(*s->upstreams));
 	s->sites = calloc(c->n_sites + 1, sizeof(*s->sites));
 	s->hosts = host_index_new(c);
@@ -264,9 +290,12 @@ snapshot_unref(struct snapshot *s)
 		if (s->upstreams[i].tls != NULL)
 			tls_client_unref(s->upstreams[i].tls);
 	}
+	for (size_t i = 0; s->proxies != NULL && i < s->conf->n_listeners; i++)
+		free(s->proxies[i].v);
+	free(s->proxies);
 	free(s->sites);
 	free(s->upstreams);
-	free(s->trusted);
+	free(s->trusted.v);
 	host_index_free(s->hosts);
 	if (s->store != NULL)
 		tls_store_unref(s->store);

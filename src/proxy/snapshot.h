@@ -28,6 +28,13 @@ struct snap_upstream {
 	struct tls_client *tls; /* NULL: plain */
 };
 
+/* Networks, as the config names them. */
+struct snap_networks {
+	struct net_cidr *v;
+	size_t n;
+	bool unix_too; /* "unix:" is among them: peers of Unix sockets, who have no address */
+};
+
 /* What is to be done with a request once its route is known: the route's word over the site's. */
 struct snap_action {
 	const struct conf_limits *limits;
@@ -67,8 +74,8 @@ struct snapshot {
 	struct snap_site *sites; /* as in conf->sites */
 	struct snap_upstream *upstreams; /* as in conf->upstreams */
 	uint32_t head_bytes, fields; /* the largest of all limits: a head is read before its site is known */
-	struct net_cidr *trusted;
-	size_t n_trusted;
+	struct snap_networks trusted;  /* conf->trusted_proxies */
+	struct snap_networks *proxies; /* of each of conf->listeners: who speaks the PROXY protocol to it */
 };
 
 /* What building one needs besides the config. */
@@ -106,6 +113,9 @@ void snapshot_unref(struct snapshot *s);
 
 /* The site for a normalized host; NULL: none. */
 const struct snap_site *snapshot_site(const struct snapshot *s, struct sv host);
+
+/* Is that address in one of them? */
+bool snap_networks_hold(const struct snap_networks *networks, const struct net_ip *ip);
 
 /* Do both need the same of a client's certificate, so that a connection made for one may carry the other's requests? */
 static inline bool

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
-#include "proxy/origin.h"
+#include "proxy/origin_bound.h"
 
 /* --- which site, which route -------------------------------------------------------------------------------- */
 
@@ -91,11 +91,15 @@ step_site(struct exchange *x)
 		exchange_refuse(x, 400, "Host is no host name");
 		return STEP_OVER;
 	}
-	if (c->redirect)
+	if (c->redirect && !x->is_tls)
 		return redirect(x);
 	x->site = snapshot_site(x->view->snapshot, x->host);
 	if (x->site == NULL) {
 		exchange_refuse(x, 421, "no site serves this host");
+		return STEP_OVER;
+	}
+	if (x->site->conf->connection_auth && x->stream != NULL) {
+		exchange_refuse(x, 421, "clients of this site authenticate connections, which is for HTTP/1.1 alone");
 		return STEP_OVER;
 	}
 	if (!may_carry(x)) {
@@ -135,14 +139,23 @@ step_route(struct exchange *x)
 
 /* --- which server ------------------------------------------------------------------------------------------- */
 
+/* Where the client has authenticated, if it has; else the balancer knows. -1: nowhere. */
+static int
+choose_server(struct exchange *x)
+{
+	int next = origin_bound_server(x);
+
+	if (next >= 0)
+		return next;
+	return upstream_choose(x->upstream->balance, &x->request, &x->tried, net_loop_now(x->thread->loop), px_random(x->thread));
+}
+
 enum exchange_step
 step_choose(struct exchange *x)
 {
 	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
-	uint64_t now = net_loop_now(x->thread->loop);
+	int next = x->tries < conf->tries ? choose_server(x) : -1;
 
-	int next = x->tries < conf->tries
-	         ? upstream_choose(x->upstream->balance, &x->request, &x->tried, now, px_random(x->thread)) : -1;
 	if (next < 0) {
 		/* What the last server did says more than that there is no other. */
 		exchange_refuse(x, x->failure == NULL ? 503 : x->status != 0 ? x->status : 502,

@@ -72,17 +72,22 @@ on_refused(struct net_listener *net, int error)
 	    l->address, strerror(error));
 }
 
+/* `s` is the snapshot that `conf` belongs to; NULL: it stands alone. */
 static void
-configure(struct px_listener *l, const struct conf_listener *conf)
+configure(struct px_listener *l, const struct conf_listener *conf, const struct snapshot *s)
 {
+	l->proxies = s != NULL && conf->proxies.present ? &s->proxies[conf - s->conf->listeners] : NULL;
 	l->tls = conf->tls;
 	l->redirect = conf->redirect == CONF_REDIRECT_HTTPS;
 	l->redirect_port = (uint16_t)conf->redirect_port;
 }
 
-/* Started, and on no list yet. NULL: no memory; `fd` is closed then. */
+/*
+ * Started, and on no list yet; held when it is of a snapshot, which may still be abandoned. NULL: no memory; `fd` is closed
+ * then.
+ */
 static struct px_listener *
-new_listener(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, bool held)
+new_listener(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf, const struct snapshot *s)
 {
 	struct px_listener *l = calloc(1, sizeof(*l));
 	struct net_address bound = {.length = sizeof(bound.u)};
@@ -94,12 +99,12 @@ new_listener(struct px_thread *t, int fd, const char *address, const struct conf
 	}
 	l->thread = t;
 	if (conf != NULL)
-		configure(l, conf);
+		configure(l, conf, s);
 	if (getsockname(fd, &bound.u.sa, &bound.length) == 0)
 		l->port = net_address_port(&bound);
 	l->net.on_accept = on_accept;
 	l->net.on_refused = on_refused;
-	l->net.held = held;
+	l->net.held = s != NULL;
 	if (!net_listener_start(&l->net, t->loop, fd)) {
 		free(l);
 		close(fd);
@@ -112,7 +117,7 @@ bool
 px_thread_listen(struct px_thread *t, int fd, const char *address, const struct conf_listener *conf,
     px_service_fn service, void *arg)
 {
-	struct px_listener *l = new_listener(t, fd, address, conf, false);
+	struct px_listener *l = new_listener(t, fd, address, conf, NULL);
 
 	if (l == NULL)
 		return false;
@@ -154,7 +159,7 @@ prepare_listeners(struct px_thread *t, int *fds, struct err *err)
 		if (fd < 0)
 			continue;
 		fds[i] = -1;
-		struct px_listener *l = new_listener(t, fd, conf->address, conf, true);
+		struct px_listener *l = new_listener(t, fd, conf->address, conf, t->next->snapshot);
 		if (l == NULL)
 			return err_set(err, "listener %s: thread %u can not listen: out of memory", conf->address, t->number);
 		LIST_INSERT_HEAD(&t->next_listeners, l, link);
@@ -183,7 +188,7 @@ change_listeners(struct px_thread *t)
 		if (l->service != NULL)
 			continue;
 		if (found != NULL)
-			configure(l, found);
+			configure(l, found, t->view->snapshot);
 		else
 			close_listener(l);
 	}

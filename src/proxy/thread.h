@@ -46,6 +46,7 @@ struct px_listener {
 	bool redirect;          /* to https */
 	uint16_t redirect_port;
 	uint16_t port;          /* it listens on */
+	const struct snap_networks *proxies; /* that speak the PROXY protocol to it, in the newest snapshot; NULL: none */
 	px_service_fn service;  /* NULL: sites and origins */
 	void *service_arg;
 };

@@ -92,7 +92,21 @@ not_after(const X509 *cert)
 	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-/* The three texts, each with its NUL, in the order of struct tls_peer. */
+static bool
+print_common_name(BIO *to, const X509_NAME *subject)
+{
+	int at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, -1);
+	const X509_NAME_ENTRY *entry = at >= 0 ? X509_NAME_get_entry(subject, at) : NULL;
+	unsigned char *text = NULL;
+	int n = entry != NULL ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry)) : 0;
+	bool ok = n <= 0 || memchr(text, '\0', (size_t)n) != NULL || BIO_write(to, text, n) == n;
+
+	OPENSSL_free(text);
+	ERR_clear_error();
+	return ok;
+}
+
+/* The texts, each with its NUL, in the order of struct tls_peer. */
 static struct tls_peer *
 with_texts(BIO *texts)
 {
@@ -106,6 +120,7 @@ with_texts(BIO *texts)
 	peer->subject = peer->text;
 	peer->issuer = peer->subject + strlen(peer->subject) + 1;
 	peer->serial = peer->issuer + strlen(peer->issuer) + 1;
+	peer->common_name = peer->serial + strlen(peer->serial) + 1;
 	return peer;
 }
 
@@ -115,7 +130,8 @@ tls_peer_of(const X509 *cert, struct tls_thread *thread)
 	BIO *texts = BIO_new(BIO_s_mem());
 	bool ok = texts != NULL && print_name(texts, X509_get_subject_name(cert)) && BIO_write(texts, "", 1) == 1 &&
 	    print_name(texts, X509_get_issuer_name(cert)) && BIO_write(texts, "", 1) == 1 &&
-	    print_serial(texts, X509_get0_serialNumber(cert)) && BIO_write(texts, "", 1) == 1;
+	    print_serial(texts, X509_get0_serialNumber(cert)) && BIO_write(texts, "", 1) == 1 &&
+	    print_common_name(texts, X509_get_subject_name(cert)) && BIO_write(texts, "", 1) == 1;
 	struct tls_peer *peer = ok ? with_texts(texts) : NULL;
 	BIO_free(texts);
 	if (peer == NULL || !fingerprint(cert, thread->sha256, peer)) {

@@ -91,6 +91,7 @@ enum {
 struct tls_peer {
 	const char *subject, *issuer; /* RFC 2253, printable ASCII only */
 	const char *serial;           /* upper-case hex; "..." behind the first TLS_PEER_SERIAL_MAX octets of a longer one */
+	const char *common_name;      /* the first of the subject, UTF-8; "": it has none, or one with a NUL in it */
 	char fingerprint[65];         /* SHA-256 of the DER, lower-case hex */
 	unsigned char sha256[32];     /* the same */
 	int64_t not_after;            /* seconds of the epoch */

@@ -1,10 +1,8 @@
 """Clients and origins that mean harm: nobody else may pay for it, nor be given what was meant for another."""
 
-import os
 import pathlib
 import re
 import select
-import signal
 import socket
 import subprocess
 import threading
@@ -12,29 +10,12 @@ import threading
 import pytest
 
 from harness import proxy, wait, wire
+from harness.proxy import Stopped
 
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
 
 
 # --- bytes behind a response ---
-
-
-class Stopped:
-    """
-    The worker stands still within: what is sent meanwhile waits in its sockets, so that it finds the client's request and
-    the origin's bytes in the same turn, the request first.
-    """
-
-    def __init__(self, pid):
-        self.pid = pid
-
-    def __enter__(self):
-        os.kill(self.pid, signal.SIGSTOP)
-        state = pathlib.Path("/proc/%d/stat" % self.pid)
-        wait.until(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T", "the worker to stop")
-
-    def __exit__(self, *_):
-        os.kill(self.pid, signal.SIGCONT)
 
 
 def sends_late(answer, late):

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from harness import client, pki, proxy, wait, wire
+from harness import client, origins, pki, proxy, proxy_protocol, wait, wire
 from harness.ports import free_port
 
 # The same program with another allocator: see tests/unit/memory/failing.h. `make bascule-failing` builds it.
@@ -93,6 +93,7 @@ def served(bascule, failing, directory, identity, ca, echo, recorder, port):
         routes=[
             {"path": "^/tls", "upstream": "secure", "request_headers": {"set": {"X-Id": "${request_id}"}}},
             {"path": "^/(alone)", "rewrite": "/$1"},
+            {"path": "^/told", "upstream": "told"},
         ],
     )
     device_site = proxy.site(
@@ -104,6 +105,7 @@ def served(bascule, failing, directory, identity, ca, echo, recorder, port):
         upstreams={
             "origin": {"sticky": {}, "idle_connections": 1},
             "secure": proxy.upstream(secure.address, tls={"ca": ca.file}, idle_connections=0),
+            "told": proxy.upstream(recorder(proxy_protocol.Header(origins.echo)).address, proxy_protocol="v2"),
         },
     )  # fmt: skip
     p = bascule(contents, program=str(PROGRAM), environment={"FAILING": failing.path})
@@ -146,10 +148,11 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
         dict(fields=LARGE, method="POST", body=b"x" * 200000),
         dict(fields=CHUNKED, method="POST", body=b"5\r\nhello\r\n0\r\nX-T: v\r\n\r\n"),
         dict(target="/tls"),
+        dict(target="/told"),
         dict(name="device.test"),
         dict(target="/nowhere", name="unknown.test"),
     ],
-    ids=["simple", "TLS 1.2", "large", "chunked", "TLS to the origin", "client certificate", "unknown"],
+    ids=["simple", "TLS 1.2", "large", "chunked", "TLS to the origin", "told to the origin", "client certificate", "unknown"],
 )
 def test_a_request(served, request_):
     p = served.p
@@ -159,6 +162,27 @@ def test_a_request(served, request_):
         served.each(lambda: not answered(p, **request_), 20)
     else:
         served.each(lambda: answered(p, **request_), 50)
+
+
+def test_a_header_of_the_proxy_protocol(served):
+    """It comes in two parts, and tells of TLS: what is told is kept."""
+    p = served.p
+    plain = proxy.listener(tls=False, proxy_protocol=["127.0.0.1"])
+    p.reconfigure(listeners=[proxy.listener(p.port), plain])
+    header = proxy_protocol.v2(tlvs=proxy_protocol.ssl())
+
+    def work():
+        try:
+            with p.client(port=int(plain["address"].rsplit(":", 1)[1]), tls=False) as c:
+                c.send(header[:20])
+                wait.until(lambda: not wait.unread(*[e[1] for e in (c.raw.getpeername(), c.raw.getsockname())]), "it to be read")
+                c.send(header[20:])
+                return c.request("GET", "/told").status == 200
+        except LOST as e:
+            assert not isinstance(e, TimeoutError), "no answer and no end"
+            return False
+
+    served.each(work, 4)
 
 
 def test_a_request_on_an_open_connection(served):

@@ -322,6 +322,24 @@ def listener(port=None, host="127.0.0.1", tls=True, **more):
     return dict({"address": ("[%s]:%d" if ":" in host else "%s:%d") % (host, port), "tls": tls}, **more)
 
 
+class Stopped:
+    """
+    The worker stands still within: what is sent meanwhile waits in its sockets, so that it finds the client's request and
+    the origin's bytes in the same turn, the request first.
+    """
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        state = pathlib.Path("/proc/%d/stat" % self.pid)
+        wait.until(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T", "the worker to stop")
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
+
+
 # --- several, for a test or a module -----------------------------------------------------------------------------
 
 PROXIES = pytest.StashKey()

@@ -1,6 +1,7 @@
 """Barriers with a deadline. Nothing in the tests sleeps for a time that somebody guessed."""
 
 import os
+import pathlib
 import time
 
 # Sanitizers and valgrind are slower: BASCULE_SLOW=10 makes every deadline ten times longer, and counts smaller.
@@ -25,3 +26,13 @@ def until(condition, what, deadline=DEADLINE, on_end=None):
         if on_end:
             on_end()
         time.sleep(0.005)
+
+
+def unread(port, peer):
+    """Bytes that wait in the socket at 127.0.0.1:`port` that is connected to `peer`; None: there is no such socket."""
+    ends = "0100007F:%04X 0100007F:%04X" % (port, peer)
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines():
+        fields = line.split()
+        if " ".join(fields[1:3]) == ends:
+            return int(fields[4].split(":")[1], 16)
+    return None

@@ -305,3 +305,61 @@ Test(transform, over_a_connection_it_begins_when_that_is_there)
 	close(peer);
 	close(listening);
 }
+
+/* --- a transform that comes later --- */
+
+/* What stands before the handshake is looked at, and read to its last byte; all behind it is the transform's. */
+static void
+begin_plain(const char *first)
+{
+	char bytes[16];
+
+	net_stream_set_transform(&x.p.s, NULL, NULL);
+	cr_assert(net_stream_start(&x.p.s));
+	cr_assert_eq(x.p.opened, 1, "without a transform it is open at once");
+	cr_assert_eq(net_stream_peek(&x.p.s, bytes, sizeof(bytes)), NET_AGAIN);
+	peer_say(x.peer, first);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(net_stream_peek(&x.p.s, bytes, sizeof(bytes)), (ssize_t)strlen(first));
+		cr_assert_eq(memcmp(bytes, first, strlen(first)), 0);
+	}
+	cr_assert_eq(net_stream_read(&x.p.s, bytes, 4), 4);
+	net_stream_set_transform(&x.p.s, &toy, state);
+	net_stream_handshake(&x.p.s);
+}
+
+Test(transform, comes_over_a_stream_that_is_open)
+{
+	begin_plain("whoaHI");
+	cr_expect_eq(x.p.opened, 2, "its handshake was there already");
+	peer_hear(x.peer, &heard);
+	cr_expect(sv_eq(buf_view(&heard), SV("OK")));
+	cr_expect(x.p.s.open);
+}
+
+Test(transform, comes_over_an_open_stream_and_waits_for_the_peer)
+{
+	begin_plain("whoa");
+	cr_expect_eq(x.p.opened, 1);
+	cr_expect_not(x.p.s.open);
+	peer_say(x.peer, "HI");
+	HELD_UNTIL(x.p.opened == 2);
+}
+
+Test(transform, comes_over_an_open_stream_and_fails)
+{
+	begin_plain("whoaNO");
+	cr_expect_eq(x.p.failures, 1);
+	cr_expect_eq(x.p.error, EPROTO);
+}
+
+Test(transform, a_look_at_the_end)
+{
+	char byte;
+
+	net_stream_set_transform(&x.p.s, NULL, NULL);
+	cr_assert(net_stream_start(&x.p.s));
+	shutdown(x.peer, SHUT_WR);
+	cr_expect_eq(net_stream_peek(&x.p.s, &byte, 1), NET_EOF);
+	free(state);
+}

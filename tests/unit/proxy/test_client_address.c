@@ -4,7 +4,7 @@
 #include "proxy/client.h"
 
 static struct net_cidr trusted[4];
-static struct snapshot snapshot = {.trusted = trusted};
+static struct snapshot snapshot = {.trusted = {.v = trusted}};
 static struct px_view view = {.snapshot = &snapshot, .refs = 1};
 static struct client client;
 static struct exchange x = {.view = &view, .client = &client};
@@ -12,7 +12,7 @@ static struct exchange x = {.view = &view, .client = &client};
 static void
 trust(const char *network)
 {
-	cr_assert(net_cidr_parse(sv_cstr(network), &trusted[snapshot.n_trusted++], NULL));
+	cr_assert(net_cidr_parse(sv_cstr(network), &trusted[snapshot.trusted.n++], NULL));
 }
 
 /* A request from `peer` with these X-Forwarded-For lines, up to a NULL. */

@@ -59,7 +59,7 @@ Test(snapshot, a_route_says_what_it_differs_in)
 	cr_expect_not_null(a[2].response_edits);
 	cr_expect_eq(s->head_bytes, 64 * 1024, "the largest of all");
 	cr_expect_eq(s->fields, 99);
-	cr_expect_eq(s->n_trusted, 2);
+	cr_expect_eq(s->trusted.n, 2);
 	for (size_t i = 0; i < 2; i++)
 		cr_expect_not_null(s->sites[i].policy);
 	snapshot_unref(s);
