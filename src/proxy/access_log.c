@@ -126,6 +126,12 @@ field(const struct exchange *x, enum http_field_id id)
 	return f != NULL ? f->value : SV_NONE;
 }
 
+static struct sv
+protocol(const struct http_head *h)
+{
+	return h->major == 2 ? SV("HTTP/2.0") : h->minor == 1 ? SV("HTTP/1.1") : SV("HTTP/1.0");
+}
+
 /* --- the two forms ------------------------------------------------------------------------------------------ */
 
 static void
@@ -143,7 +149,7 @@ put_json(struct buf *b, const struct exchange *x)
 	put_string(b, SV("method"), x->request.method);
 	put_string(b, SV("host"), x->request.authority);
 	put_string(b, SV("target"), x->request.target);
-	(void)!buf_printf(b, ",\"protocol\":\"HTTP/%u.%u\"", x->request.major, x->request.minor);
+	put_string(b, SV("protocol"), protocol(&x->request));
 	put_number(b, "status", x->status);
 	put_number(b, "bytes_in", x->body_in);
 	put_number(b, "bytes_out", x->body_out);
@@ -195,7 +201,7 @@ put_combined(struct buf *b, const struct exchange *x)
 	put_escaped(b, x->request.method);
 	put(b, SV(" "));
 	put_escaped(b, x->request.target);
-	(void)!buf_printf(b, " HTTP/%u.%u\" %u %llu \"", x->request.major, x->request.minor, x->status, (unsigned long long)x->body_out);
+	(void)!buf_printf(b, " %.*s\" %u %llu \"", SV_FMT(protocol(&x->request)), x->status, (unsigned long long)x->body_out);
 	put_escaped(b, field_or_dash(x, HTTP_REFERER));
 	put(b, SV("\" \""));
 	put_escaped(b, field_or_dash(x, HTTP_USER_AGENT));

@@ -9,6 +9,7 @@ import pytest
 
 from harness import proxy, proxy_protocol, wait, wire
 from harness.client import curl
+from harness.h2client import ERRORS, H2Client
 from harness.ports import dead_port
 from harness.proxy import Stopped
 
@@ -429,3 +430,28 @@ def test_with_the_proxy_protocol(simple, recorder):
         assert authenticate(two, "bob").text == "bob on a1"
         assert one.request().text == "alice on a0"
         assert one.request("GET", "/close").get("connection") == "close"
+
+
+# --- over HTTP/2 ---
+
+
+def test_over_http2_nobody_authenticates(mail):
+    """The browser is told to come by HTTP/1.1 (RFC 9113, 7), at the latest when the origin asks."""
+    p = mail()
+    with H2Client(p.port) as c:
+        assert c.get("/public").status == 200
+        given = c.request(fields=[("authorization", message(1))])
+        assert c.wait(given).reset == ERRORS["HTTP_1_1_REQUIRED"]
+        assert [r for r in p.origin.requests if r.get("authorization")] == [], "nothing of it has gone on"
+        assert c.get("/private").reset == ERRORS["HTTP_1_1_REQUIRED"]
+    wait.until(lambda: p.counter("origin_connections_bound") == 0, "all to be closed")
+
+
+def test_the_key_keeps_a_site_to_http1(mail, ca):
+    sites = [proxy.site("site.test", connection_auth=True), proxy.site("open.site.test")]
+    p = mail(sites=sites)
+    assert curl(p.port, "/public", "--http2", "-w", "%{http_version}", "-o", "/dev/null", ca=ca).stdout == "1.1"
+    with H2Client(p.port, "open.site.test") as c:
+        assert c.get("/public").status == 200
+        assert c.get("/public", authority="site.test").status == 421, "by a connection that was made for another name"
+        assert c.get("/public").status == 200

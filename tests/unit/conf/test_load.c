@@ -268,7 +268,7 @@ Test(conf_load, upstreams)
 	cr_expect_eq(a->eject.failures, 3);
 	cr_expect_eq(a->eject.time, 10 * SECOND);
 	cr_expect_eq(a->host, CONF_HOST_PASS);
-	cr_expect_eq(a->idle_connections, 64);
+	cr_expect_eq(a->idle_connections, 256);
 	cr_expect_eq(a->idle_time, 60 * SECOND);
 	cr_expect_eq(a->tries, 3);
 }
