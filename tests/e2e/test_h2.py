@@ -440,3 +440,19 @@ def test_a_reset_while_the_socket_is_full(served):
         c.send_trailers(stream, [("authorization", "x")])
         assert c.wait(stream).reset == ERRORS["PROTOCOL_ERROR"]
         assert "the worker died" not in p.log and "killed by signal" not in p.log
+
+
+@pytest.mark.memory
+def test_the_last_response_is_not_cut_off(served):
+    """While its end is still in the kernel a client sends windows and more: closed with those unread, it would be lost."""
+    body = RANDOM[:1_000_000]
+    p, _ = served(origins.reply(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body), limits={"requests_per_connection": 1})
+    with connect(p, settings=WIDE, receive_buffer=1 << 16) as c:
+        open_windows(c)
+        stream = c.request("GET", "/")
+        p.access(1)
+        p.status()  # a turn of the loop later, and more
+        for _ in range(20):
+            c.raw(frame(6, 0, 0, bytes(8)))
+        r = c.wait(stream)
+        assert r.ended and r.body == body and c.wait_goaway() == 0
