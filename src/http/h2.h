@@ -50,6 +50,7 @@ struct h2_stream {
 	bool open;            /* on_closed() has not been called */
 	bool waits;           /* libnghttp2 has been told that there is nothing to send now */
 	bool ended;           /* nothing comes behind `kept` and `now` but trailers */
+	bool cut;             /* h2_reset(): nothing more of it is sent */
 	struct h2_fields *trailers; /* owned; NULL: none */
 	struct sv now;        /* body to send: borrowed until h2_keep() */
 	struct buf kept;      /* body that goes before it */

@@ -110,7 +110,7 @@ h2_keep(struct h2 *s, struct h2_stream *st)
 bool
 h2_body(struct h2 *s, struct h2_stream *st, struct sv data)
 {
-	if (!st->open || data.n == 0)
+	if (!st->open || st->cut || data.n == 0)
 		return true;
 	bool ok = h2_keep(s, st); /* one piece is pointed to; of several, the last */
 	st->now = data;
@@ -182,7 +182,10 @@ read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t 
 
 const nghttp2_data_provider h2_source = {.read_callback = read_body};
 
-/* What is kept is copied, for it may go before all is sent; what is borrowed is pointed to. */
+/*
+ * What is kept is copied, for it may go before all is sent; what is borrowed is pointed to. A frame that had to wait was
+ * measured before: if its bytes have been let go of meanwhile, the stream's reset is all that follows.
+ */
 int
 h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
     nghttp2_data_source *source, void *user)
@@ -191,7 +194,7 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 	struct h2_stream *st = h2_stream_of(session, frame->hd.stream_id);
 
 	(void)source;
-	if (st == NULL)
+	if (st == NULL || st->cut || length > h2_pending(st))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0 && s->events->is_full(s))
 		return NGHTTP2_ERR_WOULDBLOCK;
@@ -246,8 +249,9 @@ h2_take(struct h2 *s, struct h2_stream *st)
 void
 h2_reset(struct h2 *s, struct h2_stream *st, enum h2_error error)
 {
-	if (st->open)
+	if (st->open && !st->cut)
 		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, st->id, error);
+	st->cut = true;
 	s->kept -= buf_len(&st->kept);
 	buf_clear(&st->kept);
 	st->now = SV_NONE;

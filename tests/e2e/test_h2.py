@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -397,3 +398,61 @@ def test_rapid_reset(served):
         assert other.get("/").status == 200
     wait.until(lambda: p.counter("connections_open") == 0, "the end")
     assert len(origin.requests) < 2000
+
+
+# --- clients that stop reading ---
+
+
+def fill(stuck):
+    """An answer that does not end; `stuck` is set when nothing more of it is taken."""
+
+    def script(c):
+        c.request_head()
+        c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        c.socket.settimeout(1)
+        try:
+            while True:
+                c.send(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+        except TimeoutError:
+            stuck.set()
+        c.wait_for_end()
+
+    return script
+
+
+def open_windows(c):
+    c.h2.increment_flow_control_window(1 << 30)
+    c.flush()
+
+
+WIDE = {4: (1 << 31) - 1}  # SETTINGS_INITIAL_WINDOW_SIZE
+
+
+@pytest.mark.memory
+def test_a_reset_while_the_socket_is_full(served):
+    """A frame of DATA that was begun waits for the socket, and its stream ends for a fault of the client's."""
+    stuck = threading.Event()
+    p, _ = served(fill(stuck))
+    with connect(p, settings=WIDE, receive_buffer=1 << 18) as c:
+        open_windows(c)
+        stream = c.request("POST", "/", body=b"x", end=False)
+        assert stuck.wait(wait.DEADLINE)
+        c.send_trailers(stream, [("authorization", "x")])
+        assert c.wait(stream).reset == ERRORS["PROTOCOL_ERROR"]
+        assert "the worker died" not in p.log and "killed by signal" not in p.log
+
+
+@pytest.mark.memory
+def test_the_last_response_is_not_cut_off(served):
+    """While its end is still in the kernel a client sends windows and more: closed with those unread, it would be lost."""
+    body = RANDOM[:1_000_000]
+    p, _ = served(origins.reply(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body), limits={"requests_per_connection": 1})
+    with connect(p, settings=WIDE, receive_buffer=1 << 16) as c:
+        open_windows(c)
+        stream = c.request("GET", "/")
+        p.access(1)
+        p.status()  # a turn of the loop later, and more
+        for _ in range(20):
+            c.raw(frame(6, 0, 0, bytes(8)))
+        r = c.wait(stream)
+        assert r.ended and r.body == body and c.wait_goaway() == 0

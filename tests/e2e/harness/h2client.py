@@ -56,9 +56,9 @@ class H2Client:
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_outbound_headers=strict, normalize_outbound_headers=strict,
             validate_inbound_headers=True))  # fmt: skip
-        if settings:
-            self.h2.local_settings.update(settings)
         self.h2.initiate_connection()
+        if settings:
+            self.h2.update_settings(settings)
         self.responses, self.goaway, self.closed, self.automatic, self.unread = {}, None, False, True, b""
         self.flush()
 
