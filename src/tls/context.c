@@ -1,5 +1,6 @@
 #include "tls/context.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 
 #include "tls/stream.h"
@@ -16,9 +17,20 @@
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define DEFAULT_GROUPS "X25519:P-256:P-384"
 
+/*
+ * OpenSSL takes an algorithm that it had no memory for to be one that it does not have, says nothing, and makes do without:
+ * the context looks sound, and fails at handshakes. But malloc() has left its word, since errno was set to 0.
+ */
+static bool
+lacked_memory(struct err *err)
+{
+	return errno == ENOMEM && !err_no_memory(err);
+}
+
 SSL_CTX *
 tls_context_new(struct tls_thread *thread, const SSL_METHOD *method, struct err *err)
 {
+	errno = 0;
 	SSL_CTX *context = SSL_CTX_new_ex(thread->lib, NULL, method);
 
 	if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
@@ -38,7 +50,10 @@ tls_context_new(struct tls_thread *thread, const SSL_METHOD *method, struct err 
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* tls_stream_read() counts what is no data */
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_msg_callback(context, tls_stream_on_message);
-	return context;
+	if (!lacked_memory(err))
+		return context;
+	SSL_CTX_free(context);
+	return NULL;
 }
 
 /* The next name of a list as OpenSSL separates them; empty: there is none. */
@@ -118,6 +133,7 @@ set_version(SSL_CTX *context, const char *version, struct err *err)
 bool
 tls_context_configure(SSL_CTX *context, const struct conf_tls *conf, struct err *err)
 {
+	errno = 0;
 	if (!set_version(context, conf->min_version, err) ||
 	    !set_ciphers(context, conf->ciphers != NULL ? conf->ciphers : DEFAULT_CIPHERS, err))
 		return false;
@@ -125,5 +141,5 @@ tls_context_configure(SSL_CTX *context, const struct conf_tls *conf, struct err 
 		return false;
 	if (conf->groups != NULL && SSL_CTX_set1_groups_list(context, conf->groups) != 1)
 		return refuse(err, "groups", sv_cstr(conf->groups), "list of groups");
-	return true;
+	return !lacked_memory(err);
 }
