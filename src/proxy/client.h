@@ -37,6 +37,11 @@ struct client_codec {
 	void (*free)(struct client *c);
 };
 
+struct client_stay {
+	struct rotation *rotation; /* NULL: nobody's that is known, or c->rotation has them */
+	struct client_record *record;
+};
+
 struct client {
 	struct net_stream stream;
 	LIST_ENTRY(client) link;
@@ -44,6 +49,7 @@ struct client {
 	const struct client_codec *codec; /* NULL until the connection is open */
 	struct px_view *view;        /* during the handshake only: what TLS borrows is in its snapshot */
 	struct tls_policy *policy;   /* of the handshake's site; referenced; NULL without TLS */
+	struct client_stay stay;     /* once nothing more is to be learned: whose connection it is */
 	struct client_rotation *rotation; /* from the ClientHello on; NULL: nothing to learn of it, nor is it known */
 	struct client_told *told;    /* owned; what a proxy in front told of it; NULL: nothing */
 	LIST_HEAD(, origin) bound;   /* connections to origins that serve this client alone, see origin_bound.h */

@@ -12,7 +12,10 @@ struct shown {
 	struct client_record *known; /* whose connection it is; NULL: nobody's that is known, or the handshake goes on */
 };
 
-/* From the ClientHello to the first byte of a request; of who is known, to the end of the connection. */
+/*
+ * From the ClientHello to the first byte of a request; and to the end of the connection when it stays in the tables of
+ * several rotations. Mostly that is one, for which c->stay is enough: idle connections are many.
+ */
 struct client_rotation {
 	struct client_identity who;
 	uint64_t opened_ms; /* when the handshake was done */
@@ -83,15 +86,21 @@ static void
 told(struct client *c)
 {
 	struct client_rotation *cr = c->rotation;
-	bool known = false;
+	const struct shown *one = NULL;
+	unsigned known = 0;
 
 	c->untold = false;
 	for (unsigned i = 0; i < cr->n; i++) {
 		if (cr->v[i].offer.bundle != NULL)
 			rotation_end_offer(&cr->v[i].offer);
-		known |= cr->v[i].known != NULL;
+		if (cr->v[i].known == NULL)
+			continue;
+		known++;
+		one = &cr->v[i];
 	}
-	if (!known)
+	if (known == 1)
+		c->stay = (struct client_stay){one->rotation, one->known};
+	if (known <= 1)
 		end(c);
 }
 
@@ -163,6 +172,9 @@ client_rotation_left(struct client *c, bool by_itself)
 {
 	struct client_rotation *cr = c->rotation;
 
+	if (c->stay.rotation != NULL)
+		rotation_left(c->stay.rotation, c->stay.record, moment_now());
+	c->stay.rotation = NULL;
 	if (cr == NULL)
 		return;
 	const struct moment now = moment_now();
