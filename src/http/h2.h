@@ -89,7 +89,8 @@ struct h2 {
 	uint64_t calm_ms;          /* when that was last added to */
 	const char *fault;         /* why the connection is at an end; NULL: it is not */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
-	size_t kept;               /* bytes of bodies kept, of all streams */
+	unsigned n_streams;        /* that the owner knows */
+	size_t kept;               /* bytes of bodies kept, of all of them */
 };
 
 /* False: no memory. `spare` lasts longer. Our SETTINGS are sent first. */
@@ -123,7 +124,8 @@ void h2_go_away(struct h2 *s, bool final);
 
 /* --- a stream ------------------------------------------------------------------------------------------------- */
 
-void h2_stream_init(struct h2_stream *st, int32_t id, size_t max);
+/* `max` bounds what is kept of its body. */
+void h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max);
 void h2_stream_free(struct h2 *s, struct h2_stream *st); /* forgotten, also by libnghttp2; the memory is the owner's */
 
 /* An interim response (RFC 9110, 15.2), to be followed by another. False: no memory. */

@@ -218,8 +218,9 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 /* --- life ----------------------------------------------------------------------------------------------------- */
 
 void
-h2_stream_init(struct h2_stream *st, int32_t id, size_t max)
+h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max)
 {
+	s->n_streams++;
 	*st = (struct h2_stream){.id = id, .open = true};
 	buf_init(&st->kept, max);
 }
@@ -230,6 +231,7 @@ h2_stream_free(struct h2 *s, struct h2_stream *st)
 	if (st->open)
 		(void)nghttp2_session_set_stream_user_data(s->session, st->id, NULL);
 	st->open = false;
+	s->n_streams--;
 	s->kept -= buf_len(&st->kept);
 	buf_clear(&st->kept);
 	free(st->trailers);
