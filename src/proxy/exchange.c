@@ -284,7 +284,7 @@ may_try_again(const struct exchange *x, unsigned status)
 		return false;
 	if (!x->head_sent)
 		return true;
-	return status != 504 && x->origin != NULL && !x->origin->answered && http_method_is_idempotent(x->request.method_id) &&
+	return status != 504 && x->origin != NULL && !x->answered && http_method_is_idempotent(x->request.method_id) &&
 	       x->request_framing == HTTP_NO_BODY;
 }
 

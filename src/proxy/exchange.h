@@ -100,6 +100,7 @@ struct exchange {
 	bool request_ended;    /* the whole request has been read */
 	bool request_sent;     /* its end has been given to the origin */
 	bool head_sent;        /* the request head has been given to the present origin */
+	bool answered;         /* a byte of the present origin's response has come */
 	bool body_sent;        /* some of the request's body has been given away: it can not be sent again */
 	bool response_started; /* a final response head has been given to the front */
 	bool response_ended;
