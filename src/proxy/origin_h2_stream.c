@@ -162,7 +162,7 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin_stream *st = x->origin_stream;
 	struct origin *o = x->origin;
 
-	if (how == SIDE_BROKEN || h2_pending(&st->h2) > 0)
+	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
 	origin_stream_free(st);
 	h2_link_flush_later(&o->h2->link);
@@ -234,6 +234,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 		return;
 	}
 	x->answered = true;
+	st->read = bodiless;
 	h->method_id = x->request.method_id;
 	enum http_framing framing = frame(h, bodiless, &length);
 	if (h->status >= 200) {
@@ -264,9 +265,11 @@ origin_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data)
 void
 origin_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *trailers)
 {
-	struct exchange *x = touch(of_stream(h2));
+	struct origin_stream *st = of_stream(h2);
+	struct exchange *x = touch(st);
 
 	(void)s;
+	st->read = true;
 	if (x != NULL && !x->response_ended)
 		exchange_response_end(x, trailers);
 }
