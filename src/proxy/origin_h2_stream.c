@@ -179,6 +179,7 @@ static const struct side_ops back = {
 	.pause = back_pause,
 	.resume = back_resume,
 	.detach = back_detach,
+	.refuses = true,
 };
 
 /* --- responses -------------------------------------------------------------------------------------------------- */
