@@ -109,6 +109,7 @@ struct exchange {
 	bool response_started; /* a final response head has been given to the front */
 	bool response_ended;
 	bool fresh;            /* an idle connection turned out to be closed: open a new one */
+	bool http1_only;       /* a server has said by HTTP/2 that it wants HTTP/1.1 for this one */
 	bool last;             /* no other request may follow on the client's connection */
 	bool upgrade;          /* the client asked for a protocol that may be switched to */
 	bool tunnel;           /* 101 has been passed on: bytes go both ways without framing */

@@ -284,7 +284,8 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	(void)s;
 	if (x == NULL)
 		return;
-	if (error == H2_REFUSED_STREAM && !st->in_body)
+	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
+	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !st->in_body)
 		exchange_origin_refused(x, "the origin refused the stream");
 	else
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
