@@ -32,10 +32,12 @@ arm_response(struct origin_stream *st)
 	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response));
 }
 
+/* Not while it is the client who is slow. */
 static void
 arm_body(struct origin_stream *st)
 {
-	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response_body));
+	if (!st->paused || st->exchange->deadline != 0)
+		net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response_body));
 }
 
 static void
@@ -138,7 +140,7 @@ back_pause(struct exchange *x)
 
 	st->paused = true;
 	if (st->in_body && x->deadline == 0)
-		net_timer_cancel(&st->timer); /* it is the client who is slow */
+		net_timer_cancel(&st->timer);
 }
 
 static void
