@@ -26,7 +26,8 @@
 	X(requests, counter, "Requests, those refused as malformed among them.")                                     \
 	X(requests_in_flight, gauge, "Requests being answered now.")                                                 \
 	X(requests_refused, counter, "Requests answered with an error of the proxy's own.")                          \
-	X(requests_malformed, counter, "Requests refused with 400 as malformed or ambiguous.")                       \
+	X(requests_malformed, counter,                                                                               \
+	    "Requests refused as malformed or ambiguous: with 400, in HTTP/2 by a reset of their stream.")           \
 	X(requests_misdirected, counter,                                                                             \
 	    "Requests answered 421: their Host needs another client-certificate policy than their connection has.")  \
 	X(origin_connections_opened, counter, "Connections opened to origins.")                                      \
@@ -38,6 +39,20 @@
 	X(origin_retries, counter, "Requests that went to another server because nothing had reached the first.")    \
 	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \
 	X(bytes_to_clients, counter, "Bytes of response bodies sent.")                                               \
+	X(http2_connections_open, gauge, "Client connections open now that speak HTTP/2.")                           \
+	X(http2_streams_open, gauge, "Requests that clients have open by HTTP/2, those answered but not sent to their end " \
+	    "among them.")                                                                                           \
+	X(http2_requests_malformed, counter,                                                                         \
+	    "Streams of clients reset because they broke a rule of HTTP/2, or their request one of HTTP.")           \
+	X(http2_streams_refused, counter,                                                                            \
+	    "Streams of clients refused with REFUSED_STREAM: more at a time than http2.streams, or out of memory.")  \
+	X(http2_streams_cancelled, counter,                                                                          \
+	    "Streams that clients reset. Browsers do when a page is left; floods of them end their connection.")     \
+	X(http2_streams_stuck, counter,                                                                              \
+	    "Streams reset because the client kept its windows closed for timeouts.send.")                           \
+	X(http2_protocol_errors, counter,                                                                            \
+	    "Connections of HTTP/2 ended because the client broke a rule of it. Floods are not among them: see the " \
+	    "reason \"flood\" of bascule_connections_closed.")                                                       \
 	X(tunnels_open, gauge, "Upgraded connections (WebSocket) open now.")                                          \
 	X(access_lines_lost, counter,                                                                                \
 	    "Lines of the access log that were lost: its disk is full, or nobody reads the pipe that it is. Requests never " \

@@ -287,6 +287,7 @@ struct conf_http2 {
 	uint64_t streams;           /* of one connection at a time */
 	uint64_t stream_window, connection_window; /* bytes of request bodies on their way */
 	uint64_t send_buffer;       /* bytes of responses that a connection's windows hold back */
+	uint64_t flood_burst, flood_rate; /* frames that do nothing: so many at once, so many more a second */
 };
 
 enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };

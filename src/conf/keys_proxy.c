@@ -197,6 +197,14 @@ static const struct key http2_keys[] = {
 	ROW_SIZE("send_buffer", conf_http2, send_buffer,
 	    "How much of responses is kept for one connection whose client does not take them. Beyond that no more is read from "
 	    "origins.", .min = 65536, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
+	ROW_NUMBER("flood_burst", conf_http2, flood_burst,
+	    "How many frames that bring nothing a connection may send at once: PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, DATA "
+	    "without content, WINDOW_UPDATE of less than 1 KiB. A request that is taken back, malformed or one too many counts as "
+	    "two; each request that comes makes room for one. Beyond it the connection ends with ENHANCE_YOUR_CALM, and is counted "
+	    "as closed for the reason \"flood\".", .min = 50, .max = 100000, .preset = 400),
+	ROW_NUMBER("flood_rate", conf_http2, flood_rate, "So many more of them a second. Clients that many people share "
+	    "(gateways, gRPC with short deadlines) may need more: the log names what there was too much of.",
+	    .min = 1, .max = 100000, .preset = 50),
 };
 
 static const struct key_object keys_http2 = {

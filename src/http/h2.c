@@ -5,20 +5,11 @@
 #include "http/h2_internal.h"
 
 enum {
-	CALM = 400,            /* frames that do nothing: so many at once */
-	CALM_PER_SECOND = 50,  /* and so many more a second */
-	RESPONSE_CALM = 3,     /* so much of it a response gives back: a server may have reasons to reset, or to ask whether we live */
-	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
-	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
+	SERVER_CALM = 400,            /* what a server is granted of frames that do nothing: it was chosen by an administrator */
+	SERVER_CALM_PER_SECOND = 50,
+	RESPONSE_CALM = 3,            /* a server may have reasons to reset, or to ask whether we live */
+	SECTION_TIMES = 8,            /* a section that is so many times above its limit is an attack on the decoder */
 };
-
-static int
-fail(struct h2 *s, const char *why, enum h2_error error)
-{
-	if (s->fault == NULL)
-		s->fault = why;
-	return nghttp2_session_terminate_session(s->session, error) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-}
 
 /* --- sections ------------------------------------------------------------------------------------------------- */
 
@@ -79,7 +70,7 @@ on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name,
 		return 0;
 	h2_block_field(s->block, sv_of((const char *)name, name_n), sv_of((const char *)value, value_n));
 	if (s->block->seen > (uint64_t)s->limits.head_bytes * SECTION_TIMES)
-		return fail(s, "a field section far above limits.head_bytes", H2_ENHANCE_YOUR_CALM);
+		return h2_fail(s, "a field section far above limits.head_bytes", H2_ENHANCE_YOUR_CALM);
 	return 0;
 }
 
@@ -103,7 +94,7 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 	int32_t id = f->hd.stream_id;
 
 	(void)!h2_block_end_request(s->block); /* the fault stands in it */
-	s->calm = MIN_OF((unsigned)CALM, s->calm + 1);
+	h2_soothe(s, 1);
 	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
 	if (st == NULL)
 		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
@@ -117,7 +108,7 @@ end_response(struct h2 *s, const nghttp2_frame *f)
 {
 	struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
 
-	s->calm = MIN_OF((unsigned)CALM, s->calm + RESPONSE_CALM);
+	h2_soothe(s, RESPONSE_CALM);
 	if (st == NULL)
 		return;
 	if (h2_block_end_response(s->block))
@@ -142,38 +133,6 @@ end_trailers(struct h2 *s, const nghttp2_frame *f)
 
 /* --- frames --------------------------------------------------------------------------------------------------- */
 
-/*
- * Frames cost us more than the peer, and those below bring nothing. A few are normal, one for each request too, but a
- * request that is taken back was for nothing (CVE-2023-44487).
- */
-static unsigned
-cost(const nghttp2_frame_hd *f)
-{
-	bool ends = (f->flags & NGHTTP2_FLAG_END_STREAM) != 0;
-
-	switch (f->type) {
-	case NGHTTP2_HEADERS:
-	case NGHTTP2_CONTINUATION:  /* the library bounds these */
-	case NGHTTP2_WINDOW_UPDATE: /* one for each read of a response is normal: see on_frame() */
-		return 0;
-	case NGHTTP2_DATA:
-		return f->length == 0 && !ends;
-	case NGHTTP2_RST_STREAM:
-		return 2;
-	default:
-		return 1;
-	}
-}
-
-static int
-charge(struct h2 *s, unsigned tokens)
-{
-	if (tokens > s->calm)
-		return fail(s, "a flood of frames that do nothing", H2_ENHANCE_YOUR_CALM);
-	s->calm -= tokens;
-	return 0;
-}
-
 static int
 on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *f, void *user)
 {
@@ -182,10 +141,10 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *f, void *user)
 	(void)session;
 	/* Two rules that the library does not see to: for an unknown frame in between it lets others follow. */
 	if (s->block != NULL && f->type != NGHTTP2_CONTINUATION)
-		return fail(s, "a field section that is broken off by another frame", H2_PROTOCOL_ERROR);
+		return h2_fail(s, "a field section that is broken off by another frame", H2_PROTOCOL_ERROR);
 	if (f->type == NGHTTP2_PRIORITY && f->stream_id == 0)
-		return fail(s, "PRIORITY for no stream", H2_PROTOCOL_ERROR);
-	return charge(s, cost(f));
+		return h2_fail(s, "PRIORITY for no stream", H2_PROTOCOL_ERROR);
+	return h2_charge(s, f);
 }
 
 static int
@@ -203,11 +162,31 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 			end_request(s, f);
 		give_back_block(s);
 	} else if (f->hd.type == NGHTTP2_WINDOW_UPDATE) {
-		return charge(s, f->window_update.window_size_increment < WINDOW_UPDATE_MIN);
+		return h2_charge_window_update(s, f->window_update.window_size_increment);
+	} else if (f->hd.type == NGHTTP2_RST_STREAM) {
+		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+		if (st != NULL)
+			st->taken_back = true;
 	} else if (f->hd.type == NGHTTP2_DATA && ends) {
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
 			s->events->on_end(s, st, NULL);
+	}
+	return 0;
+}
+
+/* What the library ends by itself is seen when it says so. */
+static int
+on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void *user)
+{
+	struct h2 *s = user;
+
+	(void)session;
+	if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code != H2_NO_ERROR && s->fault == NULL) {
+		s->fault = h2_error_text(f->goaway.error_code);
+		s->flooded = f->goaway.error_code == H2_ENHANCE_YOUR_CALM;
+	} else if (f->hd.type == NGHTTP2_RST_STREAM && !s->is_client && h2_charge_reset(s, f->rst_stream.error_code)) {
+		s->events->on_refused(s, f->rst_stream.error_code);
 	}
 	return 0;
 }
@@ -259,6 +238,14 @@ on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, int error, vo
 	return 0;
 }
 
+/* Frames of unknown types are to be seen, and counted, before they are passed over (RFC 9113, 5.5). */
+static int
+on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *f, void *user)
+{
+	(void)session, (void)payload, (void)f, (void)user;
+	return NGHTTP2_ERR_CANCEL;
+}
+
 /* --- the session ---------------------------------------------------------------------------------------------- */
 
 static nghttp2_session_callbacks *
@@ -273,10 +260,12 @@ new_callbacks(void)
 	nghttp2_session_callbacks_set_on_header_callback(c, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(c, on_invalid_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(c, on_frame_sent);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(c, on_invalid_frame);
 	nghttp2_session_callbacks_set_send_data_callback(c, h2_send_data);
+	nghttp2_session_callbacks_set_unpack_extension_callback(c, on_unknown_frame);
 	return c;
 }
 
@@ -289,6 +278,8 @@ new_options(void)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
 	return o;
 }
 
@@ -322,7 +313,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options();
 
-	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client};
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client};
 	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
@@ -341,7 +332,11 @@ h2_open(struct h2 *s, const struct h2_events *events, const struct h2_limits *li
 bool
 h2_open_client(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare)
 {
-	return begin(s, events, limits, spare, true);
+	struct h2_limits of_server = *limits;
+
+	of_server.calm = SERVER_CALM;
+	of_server.calm_per_second = SERVER_CALM_PER_SECOND;
+	return begin(s, events, &of_server, spare, true);
 }
 
 void
@@ -353,23 +348,14 @@ h2_close(struct h2 *s)
 	s->session = NULL;
 }
 
-static void
-calm_down(struct h2 *s, uint64_t now)
-{
-	uint64_t more = s->calm_ms == 0 ? 0 : (now - s->calm_ms) * CALM_PER_SECOND / 1000;
-
-	if (more == 0 && s->calm_ms != 0)
-		return;
-	s->calm_ms = now;
-	s->calm = (unsigned)MIN_OF((uint64_t)CALM, s->calm + more);
-}
-
 bool
 h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 {
-	calm_down(s, now);
+	h2_calm_down(s, now);
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
-	if (n < 0 && s->fault == NULL)
+	if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		(void)h2_fail(s, nghttp2_strerror((int)n), H2_ENHANCE_YOUR_CALM);
+	else if (n < 0 && s->fault == NULL)
 		s->fault = nghttp2_strerror((int)n);
 	return s->fault == NULL;
 }

@@ -45,6 +45,7 @@ struct h2_limits {
 	uint32_t head_bytes, fields; /* of one section */
 	uint32_t streams;            /* at a time */
 	uint32_t stream_window, connection_window; /* bytes of bodies on their way to us */
+	uint32_t calm, calm_per_second; /* frames of a client that do nothing: so many at once, so many more a second */
 };
 
 /* One request and its response. */
@@ -55,6 +56,7 @@ struct h2_stream {
 	bool answered;        /* towards a server: the final response's head has come, trailers may follow */
 	bool ended;           /* nothing comes behind `kept` and `now` but trailers */
 	bool cut;             /* h2_reset(): nothing more of it is sent */
+	bool taken_back;      /* the peer has reset it */
 	struct h2_fields *trailers; /* owned; NULL: none */
 	struct sv now;        /* body to send: borrowed until h2_keep() */
 	struct buf kept;      /* body that goes before it */
@@ -80,6 +82,9 @@ struct h2_events {
 	/* It is over, by both sides' end or because one of them has reset it: st is not used any more. */
 	void (*on_closed)(struct h2 *s, struct h2_stream *st, uint32_t error);
 
+	/* A stream is reset for what the client did: REFUSED_STREAM, or a rule was broken. From within h2_send(). */
+	void (*on_refused)(struct h2 *s, uint32_t error);
+
 	/* Nothing that was kept of it is left: from within h2_send(). */
 	void (*on_drained)(struct h2 *s, struct h2_stream *st);
 
@@ -95,9 +100,10 @@ struct h2 {
 	struct h2_block **spare;   /* of the thread: where the next section is put together */
 	struct h2_block *block;    /* the section that is being received; NULL: none */
 	struct h2_limits limits;
-	unsigned calm;             /* so many frames more that do nothing are put up with */
+	int calm;                  /* so many frames more that do nothing are put up with */
 	uint64_t calm_ms;          /* when that was last added to */
-	const char *fault;         /* why the connection is at an end; NULL: it is not */
+	const char *fault;         /* why the connection is at an end, for what the peer did; NULL: it is not */
+	bool flooded;              /* that is: too much of what is allowed */
 	bool is_client;            /* the peer is a server */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	unsigned n_streams;        /* that the owner knows */

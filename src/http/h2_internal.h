@@ -16,6 +16,24 @@ struct h2_fields {
 
 enum { H2_FIELDS_MAX = HTTP_FIELDS_MAX + 5 }; /* with the pseudo-header fields and content-length */
 
+/*
+ * h2_flood.c: tokens, of which a frame that brings nothing takes some. The calls with a result give what a callback of
+ * libnghttp2 returns.
+ */
+void h2_soothe(struct h2 *s, uint64_t tokens);
+void h2_calm_down(struct h2 *s, uint64_t now); /* time has gone by */
+int h2_charge(struct h2 *s, const nghttp2_frame_hd *f);
+int h2_charge_window_update(struct h2 *s, int32_t increment);
+
+/*
+ * We had to reset a stream: was it for what the client did? Then it costs as much as a reset of the client's own
+ * (CVE-2025-8671).
+ */
+bool h2_charge_reset(struct h2 *s, uint32_t error);
+
+/* The connection ends, with a GOAWAY. */
+int h2_fail(struct h2 *s, const char *why, enum h2_error error);
+
 /* h2_write.c: the source of a stream's DATA. */
 extern const nghttp2_data_provider h2_source;
 int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,

@@ -43,6 +43,20 @@ finish(struct client *c, enum close_reason why)
 		client_close(c, why);
 }
 
+/* What was wrong goes to the client in a GOAWAY, and to the log. */
+static void
+fail(struct client *c)
+{
+	const struct h2 *h2 = &c->h2->link.h2;
+
+	if (log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop)))
+		log_info("client %.*s: HTTP/2: %s", SV_FMT(c->address), h2->fault);
+	c->logged = true;
+	if (!h2->flooded)
+		counter_add(&c->thread->counters.http2_protocol_errors, 1);
+	finish(c, h2->flooded ? CLOSE_FLOOD : CLOSE_MALFORMED);
+}
+
 /* Nothing more will come or go. */
 static void
 end_if_over(struct client *c)
@@ -51,6 +65,10 @@ end_if_over(struct client *c)
 
 	if (!client_is_open(c))
 		return;
+	if (h2->fault != NULL) {
+		fail(c); /* it was found on the way out */
+		return;
+	}
 	if (h2_is_over(h2) || (h2->goes_away && h2->n_streams == 0 && !net_timer_pending(&c->h2->drain)))
 		finish(c, c->reason != CLOSE_CLIENT ? (enum close_reason)c->reason : CLOSE_LAST_REQUEST);
 }
@@ -92,23 +110,13 @@ static const struct h2_events events = {
 	.on_body = client_h2_on_body,
 	.on_end = client_h2_on_end,
 	.on_closed = client_h2_on_closed,
+	.on_refused = client_h2_on_refused,
 	.put = h2_link_put,
 	.point = h2_link_point,
 	.is_full = h2_link_is_full,
 };
 
 /* --- reading -------------------------------------------------------------------------------------------------- */
-
-/* What was wrong goes to the client in a GOAWAY, and to the log. */
-static void
-fail(struct client *c)
-{
-	struct client_h2 *ch = c->h2;
-
-	if (log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop)))
-		log_info("client %.*s: HTTP/2: %s", SV_FMT(c->address), ch->link.h2.fault);
-	finish(c, CLOSE_MALFORMED);
-}
 
 /* False: there is nothing more to read for now. */
 static bool
@@ -181,6 +189,8 @@ begin(struct client *c)
 		.streams = (uint32_t)conf->streams,
 		.stream_window = (uint32_t)conf->stream_window,
 		.connection_window = (uint32_t)conf->connection_window,
+		.calm = (uint32_t)conf->flood_burst,
+		.calm_per_second = (uint32_t)conf->flood_rate,
 	};
 	struct client_h2 *ch = calloc(1, sizeof(*ch));
 
@@ -196,6 +206,7 @@ begin(struct client *c)
 	LIST_INIT(&ch->streams);
 	net_timer_init(&ch->drain, c->thread->loop, on_drain);
 	c->h2 = ch;
+	counter_add(&c->thread->counters.http2_connections_open, 1);
 	h2_link_flush_later(&c->h2->link);
 	return true;
 }
@@ -274,6 +285,7 @@ gone(struct client *c, const char *why)
 		return;
 	c->h2->link.silent = true;
 	end_streams(c, why);
+	counter_sub(&c->thread->counters.http2_connections_open, 1);
 }
 
 static void

@@ -51,6 +51,7 @@ struct h2_stream *client_h2_on_request(struct h2 *s, int32_t id, struct h2_block
 void client_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data);
 void client_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *trailers);
 void client_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error);
+void client_h2_on_refused(struct h2 *s, uint32_t error);
 void client_h2_on_drained(struct h2 *s, struct h2_stream *h2);
 
 /* client_h2_connect.c: what extended CONNECT asks for (RFC 8441), as HTTP/1.1 asks for it. False: no room. */

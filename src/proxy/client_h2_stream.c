@@ -33,6 +33,7 @@ client_stream_drop(struct client_stream *st)
 	struct client_h2 *ch = st->client->h2;
 
 	net_timer_cancel(&st->timer);
+	counter_sub(&st->client->thread->counters.http2_streams_open, 1);
 	h2_stream_free(&ch->link.h2, &st->h2);
 	LIST_REMOVE(st, link);
 	if (ch->link.h2.n_streams == 0)
@@ -76,6 +77,7 @@ on_timer(struct net_timer *timer)
 	if (sends && st->h2.sent_bytes != st->sent_mark) {
 		client_stream_arm(st); /* slow, but it takes some */
 	} else if (sends) {
+		counter_add(&st->client->thread->counters.http2_streams_stuck, 1);
 		h2_reset(&st->client->h2->link.h2, &st->h2, H2_CANCEL);
 		if (x != NULL)
 			exchange_client_gone(x, "the client took nothing of the response within timeouts.send");
@@ -111,6 +113,7 @@ new_stream(struct client *c, int32_t id)
 	st->client = c;
 	net_timer_init(&st->timer, c->thread->loop, on_timer);
 	LIST_INSERT_HEAD(&c->h2->streams, st, link);
+	counter_add(&c->thread->counters.http2_streams_open, 1);
 	return st;
 }
 
@@ -271,9 +274,20 @@ client_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	struct client_stream *st = of_stream(h2);
 
 	(void)s, (void)error;
+	if (h2->taken_back)
+		counter_add(&st->client->thread->counters.http2_streams_cancelled, 1);
 	if (st->exchange != NULL)
-		exchange_client_gone(st->exchange, "the client reset the stream");
+		exchange_client_gone(st->exchange,
+		    h2->taken_back ? "the client reset the stream" : "the client broke a rule of HTTP/2 on the stream");
 	client_stream_drop(st);
+}
+
+void
+client_h2_on_refused(struct h2 *s, uint32_t error)
+{
+	struct counters *n = &client_h2_of(s)->client->thread->counters;
+
+	counter_add(error == H2_REFUSED_STREAM ? &n->http2_streams_refused : &n->http2_requests_malformed, 1);
 }
 
 void

@@ -25,6 +25,7 @@
 	X(CLOSE_SEND_TIMEOUT, "send_timeout", true, "the client took nothing within timeouts.send")            \
 	X(CLOSE_TUNNEL_TIMEOUT, "tunnel_timeout", true, "nothing went through the tunnel within timeouts.tunnel") \
 	X(CLOSE_MALFORMED, "malformed", true, "the request was malformed or ambiguous")                        \
+	X(CLOSE_FLOOD, "flood", true, "a flood of HTTP/2: frames that bring nothing (http2.flood_burst), or fields without end") \
 	X(CLOSE_REFUSED, "refused", true, "the request was refused and its body not awaited")                  \
 	X(CLOSE_CERTIFICATE, "certificate", true, "its client certificate is no longer accepted")              \
 	X(CLOSE_ORIGIN_BROKE, "origin_broke", true, "the origin broke off in the middle of a response")        \

@@ -361,45 +361,6 @@ def test_a_limit_of_requests(served):
         assert c.wait_goaway() == 0
 
 
-# --- floods ---
-
-
-def flood(c, piece, times=2000):
-    try:
-        for _ in range(times):
-            c.raw(piece)
-        while c.goaway is None and c.receive():
-            pass
-    except OSError:
-        pass
-
-
-@pytest.mark.parametrize("kind,payload", [(6, b"\0" * 8), (4, b""), (2, b"\0\0\0\0\x10"), (8, b"\0\0\0\1")],
-                         ids=["ping", "settings", "priority", "window update"])  # fmt: skip
-def test_floods_of_frames(served, kind, payload):
-    p, origin = served()
-    with connect(p) as other, connect(p) as c:
-        flood(c, frame(kind, 0, 1 if kind == 2 else 0, payload))
-        assert other.get("/").status == 200, "nobody else notices"
-    p.wait_log("a flood of frames that do nothing")
-    wait.until(lambda: p.counter("connections_open") == 0, "the end")
-
-
-def test_rapid_reset(served):
-    """CVE-2023-44487"""
-    p, origin = served()
-    with connect(p) as other, connect(p) as c:
-        try:
-            for _ in range(3000):
-                c.reset(c.request("GET", "/"))
-            c.wait_goaway()
-        except Exception:
-            pass
-        assert other.get("/").status == 200
-    wait.until(lambda: p.counter("connections_open") == 0, "the end")
-    assert len(origin.requests) < 2000
-
-
 # --- clients that stop reading ---
 
 
