@@ -108,6 +108,7 @@ struct h2 {
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
+	uint64_t sent_bytes;       /* of body, of all of them */
 };
 
 /* False: no memory. `spare` lasts longer. Our SETTINGS are sent first, to a server behind the preface. */
@@ -192,6 +193,10 @@ h2_pending(const struct h2_stream *st)
 {
 	return buf_len(&st->kept) + st->now.n;
 }
+
+/* How much of a body the peer takes now, by its window for the stream, and by that for all of them. */
+int32_t h2_stream_window(const struct h2 *s, const struct h2_stream *st);
+int32_t h2_window(const struct h2 *s);
 
 /*
  * The peer may send as many more as it has sent since the last call. What a server sends holds up its own stream alone,

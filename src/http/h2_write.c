@@ -242,6 +242,7 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 		return NGHTTP2_ERR_WOULDBLOCK;
 	s->events->put(s, sv_of((const char *)framehd, FRAME_HEAD));
 	st->sent_bytes += length;
+	s->sent_bytes += length;
 	size_t kept = MIN_OF(buf_len(&st->kept), length);
 	if (kept > 0) {
 		s->events->put(s, sv_of(buf_view(&st->kept).p, kept));
@@ -255,6 +256,18 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 	if (kept > 0 && buf_len(&st->kept) == 0)
 		s->events->on_drained(s, st);
 	return 0;
+}
+
+int32_t
+h2_stream_window(const struct h2 *s, const struct h2_stream *st)
+{
+	return nghttp2_session_get_stream_remote_window_size(s->session, st->id);
+}
+
+int32_t
+h2_window(const struct h2 *s)
+{
+	return nghttp2_session_get_remote_window_size(s->session);
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------- */

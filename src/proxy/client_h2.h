@@ -32,6 +32,7 @@ struct client_stream {
 	struct http_head *trailers; /* of the request; NULL: none */
 	char *trailer_text;         /* what they look at */
 	uint64_t sent_mark;         /* h2.sent_bytes when the timer was set */
+	uint64_t all_mark;          /* that of all streams */
 	bool lingers;               /* answered, and the rest of its request is thrown away */
 	bool read;                  /* the peer has sent all of its request, or of its direction of a tunnel */
 	bool paused;                /* the peer's window is not given back: the origin takes nothing */

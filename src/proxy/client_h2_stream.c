@@ -55,6 +55,7 @@ client_stream_arm(struct client_stream *st)
 	const struct conf_timeouts *t = timeouts_of(st);
 
 	st->sent_mark = st->h2.sent_bytes;
+	st->all_mark = st->client->h2->link.h2.sent_bytes;
 	if (h2_pending(&st->h2) > 0)
 		net_timer_set(&st->timer, t->send);
 	else if (st->exchange != NULL && st->exchange->tunnel)
@@ -67,6 +68,20 @@ client_stream_arm(struct client_stream *st)
 		net_timer_cancel(&st->timer);
 }
 
+/*
+ * Does the client take nothing of it? A stream may also wait because others go first, on a connection that is slow but goes
+ * on; who takes nothing of the whole connection is ended with it (client.c).
+ */
+static bool
+is_stuck(const struct client_stream *st)
+{
+	const struct h2 *h2 = &st->client->h2->link.h2;
+
+	if (st->h2.sent_bytes != st->sent_mark)
+		return false;
+	return h2_stream_window(h2, &st->h2) <= 0 || (h2_window(h2) <= 0 && h2->sent_bytes == st->all_mark);
+}
+
 static void
 on_timer(struct net_timer *timer)
 {
@@ -74,8 +89,8 @@ on_timer(struct net_timer *timer)
 	struct exchange *x = st->exchange;
 	bool sends = h2_pending(&st->h2) > 0;
 
-	if (sends && st->h2.sent_bytes != st->sent_mark) {
-		client_stream_arm(st); /* slow, but it takes some */
+	if (sends && !is_stuck(st)) {
+		client_stream_arm(st);
 	} else if (sends) {
 		counter_add(&st->client->thread->counters.http2_streams_stuck, 1);
 		h2_reset(&st->client->h2->link.h2, &st->h2, H2_CANCEL);

@@ -197,7 +197,8 @@ def resident(pid):
 
 
 @pytest.mark.slow
-def test_windows_that_stay_closed(served):
+@pytest.mark.parametrize("window", [0, (1 << 31) - 1], ids=["of streams", "of the connection"])
+def test_windows_that_stay_closed(served, window):
     """Many large responses that nobody takes: what is kept is bounded, timeouts.send ends them, and they are counted."""
     streams, stuck = 100, threading.Semaphore(0)
 
@@ -213,7 +214,8 @@ def test_windows_that_stay_closed(served):
         c.wait_for_end()
 
     p, _ = served(script, timeouts={"send": "5s"})
-    with H2Client(p.port, settings={4: 0}) as c:
+    with H2Client(p.port, settings={4: window}) as c:
+        c.automatic = False
         c.wait_head(c.request("GET", "/", authority="other.test"))
         before = resident(p.worker)
         for _ in range(streams):
@@ -222,6 +224,42 @@ def test_windows_that_stay_closed(served):
             assert stuck.acquire(timeout=wait.DEADLINE)
         kept = resident(p.worker) - before
         assert kept < (1 << 20) + streams * 2 * (64 << 10), "kept: %d" % kept
-        settle(p, "http2_streams_stuck", streams + 1)
         settle(p, "http2_streams_open", 0)
+        assert streams <= p.counter("http2_streams_stuck") <= streams + 1
         assert p.counter("connections_open") == 1
+
+
+@pytest.mark.slow
+def test_who_waits_behind_others_is_not_stuck(served):
+    """A client that takes little, but some: its connection's window is always used up by what is more urgent."""
+    p, _ = served(origins.by_target({
+        "/urgent": b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + bytes(50_000_000),
+        "/stuck": b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000),
+        "/patient": b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50_000)}), timeouts={"send": "2s"})  # fmt: skip
+    with H2Client(p.port) as c:
+        c.automatic = False
+
+        def grow(n, stream=None):
+            c.h2.increment_flow_control_window(n, stream)
+            c.flush()
+
+        urgent = [c.request("GET", "/urgent", fields=[("priority", "u=3")]) for _ in range(3)]
+        for stream in urgent:
+            grow(1 << 30, stream)
+        while sum(len(c.responses[u].body) for u in urgent) < 65535:
+            assert c.receive()
+        patient = c.request("GET", "/patient", fields=[("priority", "u=6")])
+        p.access(1)
+        stuck = c.request("GET", "/stuck", fields=[("priority", "u=0")])
+        c.wait_head(stuck)
+        grow(65535)
+        while len(c.responses[stuck].body) < 65535:
+            assert c.receive()
+        while c.responses[stuck].reset is None:
+            grow(2048)
+            assert c.receive() and c.responses[patient].reset is None
+        assert p.counter("http2_streams_stuck") == 1 and c.responses[patient].body == b""
+        grow(1 << 30)
+        r = c.wait(patient)
+        assert r.ended and len(r.body) == 50_000
+        assert not [u for u in urgent if c.responses[u].reset is not None]
