@@ -11,6 +11,31 @@ enum {
 	SECTION_TIMES = 8,            /* a section that is so many times above its limit is an attack on the decoder */
 };
 
+/* --- the end -------------------------------------------------------------------------------------------------- */
+
+static void
+set_fault(struct h2 *s, const char *why, uint32_t error)
+{
+	if (s->fault != NULL)
+		return;
+	s->fault = why;
+	s->kind = error == H2_ENHANCE_YOUR_CALM ? H2_FLOODED : error == H2_INTERNAL_ERROR ? H2_NO_MEMORY : H2_BROKE_RULE;
+}
+
+int
+h2_fail(struct h2 *s, const char *why, enum h2_error error)
+{
+	set_fault(s, why, error);
+	return nghttp2_session_terminate_session(s->session, error) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+void
+h2_check(struct h2 *s, int result)
+{
+	if (result == NGHTTP2_ERR_NOMEM)
+		(void)h2_fail(s, "out of memory", H2_INTERNAL_ERROR);
+}
+
 /* --- sections ------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -97,8 +122,8 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 	h2_soothe(s, 1);
 	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
 	if (st == NULL)
-		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
-		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR);
+		h2_check(s, nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
+		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR));
 	else
 		(void)nghttp2_session_set_stream_user_data(s->session, id, st);
 }
@@ -182,9 +207,8 @@ on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	struct h2 *s = user;
 
 	(void)session;
-	if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code != H2_NO_ERROR && s->fault == NULL) {
-		s->fault = h2_error_text(f->goaway.error_code);
-		s->flooded = f->goaway.error_code == H2_ENHANCE_YOUR_CALM;
+	if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code != H2_NO_ERROR) {
+		set_fault(s, h2_error_text(f->goaway.error_code), f->goaway.error_code);
 	} else if (f->hd.type == NGHTTP2_RST_STREAM && !s->is_client && h2_charge_reset(s, f->rst_stream.error_code)) {
 		s->events->on_refused(s, f->rst_stream.error_code);
 	}
@@ -198,12 +222,10 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 	struct h2_stream *st = h2_stream_of(session, id);
 
 	(void)flags;
-	if (st == NULL) {
-		(void)nghttp2_session_consume_connection(session, n);
+	if (st == NULL || s->is_client)
+		h2_check(s, nghttp2_session_consume_connection(session, n));
+	if (st == NULL)
 		return 0;
-	}
-	if (s->is_client)
-		(void)nghttp2_session_consume_connection(session, n);
 	st->received += n;
 	s->events->on_body(s, st, sv_of((const char *)data, n));
 	return 0;
@@ -355,6 +377,8 @@ h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
 	if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
 		(void)h2_fail(s, nghttp2_strerror((int)n), H2_ENHANCE_YOUR_CALM);
+	else if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
+		h2_check(s, NGHTTP2_ERR_NOMEM);
 	else if (n < 0 && s->fault == NULL)
 		s->fault = nghttp2_strerror((int)n);
 	return s->fault == NULL;

@@ -94,6 +94,12 @@ struct h2_events {
 	bool (*is_full)(const struct h2 *s); /* no body is to be sent now: those before still wait */
 };
 
+enum h2_fault {
+	H2_BROKE_RULE,
+	H2_FLOODED, /* too much of what is allowed */
+	H2_NO_MEMORY,
+};
+
 struct h2 {
 	struct nghttp2_session *session;
 	const struct h2_events *events;
@@ -102,8 +108,8 @@ struct h2 {
 	struct h2_limits limits;
 	int calm;                  /* so many frames more that do nothing are put up with */
 	uint64_t calm_ms;          /* when that was last added to */
-	const char *fault;         /* why the connection is at an end, for what the peer did; NULL: it is not */
-	bool flooded;              /* that is: too much of what is allowed */
+	const char *fault;         /* why the connection is at an end: what the peer did, or we can not; NULL: it is not */
+	enum h2_fault kind;        /* of that */
 	bool is_client;            /* the peer is a server */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	unsigned n_streams;        /* that the owner knows */

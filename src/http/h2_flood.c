@@ -6,16 +6,6 @@ enum {
 	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
 };
 
-int
-h2_fail(struct h2 *s, const char *why, enum h2_error error)
-{
-	if (s->fault == NULL) {
-		s->fault = why;
-		s->flooded = error == H2_ENHANCE_YOUR_CALM;
-	}
-	return nghttp2_session_terminate_session(s->session, error) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
 /* --- tokens --------------------------------------------------------------------------------------------------- */
 
 void

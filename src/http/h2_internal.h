@@ -34,6 +34,9 @@ bool h2_charge_reset(struct h2 *s, uint32_t error);
 /* The connection ends, with a GOAWAY. */
 int h2_fail(struct h2 *s, const char *why, enum h2_error error);
 
+/* What a call of libnghttp2 gave. Without memory something would never happen: the connection ends. */
+void h2_check(struct h2 *s, int result);
+
 /* h2_write.c: the source of a stream's DATA. */
 extern const nghttp2_data_provider h2_source;
 int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,

@@ -133,7 +133,7 @@ static void
 wake(struct h2 *s, struct h2_stream *st)
 {
 	if (st->waits)
-		(void)nghttp2_session_resume_data(s->session, st->id); /* fails only for a stream that is over */
+		h2_check(s, nghttp2_session_resume_data(s->session, st->id)); /* else it fails only for a stream that is over */
 	st->waits = false;
 }
 
@@ -297,11 +297,11 @@ void
 h2_take(struct h2 *s, struct h2_stream *st)
 {
 	if (st->received > 0 && st->open && s->is_client)
-		(void)nghttp2_session_consume_stream(s->session, st->id, (size_t)st->received);
+		h2_check(s, nghttp2_session_consume_stream(s->session, st->id, (size_t)st->received));
 	else if (st->received > 0 && st->open)
-		(void)nghttp2_session_consume(s->session, st->id, (size_t)st->received);
+		h2_check(s, nghttp2_session_consume(s->session, st->id, (size_t)st->received));
 	else if (st->received > 0 && !s->is_client)
-		(void)nghttp2_session_consume_connection(s->session, (size_t)st->received);
+		h2_check(s, nghttp2_session_consume_connection(s->session, (size_t)st->received));
 	st->received = 0;
 }
 
@@ -309,7 +309,7 @@ void
 h2_reset(struct h2 *s, struct h2_stream *st, enum h2_error error)
 {
 	if (st->open && !st->cut && st->id > 0)
-		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, st->id, error);
+		h2_check(s, nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, st->id, error));
 	st->cut = true;
 	s->kept -= buf_len(&st->kept);
 	buf_clear(&st->kept);

@@ -43,7 +43,7 @@ finish(struct client *c, enum close_reason why)
 		client_close(c, why);
 }
 
-/* What was wrong goes to the client in a GOAWAY, and to the log. */
+/* What is wrong goes to the client in a GOAWAY, and to the log. */
 static void
 fail(struct client *c)
 {
@@ -52,9 +52,9 @@ fail(struct client *c)
 	if (log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop)))
 		log_info("client %.*s: HTTP/2: %s", SV_FMT(c->address), h2->fault);
 	c->logged = true;
-	if (!h2->flooded)
+	if (h2->kind == H2_BROKE_RULE)
 		counter_add(&c->thread->counters.http2_protocol_errors, 1);
-	finish(c, h2->flooded ? CLOSE_FLOOD : CLOSE_MALFORMED);
+	finish(c, h2->kind == H2_FLOODED ? CLOSE_FLOOD : h2->kind == H2_NO_MEMORY ? CLOSE_NO_MEMORY : CLOSE_MALFORMED);
 }
 
 /* Nothing more will come or go. */

@@ -276,7 +276,12 @@ client_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *tra
 	st->read = true;
 	if (x == NULL)
 		return;
-	exchange_request_end(x, trailers != NULL ? keep_trailers(st, trailers) : NULL);
+	const struct http_head *kept = trailers != NULL ? keep_trailers(st, trailers) : NULL;
+	if (kept == NULL && trailers != NULL) {
+		exchange_refuse(x, 503, "no memory for the request's trailers");
+		return;
+	}
+	exchange_request_end(x, kept);
 	if (st->exchange == NULL)
 		return;
 	client_stream_arm(st);

@@ -1,6 +1,7 @@
 """The running proxy with its allocations failing one after the other: what is refused is new work, what served goes on."""
 
 import ctypes
+import json
 import mmap
 import os
 import pathlib
@@ -11,6 +12,7 @@ import tempfile
 import pytest
 
 from harness import client, origins, pki, proxy, proxy_protocol, wait, wire
+from harness.h2client import H2Client
 from harness.ports import free_port
 
 # The same program with another allocator: see tests/unit/memory/failing.h. `make bascule-failing` builds it.
@@ -162,6 +164,28 @@ def test_a_request(served, request_):
         served.each(lambda: not answered(p, **request_), 20)
     else:
         served.each(lambda: answered(p, **request_), 50)
+
+
+def test_a_request_of_http2(served):
+    """With trailers: where there is no memory for them, the origin does not get a request that ends without."""
+    p = served.p
+
+    def work():
+        try:
+            with H2Client(p.port) as c:
+                stream = c.request("POST", "/alone", body=b"abc", end=False)
+                c.send_trailers(stream, [("x-sum", "17")])
+                r = c.wait(stream)
+        except LOST as e:
+            assert not isinstance(e, TimeoutError), "no answer and no end"
+            return False
+        assert r.status in (200, 500, 502, 503, None), "status %s" % r.status
+        if r.status != 200 or not r.ended:
+            return False
+        assert json.loads(r.body)["trailers"] == [["x-sum", "17"]]
+        return True
+
+    served.each(work, 50)
 
 
 def test_a_header_of_the_proxy_protocol(served):
