@@ -120,7 +120,11 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 
 	(void)!h2_block_end_request(s->block); /* the fault stands in it */
 	h2_soothe(s, 1);
+	struct h2_priority priority;
+	h2_priority_of_request(&priority, &s->block->head);
 	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
+	if (st != NULL)
+		st->priority = priority;
 	if (st == NULL)
 		h2_check(s, nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
 		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR));
@@ -192,6 +196,8 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
 			st->taken_back = true;
+	} else if (f->hd.type == NGHTTP2_PRIORITY_UPDATE) {
+		return h2_priority_update(s, f->ext.payload);
 	} else if (f->hd.type == NGHTTP2_DATA && ends) {
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
@@ -300,8 +306,10 @@ new_options(void)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
 	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
-		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
+		if (type != NGHTTP2_PRIORITY_UPDATE)
+			nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
 	return o;
 }
 

@@ -48,6 +48,12 @@ struct h2_limits {
 	uint32_t calm, calm_per_second; /* frames of a client that do nothing: so many at once, so many more a second */
 };
 
+/* Which response goes first (RFC 9218, 4). */
+struct h2_priority {
+	uint8_t urgency;  /* 0: the most */
+	bool incremental; /* of use before it is whole: those of one urgency take turns, others follow each other */
+};
+
 /* One request and its response. */
 struct h2_stream {
 	int32_t id;
@@ -57,6 +63,7 @@ struct h2_stream {
 	bool ended;           /* nothing comes behind `kept` and `now` but trailers */
 	bool cut;             /* h2_reset(): nothing more of it is sent */
 	bool taken_back;      /* the peer has reset it */
+	struct h2_priority priority; /* as the client, or the origin, has said last */
 	struct h2_fields *trailers; /* owned; NULL: none */
 	struct sv now;        /* body to send: borrowed until h2_keep() */
 	struct buf kept;      /* body that goes before it */
@@ -169,6 +176,15 @@ struct h2_request {
 	uint64_t length;
 };
 MUST_CHECK bool h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const struct h2_request *r);
+
+/*
+ * The origin's word in a field `priority` of its response: what it says holds in place of the client's, until that says
+ * something new (RFC 9218, 8).
+ */
+void h2_prioritize(struct h2 *s, struct h2_stream *st, struct sv field);
+
+/* A field's members that mean something go over p; what is malformed is passed over. */
+void h2_priority_read(struct h2_priority *p, struct sv field);
 
 /* An interim response (RFC 9110, 15.2), to be followed by another. False: no memory. */
 MUST_CHECK bool h2_interim(struct h2 *s, struct h2_stream *st, const struct http_head *h);

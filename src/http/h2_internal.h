@@ -31,6 +31,11 @@ int h2_charge_window_update(struct h2 *s, int32_t increment);
  */
 bool h2_charge_reset(struct h2 *s, uint32_t error);
 
+/* h2_priority.c */
+#define H2_PRIORITY ((struct h2_priority){.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY})
+void h2_priority_of_request(struct h2_priority *p, const struct http_head *h);
+int h2_priority_update(struct h2 *s, const nghttp2_ext_priority_update *u);
+
 /* The connection ends, with a GOAWAY. */
 int h2_fail(struct h2 *s, const char *why, enum h2_error error);
 

@@ -240,6 +240,12 @@ net_stream_close(struct net_stream *s, bool abort)
 	buf_clear(&s->out);
 }
 
+void
+net_stream_keep_short(struct net_stream *s, unsigned unsent)
+{
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)); /* a Unix socket has none */
+}
+
 /* --- reading and writing ------------------------------------------------------------------------------------ */
 
 ssize_t

@@ -132,6 +132,12 @@ MUST_CHECK bool net_stream_write_last(struct net_stream *s, const struct iovec *
  */
 void net_stream_abandon(struct net_stream *s);
 
+/*
+ * The kernel keeps no more than so many bytes that it can not send yet: for who has several messages for the peer, and wants
+ * to choose late which is next. One system call.
+ */
+void net_stream_keep_short(struct net_stream *s, unsigned unsent);
+
 /* Do not call on_readable until resumed. Costs a system call each: for back-pressure only. */
 void net_stream_pause(struct net_stream *s);
 void net_stream_resume(struct net_stream *s);

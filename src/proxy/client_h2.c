@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "proxy/client.h"
 
-enum { DRAIN_NOTICE_MS = 1000 }; /* from the first GOAWAY to the one that refuses: requests on their way are answered */
+enum {
+	DRAIN_NOTICE_MS = 1000, /* from the first GOAWAY to the one that refuses: requests on their way are answered */
+	UNSENT = 64 * 1024,     /* bytes in the kernel that an urgent response would wait for */
+};
 
 static struct client_h2 *
 of_link(struct h2_link *l)
@@ -205,6 +208,7 @@ begin(struct client *c)
 	ch->keep_max = (size_t)conf->send_buffer;
 	LIST_INIT(&ch->streams);
 	net_timer_init(&ch->drain, c->thread->loop, on_drain);
+	net_stream_keep_short(&c->stream, UNSENT);
 	c->h2 = ch;
 	counter_add(&c->thread->counters.http2_connections_open, 1);
 	h2_link_flush_later(&c->h2->link);

@@ -2,6 +2,15 @@
 #include "proxy/client.h"
 #include "proxy/origin.h"
 
+/* Which response matters more, who makes them may know better than who asks for them. */
+static void
+prioritize(struct exchange *x, const struct http_head *h)
+{
+	for (unsigned i = 0; i < h->n_fields; i++)
+		if (!h->fields[i].dropped && sv_ieq(h->fields[i].name, SV("priority")))
+			h2_prioritize(&x->client->h2->link.h2, &x->stream->h2, h->fields[i].value);
+}
+
 static bool
 front_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
@@ -27,6 +36,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 	if (h->status < 200)
 		return h2_interim(&x->client->h2->link.h2, &st->h2, h);
 	client_stream_arm(st);
+	prioritize(x, h);
 	return h2_respond(&x->client->h2->link.h2, &st->h2, h, &r);
 }
 

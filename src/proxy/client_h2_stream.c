@@ -239,7 +239,7 @@ client_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data)
 	}
 }
 
-/* The block that they are in is used again at once. */
+/* The block that they are in is used again at once. NULL: no memory. */
 static const struct http_head *
 keep_trailers(struct client_stream *st, const struct http_head *h)
 {

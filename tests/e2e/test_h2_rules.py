@@ -10,7 +10,7 @@ import pytest
 from harness import origins, proxy, wait
 from harness.client import tls_context
 from harness.h2client import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ERRORS, GOAWAY, HEADERS, PING, PREFACE, PRIORITY,
-                              PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, frame)  # fmt: skip
+                              PRIORITY_UPDATE, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, frame)  # fmt: skip
 
 PADDED, PRIORITY_FLAG = 0x8, 0x20
 GET = [(":method", "GET"), (":scheme", "https"), (":authority", "site.test"), (":path", "/hold")]
@@ -141,6 +141,13 @@ RULES = [
      lambda c: c.headers(POST + [("content-length", "3")], flags=END_HEADERS) + frame(DATA, END_STREAM, 1, b"four"), STREAM, "PROTOCOL_ERROR"),
 ]
 
+# Of other documents: "RFC 9218, 7.1".
+OTHERS = [
+    ("RFC 9218, 7.1", "PRIORITY_UPDATE belongs to the connection", lambda c: frame(PRIORITY_UPDATE, 0, 1, b"\0\0\0\1u=1"), CONNECTION, "PROTOCOL_ERROR"),
+    ("RFC 9218, 7.1", "… names a stream", lambda c: frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\0u=1"), CONNECTION, "PROTOCOL_ERROR"),
+    ("RFC 9218, 7.1", "… and has room for its number", lambda c: frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0"), CONNECTION, "FRAME_SIZE_ERROR"),
+]
+
 
 @pytest.fixture
 def held(bascule, directory, identity, port, recorder):
@@ -153,7 +160,7 @@ def held(bascule, directory, identity, port, recorder):
     gate.release(50)
 
 
-@pytest.mark.parametrize("what,where,error", [pytest.param(*r[2:], id="%s %s" % r[:2]) for r in RULES])
+@pytest.mark.parametrize("what,where,error", [pytest.param(*r[2:], id="%s %s" % r[:2]) for r in RULES + OTHERS])
 def test_rule(held, what, where, error):
     p, origin = held
     with Raw(p.port) as c:
@@ -178,9 +185,20 @@ def test_a_preface_that_is_none(held, preface):
     assert origin.requests == []
 
 
+def test_the_settings(held):
+    """What a client is told: RFC 8441, 3 and RFC 9218, 2.1 among it."""
+    p, _ = held
+    with Raw(p.port) as c:
+        c.send(PREFACE + frame(SETTINGS))
+        kind, _, _, payload = next(c.frames())
+    assert kind == SETTINGS
+    told = dict(struct.unpack(">HI", payload[i : i + 6]) for i in range(0, len(payload), 6))
+    assert told[8] == 1 and told[9] == 1 and told[3] == 4, told
+
+
 def test_the_document_has_every_rule():
     rows = (pathlib.Path(__file__).parents[2] / "docs/http2.md").read_text().splitlines()
-    for section, rule, _, where, error in RULES:
+    for section, rule, _, where, error in RULES + OTHERS:
         row = [r for r in rows if r.startswith("| %s | %s | " % (section, rule))]
         assert row, "docs/http2.md lacks: %s %s" % (section, rule)
         assert where == FINE or error in row[0] or len(row) > 1, row
