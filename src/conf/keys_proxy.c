@@ -190,10 +190,13 @@ static const struct key http2_keys[] = {
 	ROW_BOOL("enabled", conf_http2, enabled, "Clients may speak HTTP/2.", .preset = true, .example = "false"),
 	ROW_NUMBER("streams", conf_http2, streams, "Requests of one connection at a time.", .min = 1, .max = 1000, .preset = 128),
 	ROW_SIZE("stream_window", conf_http2, stream_window,
-	    "How much of a request's body a client may send before an origin has taken it.", .min = 65535, .max = 256 * 1024,
-	    .preset = 256 * 1024),
-	ROW_SIZE("connection_window", conf_http2, connection_window, "The same, for all requests of a connection together.",
-	    .min = 65535, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
+	    "How much of a request's body a client may send before an origin has taken it, at most. It begins with 64 KiB, and is "
+	    "doubled each time that so much has come and been taken at once: so it suits the line, and is small where origins are "
+	    "slow.", .min = 65535, .max = 1024 * 1024, .preset = 1024 * 1024),
+	ROW_SIZE("connection_window", conf_http2, connection_window,
+	    "The same, for all requests of a connection together: the most that is kept of them. Half of it is for those that "
+	    "grow, so that slow origins do not stop a client's other uploads.", .min = 65535, .max = 64 * 1024 * 1024,
+	    .preset = 4 * 1024 * 1024),
 	ROW_SIZE("send_buffer", conf_http2, send_buffer,
 	    "How much of responses is kept for one connection whose client does not take them. Beyond that no more is read from "
 	    "origins.", .min = 65536, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),

@@ -154,6 +154,7 @@ end_trailers(struct h2 *s, const nghttp2_frame *f)
 
 	if (st == NULL)
 		return;
+	h2_shrink(s, st);
 	if (h2_block_end_trailers(s->block))
 		s->events->on_end(s, st, s->block->head.n_fields > 0 ? &s->block->head : NULL);
 	else
@@ -200,8 +201,10 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		return h2_priority_update(s, f->ext.payload);
 	} else if (f->hd.type == NGHTTP2_DATA && ends) {
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
-		if (st != NULL)
+		if (st != NULL) {
+			h2_shrink(s, st);
 			s->events->on_end(s, st, NULL);
+		}
 	}
 	return 0;
 }
@@ -228,12 +231,15 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 	struct h2_stream *st = h2_stream_of(session, id);
 
 	(void)flags;
-	if (st == NULL || s->is_client)
+	if (s->is_client)
 		h2_check(s, nghttp2_session_consume_connection(session, n));
+	else if (st == NULL)
+		h2_give_back(s, n);
 	if (st == NULL)
 		return 0;
 	st->received += n;
 	s->events->on_body(s, st, sv_of((const char *)data, n));
+	st->slow |= st->received > 0;
 	return 0;
 }
 
@@ -318,7 +324,7 @@ introduce(struct h2 *s)
 {
 	const nghttp2_settings_entry to_client[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->limits.streams},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2_first_window(s)},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 */

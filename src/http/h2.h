@@ -44,7 +44,7 @@ const char *h2_error_text(uint32_t error);
 struct h2_limits {
 	uint32_t head_bytes, fields; /* of one section */
 	uint32_t streams;            /* at a time */
-	uint32_t stream_window, connection_window; /* bytes of bodies on their way to us */
+	uint32_t stream_window, connection_window; /* bytes of bodies on their way to us; that of a client's stream grows to it */
 	uint32_t calm, calm_per_second; /* frames of a client that do nothing: so many at once, so many more a second */
 };
 
@@ -69,6 +69,10 @@ struct h2_stream {
 	struct buf kept;      /* body that goes before it */
 	uint64_t sent_bytes;  /* of body: tells whether a slow peer makes progress */
 	uint64_t received;    /* bytes of body that the peer's window has not been given back for */
+	uint64_t taken;       /* bytes that it has, since the window was looked at */
+	uint32_t window;      /* that the peer has for the body */
+	bool slow;            /* not all of them were taken as they came */
+	bool ends;            /* nothing more comes */
 };
 
 struct h2_events {
@@ -122,6 +126,8 @@ struct h2 {
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 	uint64_t sent_bytes;       /* of body, of all of them */
+	uint64_t due;              /* bytes that the connection's window is to be given back for */
+	uint32_t grown;            /* bytes by which windows are larger than they were at first, of all of them */
 };
 
 /* False: no memory. `spare` lasts longer. Our SETTINGS are sent first, to a server behind the preface. */

@@ -31,6 +31,11 @@ int h2_charge_window_update(struct h2 *s, int32_t increment);
  */
 bool h2_charge_reset(struct h2 *s, uint32_t error);
 
+/* h2_window.c */
+uint32_t h2_first_window(const struct h2 *s);
+void h2_give_back(struct h2 *s, uint64_t n); /* to the connection's window */
+void h2_shrink(struct h2 *s, struct h2_stream *st); /* nothing more will come of its body */
+
 /* h2_priority.c */
 #define H2_PRIORITY ((struct h2_priority){.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY})
 void h2_priority_of_request(struct h2_priority *p, const struct http_head *h);

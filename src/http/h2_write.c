@@ -276,7 +276,7 @@ void
 h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max)
 {
 	s->n_streams++;
-	*st = (struct h2_stream){.id = id, .open = true};
+	*st = (struct h2_stream){.id = id, .open = true, .window = h2_first_window(s)};
 	buf_init(&st->kept, max);
 }
 
@@ -285,24 +285,13 @@ h2_stream_free(struct h2 *s, struct h2_stream *st)
 {
 	if (st->open && st->id > 0)
 		(void)nghttp2_session_set_stream_user_data(s->session, st->id, NULL);
+	h2_shrink(s, st);
 	st->open = false;
 	s->n_streams--;
 	s->kept -= buf_len(&st->kept);
 	buf_clear(&st->kept);
 	free(st->trailers);
 	st->trailers = NULL;
-}
-
-void
-h2_take(struct h2 *s, struct h2_stream *st)
-{
-	if (st->received > 0 && st->open && s->is_client)
-		h2_check(s, nghttp2_session_consume_stream(s->session, st->id, (size_t)st->received));
-	else if (st->received > 0 && st->open)
-		h2_check(s, nghttp2_session_consume(s->session, st->id, (size_t)st->received));
-	else if (st->received > 0 && !s->is_client)
-		h2_check(s, nghttp2_session_consume_connection(s->session, (size_t)st->received));
-	st->received = 0;
 }
 
 void

@@ -69,7 +69,7 @@ enum {
 	RESEND_MAX = 16 * 1024,                  /* body bytes kept for an origin that may refuse them, until it answers */
 	EXCHANGE_TEXT = 3072,                    /* bytes for the head and what is added to it, without allocation */
 	HIGH_WATER = 64 * 1024,                  /* a side with more than this pending stops the other's reading */
-	STREAM_OUT_MAX = 512 * 1024,             /* bound of one stream's queue: high water, one read, framing, encryption */
+	STREAM_OUT_MAX = 1536 * 1024,            /* bound of one stream's queue: high water, a window of HTTP/2, framing, encryption */
 };
 
 struct exchange {
