@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/pages.h"
 #include "http/h2_internal.h"
 
 enum {
@@ -319,6 +320,41 @@ new_options(void)
 	return o;
 }
 
+/* --- its memory ------------------------------------------------------------------------------------------------ */
+
+enum { LARGE = 16 * 1024 };
+
+static void *
+new_bytes(size_t n, void *user)
+{
+	(void)user;
+	return malloc(n);
+}
+
+static void
+free_bytes(void *p, void *user)
+{
+	(void)user;
+	free(p);
+}
+
+static void *
+new_zeros(size_t n, size_t size, void *user)
+{
+	(void)user;
+	return calloc(n, size);
+}
+
+/* The room for a frame, 16 KiB of each connection, of which small heads use little: that is half of what an idle one takes. */
+static void *
+resize(void *p, size_t n, void *user)
+{
+	(void)user;
+	return p == NULL && n >= LARGE ? pages_malloc(n) : realloc(p, n);
+}
+
+static nghttp2_mem memory = {.malloc = new_bytes, .free = free_bytes, .calloc = new_zeros, .realloc = resize};
+
 static bool
 introduce(struct h2 *s)
 {
@@ -344,13 +380,13 @@ introduce(struct h2 *s)
 static bool
 begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare, bool is_client)
 {
-	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *) =
-	    is_client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
+	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *, nghttp2_mem *) =
+	    is_client ? nghttp2_session_client_new3 : nghttp2_session_server_new3;
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options();
 
 	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client};
-	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o) == 0;
+	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o, &memory) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
 	if (ok && introduce(s))
