@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests. What they hand out they also end, and what went wrong they print."""
 
+import itertools
 import pathlib
 import signal
 import sys
@@ -9,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import origins, pki, proxy, wait  # noqa: E402
+from harness.node import Node  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.proxy import PROXIES, Proxies  # noqa: E402
 
@@ -82,6 +84,20 @@ def nginx(directory):
 
 
 @pytest.fixture
+def node():
+    """A function that starts a program in Node."""
+    started = []
+
+    def start(name, *arguments):
+        started.append(Node(name, *arguments))
+        return started[-1]
+
+    yield start
+    for n in started:
+        n.stop()
+
+
+@pytest.fixture
 def port():
     return free_port()
 
@@ -116,6 +132,26 @@ def swap(bascule, directory, leaves, recorder, port):
     def start(script=origins.echo, **over):
         p = bascule(proxy.config(port, leaves[0].files(directory), recorder(script).address, **over))
         p.put = lambda leaf: leaf.files(directory)
+        return p
+
+    return start
+
+
+@pytest.fixture
+def rotating(bascule, directory, leaves, port):
+    """The proxy with the first of two certificates; each .rotate() has it serve the other one."""
+
+    def start(*addresses, **over):
+        p = bascule(proxy.config(port, leaves[0].files(directory), *addresses, **over))
+        following = itertools.cycle([leaves[1], leaves[0]])
+
+        def rotate():
+            leaf = next(following)
+            leaf.files(directory)
+            p.reload()
+            assert proxy.served(p) == leaf.certificate.serial_number
+
+        p.rotate = rotate
         return p
 
     return start

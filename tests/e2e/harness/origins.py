@@ -282,7 +282,7 @@ NGINX_BODY = """
 class Nginx:
     """Debian's nginx, one process, with files to serve under `files`."""
 
-    def __init__(self, directory, name="nginx", identity=None, body=None, lines="", proxy_protocol=False):
+    def __init__(self, directory, name="nginx", identity=None, body=None, lines="", proxy_protocol=False, http2=False):
         self.directory = pathlib.Path(directory) / name
         self.name = name
         self.files = self.directory / "files"
@@ -296,7 +296,7 @@ class Nginx:
             certificate = "ssl_certificate {0}; ssl_certificate_key {0};".format(identity.file)
         text = NGINX_CONFIG.format(
             directory=self.directory, port=self.port, name=name, certificate=certificate,
-            ssl=(" ssl" if identity else "") + (" proxy_protocol" if proxy_protocol else ""),
+            ssl=(" ssl" if identity else "") + (" proxy_protocol" if proxy_protocol else "") + (" http2" if http2 else ""),
             body=lines + (NGINX_BODY if body is None else body),
         ).replace("$hostport", name)  # fmt: skip
         config = self.directory / "nginx.conf"
