@@ -36,14 +36,14 @@ function trailers(call) {
 const failure = call => ({ code: Number(asked(call, 'status')), details: decodeURIComponent(asked(call, 'message')), metadata: trailers(call) });
 
 async function respond(call, done, body) {
-  if (asked(call, 'do') === 'hold') await held.wait();
+  if (asked(call, 'do') === 'hold') await held.opened;
   if (asked(call, 'do') === 'fail') done(failure(call));
   else done(null, body, trailers(call));
 }
 
 // Of a call whose answer is a stream: its end, good or bad.
 async function finish(call) {
-  if (asked(call, 'do') === 'hold') await held.wait();
+  if (asked(call, 'do') === 'hold') await held.opened;
   if (asked(call, 'do') === 'fail') call.emit('error', failure(call));
   else call.end(trailers(call));
 }

@@ -7,7 +7,7 @@ const { serve, tell, gate } = require('./talk');
 
 const [port, ca] = process.argv.slice(2);
 const AUTHORITY = 'site.test:' + port;
-const second = gate();
+const second_half = gate();
 let session;
 
 function connect() {
@@ -42,7 +42,7 @@ async function post(path, body) {
   const came = outcome(stream);
   const half = body.length >> 1;
   stream.write(body.subarray(0, half));
-  await second.wait();
+  await second_half.opened;
   stream.end(body.subarray(half));
   const { status, body: back, trailers } = await came;
   return { status, same: back.equals(body), length: back.length, trailers };
@@ -59,6 +59,6 @@ serve({
     return (await Promise.all(streams)).map(s => ({ status: s.status, body: s.body.toString() }));
   },
   post_many: ({ path, sizes }) => Promise.all(sizes.map(n => post(path, crypto.randomBytes(n)))),
-  finish: () => second.open(),
+  finish: () => second_half.open(),
   close: () => new Promise(done => session.close(done)),
 });

@@ -20,11 +20,9 @@ exports.serve = commands => {
   lines.on('close', () => process.exit(0));
 };
 
-// Who waits is let go by name: the test holds a request at an origin, say, for as long as it needs.
+// For those who wait until the test has it opened, once and for all.
 exports.gate = () => {
-  const waiting = [];
-  return {
-    wait: () => new Promise(go => waiting.push(go)),
-    open: () => waiting.splice(0).forEach(go => go()),
-  };
+  const gate = {};
+  gate.opened = new Promise(go => (gate.open = go));
+  return gate;
 };

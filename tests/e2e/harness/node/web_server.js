@@ -1,16 +1,16 @@
 // An origin by Node's own http or http2: web_server.js h1|h2|h2tls [PEM-FILE]
 //
 //   /mirror   the request's body comes back, as it comes, and its trailers beside x-length behind it
-//   /held     is answered when the gate is opened
+//   /held     is answered when the test says `open`
 //   others    the path, as text; or the file that `put` has given
 'use strict';
 const fs = require('fs');
 const http = require('http');
 const http2 = require('http2');
-const { serve, tell, gate } = require('./talk');
+const { serve, tell } = require('./talk');
 
 const [kind, pem] = process.argv.slice(2);
-const held = gate();
+const held = [];
 const files = new Map();
 const sessions = new Set();
 let connections = 0;
@@ -39,7 +39,7 @@ function answer(request, response) {
   response.on('error', e => tell('error', { path, error: String(e) }));
   if (path.startsWith('/mirror')) return mirror(request, response);
   request.resume();
-  if (path.startsWith('/held')) return held.wait().then(() => response.end(path));
+  if (path.startsWith('/held')) return held.push(() => response.end(path));
   const file = files.get(path) || { type: 'text/plain', body: path };
   response.writeHead(200, { 'content-type': file.type });
   response.end(file.body);
@@ -59,7 +59,7 @@ server.on('session', s => {
 
 serve({
   listen: () => new Promise(done => server.listen(0, '127.0.0.1', () => done(server.address().port))),
-  open: () => held.open(),
+  open: () => held.splice(0).forEach(go => go()),
   connections: () => connections,
   put: ({ path, type, body }) => void files.set(path, { type, body }),
   goaway: () => sessions.forEach(s => s.close()), // what is on its way is answered
