@@ -19,7 +19,7 @@ function begin(call, name) {
   const deadline = call.getDeadline();
   peers.add(call.getPeer());
   tell('call', { name, do: asked(call, 'do'), limited: deadline !== Infinity });
-  call.on('cancelled', () => tell('cancelled', { name }));
+  call.on('cancelled', () => call.answered || tell('cancelled', { name })); // it comes behind a good end, too
   const head = new grpc.Metadata();
   for (const field of ['x-text', 'x-bytes-bin']) for (const value of call.metadata.get(field)) head.add(field, value);
   if (asked(call, 'do') !== 'fail' || asked(call, 'late')) call.sendMetadata(head);
@@ -28,7 +28,7 @@ function begin(call, name) {
 // What stands behind the messages.
 function trailers(call) {
   const more = new grpc.Metadata();
-  more.set('x-behind', 'trailers of ' + asked(call, 'x-text'));
+  more.set('x-behind', 'trailers of ' + (asked(call, 'x-text') || 'a call'));
   more.set('x-behind-bin', Buffer.from([0, 255, 128]));
   return more;
 }
@@ -37,6 +37,7 @@ const failure = call => ({ code: Number(asked(call, 'status')), details: decodeU
 
 async function respond(call, done, body) {
   if (asked(call, 'do') === 'hold') await held.opened;
+  call.answered = true;
   if (asked(call, 'do') === 'fail') done(failure(call));
   else done(null, body, trailers(call));
 }
@@ -44,6 +45,7 @@ async function respond(call, done, body) {
 // Of a call whose answer is a stream: its end, good or bad.
 async function finish(call) {
   if (asked(call, 'do') === 'hold') await held.opened;
+  call.answered = true;
   if (asked(call, 'do') === 'fail') call.emit('error', failure(call));
   else call.end(trailers(call));
 }
