@@ -35,7 +35,7 @@ function mirror(request, response) {
 function answer(request, response) {
   const path = request.url;
   tell('request', { path, version: request.httpVersion, method: request.method });
-  response.on('close', () => response.writableFinished || tell('aborted', { path }));
+  response.on('close', () => response.writableEnded || tell('aborted', { path }));
   response.on('error', e => tell('error', { path, error: String(e) }));
   if (path.startsWith('/mirror')) return mirror(request, response);
   request.resume();
