@@ -92,6 +92,41 @@ def test_a_deadline_passes(grpc, kind):
     assert client.call("run", kind=kind, sizes=messages(kind), fields={"do": "echo"}, timeout=60_000)["code"] == OK
 
 
+@pytest.fixture
+def web(node, rotating):
+    """The proxy before an HTTP/2 server that knows nothing of gRPC, and so of no deadlines."""
+
+    def start(**over):
+        server = node("web_server", "h2")
+        return rotating("127.0.0.1:%d" % server.call("listen"), upstreams={"origin": {"http2": True}}, **over), server
+
+    return start
+
+
+def test_a_server_that_heeds_no_deadline(web):
+    """The proxy ends the call to both sides: with a head alone, or with trailers where there was a head."""
+    p, server = web()
+    with H2Client(p.port) as c:
+        r = c.wait(c.request(head=head("/held", ("grpc-timeout", "200m")), body=bytes(5)))
+        assert (r.status, r.field("grpc-status"), r.body) == (200, str(DEADLINE_EXCEEDED), b"") and r.ended
+        server.wait("aborted", path="/held")
+        stream = c.request(head=head("/mirror", ("grpc-timeout", "200m")), body=b"abc", end=False)
+        r = c.wait(stream)
+        assert (r.status, r.body, dict(r.trailers)["grpc-status"]) == (200, b"abc", str(DEADLINE_EXCEEDED)) and r.ended
+        server.wait("aborted", path="/mirror")
+
+
+def test_a_deadline_holds_in_place_of_timeouts(web):
+    p, server = web(timeouts={"response": "300ms"})
+    with H2Client(p.port) as c:
+        call = c.request(head=head("/held/call", ("grpc-timeout", "1H")), body=bytes(5))
+        server.wait("request", path="/held/call")
+        assert c.get("/held").status == 504, "who came later is too late already"
+        server.call("open")
+        r = c.wait(call)
+        assert (r.status, r.body) == (200, b"/held/call")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_client_cancels(grpc, kind):
     p, client, server = grpc()

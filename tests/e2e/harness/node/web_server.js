@@ -1,4 +1,4 @@
-// An origin by Node's own http or http2: web_server.js h1|h2|h2tls [PEM-FILE]
+// An origin by Node's own http or http2: web_server.js h1|h1tls|h2|h2tls [PEM-FILE]
 //
 //   /mirror   the request's body comes back, as it comes, and its trailers beside x-length behind it
 //   /held     is answered when the test says `open`
@@ -7,6 +7,7 @@
 const fs = require('fs');
 const http = require('http');
 const http2 = require('http2');
+const https = require('https');
 const { serve, tell } = require('./talk');
 
 const [kind, pem] = process.argv.slice(2);
@@ -45,10 +46,12 @@ function answer(request, response) {
   response.end(file.body);
 }
 
+const secure = pem && { key: fs.readFileSync(pem), cert: fs.readFileSync(pem) };
 const servers = {
   h1: () => http.createServer(answer),
+  h1tls: () => https.createServer(secure, answer),
   h2: () => http2.createServer(answer),
-  h2tls: () => http2.createSecureServer({ key: fs.readFileSync(pem), cert: fs.readFileSync(pem), allowHTTP1: true }, answer),
+  h2tls: () => http2.createSecureServer({ ...secure, allowHTTP1: true }, answer),
 };
 const server = servers[kind]();
 server.on('connection', () => connections++);
