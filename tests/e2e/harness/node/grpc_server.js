@@ -5,6 +5,8 @@
 //   hold   it is answered when the gate is opened; what has it end before is told
 'use strict';
 const fs = require('fs');
+const http2 = require('http2');
+const net = require('net');
 const grpc = require('@grpc/grpc-js');
 const { service, NO_LIMIT } = require('./grpc_service');
 const { serve, tell, gate } = require('./talk');
@@ -12,6 +14,22 @@ const { serve, tell, gate } = require('./talk');
 const [pem] = process.argv.slice(2);
 const held = gate();
 const peers = new Set(); // the connections, by the address of their other end
+
+// What grpc-js listens with, to go slowly: its own tryShutdown closes sessions, and Node 18 then loses the ends of streams.
+const servers = [];
+const sessions = new Set();
+for (const name of ['createServer', 'createSecureServer']) {
+  const create = http2[name];
+  http2[name] = (...given) => {
+    const server = create(...given);
+    servers.push(server);
+    server.on('session', s => {
+      sessions.add(s);
+      s.on('close', () => sessions.delete(s));
+    });
+    return server;
+  };
+}
 
 const asked = (call, name) => String(call.metadata.get(name)[0] || '');
 
@@ -89,6 +107,9 @@ serve({
   listen: () => new Promise((done, fail) => server.bindAsync('127.0.0.1:0', credentials(), (e, port) => (e ? fail(e) : done(port)))),
   open: () => held.open(),
   connections: () => peers.size,
-  // No more calls; those on their way end, then the last connection does.
-  shut_down: () => new Promise((done, fail) => server.tryShutdown(e => (e ? fail(e) : done()))),
+  // No more connections nor calls; who has some ends them, and then the connection.
+  shut_down: () => {
+    servers.forEach(s => net.Server.prototype.close.call(s));
+    return Promise.all([...sessions].map(s => new Promise(done => s.on('close', done).goaway())));
+  },
 });

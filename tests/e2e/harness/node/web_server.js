@@ -65,5 +65,5 @@ serve({
   open: () => held.splice(0).forEach(go => go()),
   connections: () => connections,
   put: ({ path, type, body }) => void files.set(path, { type, body }),
-  goaway: () => sessions.forEach(s => s.close()), // what is on its way is answered
+  goaway: () => sessions.forEach(s => s.goaway()), // what is on its way is answered
 });
