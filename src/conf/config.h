@@ -270,6 +270,7 @@ struct conf_upstream {
 	struct conf_sticky sticky;
 	struct conf_eject eject;
 	enum conf_host_header host; /* the client's Host, or the server's address */
+	bool http2;                 /* towards the servers: by ALPN, or by prior knowledge without TLS */
 	enum conf_proxy_protocol proxy_protocol;
 	uint64_t idle_connections;  /* kept per thread */
 	uint64_t idle_time;         /* kept that long */

@@ -2,29 +2,23 @@
  * client_h2.h: HTTP/2 on a client's connection (RFC 9113).
  *
  * Each request is a stream with an exchange of its own: client_h2.c has the
- * connection, client_h2_stream.c the requests, client_h2_front.c the responses; client_h2_connect.c
- * what WebSocket needs. Small responses of
- * one loop turn are put together and go out at its end, in one record and one
- * system call; large ones at once, from where they were read into.
+ * connection, client_h2_stream.c the requests, client_h2_front.c the
+ * responses, client_h2_connect.c what WebSocket needs.
  */
 #ifndef BASCULE_PROXY_CLIENT_H2_H
 #define BASCULE_PROXY_CLIENT_H2_H
 
 #include <sys/queue.h>
 
-#include "http/h2.h"
 #include "proxy/exchange.h"
+#include "proxy/h2_link.h"
 
 struct client_h2 {
-	struct h2 h2;
-	struct client *client;       /* NULL: it has gone, and `flush` frees this */
+	struct h2_link link; /* first */
+	struct client *client;
 	LIST_HEAD(, client_stream) streams; /* all that the peer has open, and those whose response is still on its way */
-	unsigned n_streams;
-	struct buf out;              /* frames that wait for the end of the turn */
-	struct net_deferred flush;
 	struct net_timer drain;      /* the peer has been told; then no more requests are taken */
 	size_t keep_max;             /* bytes of responses kept, of all streams, beyond which no more is read from origins */
-	bool receiving;              /* h2_receive() is on the stack: nothing can be sent */
 };
 
 /* A request and its response. Freed after the turn in which its last frame came or went. */
@@ -46,16 +40,10 @@ struct client_stream {
 extern const struct client_codec client_h2_codec;
 extern const struct side_ops client_h2_front;
 
-/* client_h2.c: send what there is, now or at the end of the turn. False: the connection is broken. */
-MUST_CHECK bool client_h2_flush(struct client *c);
-
-/* The same when this turn ends; for who has nothing that must go before. */
-void client_h2_flush_later(struct client *c);
-
 static inline struct client_h2 *
 client_h2_of(struct h2 *s)
 {
-	return CONTAINER_OF(s, struct client_h2, h2);
+	return CONTAINER_OF(s, struct client_h2, link.h2);
 }
 
 /* client_h2_stream.c: what the session tells, see struct h2_events. */

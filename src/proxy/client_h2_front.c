@@ -15,18 +15,18 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 		.length = length,
 	};
 
-	if (x->origin != NULL && x->origin->authenticated) {
+	if (x->origin != NULL && (x->origin->authenticated || http_authenticates_connection(h))) {
 		/* Who authenticates a connection needs it for himself, and for one request at a time (RFC 9113, 7). */
-		h2_reset(&x->client->h2->h2, &st->h2, H2_HTTP_1_1_REQUIRED);
+		h2_reset(&x->client->h2->link.h2, &st->h2, H2_HTTP_1_1_REQUIRED);
 		return false;
 	}
 	if (x->tunnel) {
 		client_stream_arm(st);
-		return h2_respond(&x->client->h2->h2, &st->h2, h, &client_h2_upgraded);
+		return h2_respond(&x->client->h2->link.h2, &st->h2, h, &client_h2_upgraded);
 	}
 	if (h->status < 200)
-		return h2_interim(&x->client->h2->h2, &st->h2, h);
-	return h2_respond(&x->client->h2->h2, &st->h2, h, &r);
+		return h2_interim(&x->client->h2->link.h2, &st->h2, h);
+	return h2_respond(&x->client->h2->link.h2, &st->h2, h, &r);
 }
 
 static bool
@@ -37,13 +37,13 @@ front_body(struct exchange *x, struct sv data)
 
 	if (x->tunnel)
 		client_stream_arm(x->stream);
-	return h2_body(&ch->h2, st, data) && (!ch->receiving || h2_keep(&ch->h2, st));
+	return h2_body(&ch->link.h2, st, data) && (!ch->link.receiving || h2_keep(&ch->link.h2, st));
 }
 
 static bool
 front_end(struct exchange *x, const struct http_head *trailers)
 {
-	return h2_end(&x->client->h2->h2, &x->stream->h2, trailers);
+	return h2_end(&x->client->h2->link.h2, &x->stream->h2, trailers);
 }
 
 /* While the connection is being read nothing can be sent: whoever reads sends afterwards. */
@@ -53,9 +53,9 @@ front_flush(struct exchange *x)
 	struct client *c = x->client;
 	struct client_stream *st = x->stream;
 
-	if (c->h2->receiving)
+	if (c->h2->link.receiving)
 		return true;
-	bool ok = client_h2_flush(c) && !x->ended && h2_keep(&c->h2->h2, &st->h2);
+	bool ok = h2_link_flush(&c->h2->link) && !x->ended && h2_keep(&c->h2->link.h2, &st->h2);
 	if (ok && h2_pending(&st->h2) > 0)
 		client_stream_arm(st);
 	return ok;
@@ -68,7 +68,7 @@ front_pending(const struct exchange *x)
 	const struct client_h2 *ch = x->client->h2;
 	size_t own = h2_pending(&x->stream->h2);
 
-	return own > 0 && ch->h2.kept > ch->keep_max ? MAX_OF(own, (size_t)HIGH_WATER + 1) : own;
+	return own > 0 && ch->link.h2.kept > ch->keep_max ? MAX_OF(own, (size_t)HIGH_WATER + 1) : own;
 }
 
 static void
@@ -84,9 +84,9 @@ front_resume(struct exchange *x)
 	struct client_stream *st = x->stream;
 
 	st->paused = false;
-	h2_take(&x->client->h2->h2, &st->h2);
+	h2_take(&x->client->h2->link.h2, &st->h2);
 	client_stream_arm(st);
-	client_h2_flush_later(x->client);
+	h2_link_flush_later(&x->client->h2->link);
 }
 
 /* The stream goes on by itself until all has been sent. */
@@ -95,7 +95,7 @@ front_detach(struct exchange *x, enum side_end how)
 {
 	struct client *c = x->client;
 	struct client_stream *st = x->stream;
-	struct h2 *h2 = &c->h2->h2;
+	struct h2 *h2 = &c->h2->link.h2;
 
 	st->exchange = NULL;
 	if (c->closed || !st->h2.open)
@@ -108,7 +108,7 @@ front_detach(struct exchange *x, enum side_end how)
 	if (x->last && x->status == 421)
 		h2_go_away(h2, true); /* the rule that the connection was made under has changed */
 	client_stream_arm(st);
-	client_h2_flush_later(c);
+	h2_link_flush_later(&c->h2->link);
 }
 
 const struct side_ops client_h2_front = {

@@ -33,9 +33,9 @@ client_stream_drop(struct client_stream *st)
 	struct client_h2 *ch = st->client->h2;
 
 	net_timer_cancel(&st->timer);
-	h2_stream_free(&ch->h2, &st->h2);
+	h2_stream_free(&ch->link.h2, &st->h2);
 	LIST_REMOVE(st, link);
-	if (--ch->n_streams == 0)
+	if (ch->link.h2.n_streams == 0)
 		client_arm(st->client);
 	net_loop_defer(st->client->thread->loop, &st->free_later, free_stream);
 }
@@ -76,18 +76,18 @@ on_timer(struct net_timer *timer)
 	if (sends && st->h2.sent_bytes != st->sent_mark) {
 		client_stream_arm(st); /* slow, but it takes some */
 	} else if (sends) {
-		h2_reset(&st->client->h2->h2, &st->h2, H2_CANCEL);
+		h2_reset(&st->client->h2->link.h2, &st->h2, H2_CANCEL);
 		if (x != NULL)
 			exchange_client_gone(x, "the client took nothing of the response within timeouts.send");
 	} else if (x != NULL && x->tunnel) {
-		h2_reset(&st->client->h2->h2, &st->h2, H2_CANCEL);
+		h2_reset(&st->client->h2->link.h2, &st->h2, H2_CANCEL);
 		exchange_client_gone(x, "nothing went through the tunnel within timeouts.tunnel");
 	} else if (x != NULL) {
 		exchange_refuse(x, 408, "the request body took too long");
 	} else {
-		h2_reset(&st->client->h2->h2, &st->h2, H2_NO_ERROR); /* RFC 9113, 8.1 */
+		h2_reset(&st->client->h2->link.h2, &st->h2, H2_NO_ERROR); /* RFC 9113, 8.1 */
 	}
-	client_h2_flush_later(st->client);
+	h2_link_flush_later(&st->client->h2->link);
 }
 
 /* A request that is not even looked at. */
@@ -107,11 +107,10 @@ new_stream(struct client *c, int32_t id)
 
 	if (st == NULL)
 		return NULL;
-	h2_stream_init(&st->h2, id, STREAM_OUT_MAX);
+	h2_stream_init(&c->h2->link.h2, &st->h2, id, STREAM_OUT_MAX);
 	st->client = c;
 	net_timer_init(&st->timer, c->thread->loop, on_timer);
 	LIST_INSERT_HEAD(&c->h2->streams, st, link);
-	c->h2->n_streams++;
 	return st;
 }
 

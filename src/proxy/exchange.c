@@ -142,6 +142,7 @@ detach_back(struct exchange *x, enum side_end how)
 	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
 	x->back->detach(x, how);
 	x->origin = NULL;
+	x->origin_stream = NULL;
 	x->back = NULL;
 }
 
@@ -255,6 +256,8 @@ exchange_flush(struct exchange *x)
 	if (!x->front_paused && x->back->pending(x) > HIGH_WATER) {
 		x->front_paused = true;
 		x->front->pause(x);
+	} else if (x->front_paused) {
+		run(x); /* it may all have been taken at once */
 	}
 	if (!x->back_paused && x->front->pending(x) > HIGH_WATER) {
 		x->back_paused = true;
@@ -284,7 +287,7 @@ may_try_again(const struct exchange *x, unsigned status)
 		return false;
 	if (!x->head_sent)
 		return true;
-	return status != 504 && x->origin != NULL && !x->origin->answered && http_method_is_idempotent(x->request.method_id) &&
+	return status != 504 && x->origin != NULL && !x->answered && http_method_is_idempotent(x->request.method_id) &&
 	       x->request_framing == HTTP_NO_BODY;
 }
 
@@ -330,6 +333,16 @@ has_another_address(struct exchange *x)
 	return !x->head_sent && ++x->n_addresses < upstream_at(x->upstream->balance, (unsigned)x->server)->n_addresses;
 }
 
+static void
+go_on(struct exchange *x, enum exchange_step from)
+{
+	x->step = (uint8_t)from;
+	if (x->running)
+		return; /* the step that found out goes on with this one */
+	run(x);
+	exchange_flush(x);
+}
+
 void
 exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 {
@@ -363,11 +376,35 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		exchange_refuse(x, status, why);
 		return;
 	}
-	x->step = elsewhere ? STEP_CONNECT : STEP_CHOOSE;
-	if (x->running)
-		return; /* the step that found out goes on with this one */
-	run(x);
-	exchange_flush(x);
+	go_on(x, elsewhere ? STEP_CONNECT : STEP_CHOOSE);
+}
+
+/* It counts as a try, so that a server that always refuses is not asked for ever. */
+void
+exchange_origin_refused(struct exchange *x, const char *why)
+{
+	if (x->ended)
+		return;
+	if (x->body_sent) {
+		exchange_origin_failed(x, 503, why);
+		return;
+	}
+	upstream_unmark_tried(&x->tried, x->server);
+	detach_back(x, SIDE_BROKEN);
+	x->fresh = true;
+	x->head_sent = x->request_sent = false;
+	x->failure = why;
+	x->status = 503;
+	go_on(x, STEP_CHOOSE);
+}
+
+void
+exchange_origin_elsewhere(struct exchange *x)
+{
+	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+	x->origin = NULL;
+	x->back = NULL;
+	go_on(x, STEP_CONNECT);
 }
 
 void

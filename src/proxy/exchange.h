@@ -78,6 +78,7 @@ struct exchange {
 	struct client_stream *stream; /* of HTTP/2, the front's; NULL: HTTP/1 */
 	const struct side_ops *front;
 	struct origin *origin; /* NULL while there is none */
+	struct origin_stream *origin_stream; /* of HTTP/2, the back's; NULL: HTTP/1 */
 	const struct side_ops *back;
 
 	/* what was found out */
@@ -100,6 +101,7 @@ struct exchange {
 	bool request_ended;    /* the whole request has been read */
 	bool request_sent;     /* its end has been given to the origin */
 	bool head_sent;        /* the request head has been given to the present origin */
+	bool answered;         /* a byte of the present origin's response has come */
 	bool body_sent;        /* some of the request's body has been given away: it can not be sent again */
 	bool response_started; /* a final response head has been given to the front */
 	bool response_ended;
@@ -162,6 +164,12 @@ void exchange_origin_ready(struct exchange *x);
 
 /* Before a final head came: the connection could not be made, broke, or its answer was malformed. `status`: 502 or 504. */
 void exchange_origin_failed(struct exchange *x, unsigned status, const char *why);
+
+/* The server has done nothing with the request, and says so (RFC 9113, 8.7): it may be sent again, whatever it is. */
+void exchange_origin_refused(struct exchange *x, const char *why);
+
+/* The connection that x waits for, and has nothing sent on, is not for it. */
+void exchange_origin_elsewhere(struct exchange *x);
 void exchange_response_head(struct exchange *x, struct http_head *h, enum http_framing framing, uint64_t length);
 void exchange_response_body(struct exchange *x, struct sv data);
 void exchange_response_end(struct exchange *x, const struct http_head *trailers);

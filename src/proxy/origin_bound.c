@@ -86,7 +86,6 @@ origin_unbind(struct origin *o, bool was_open)
 void
 origin_bound_idle(struct origin *o, uint64_t idle_ms)
 {
-	o->reused = true;
 	net_stream_resume(&o->stream);
 	net_stream_deadline(&o->stream, o->authenticated ? 0 : idle_ms); /* its client's deadline is its own */
 }

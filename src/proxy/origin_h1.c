@@ -4,16 +4,27 @@
 
 #include "proxy/origin_bound.h"
 
+enum { IN_MAX = 1024 * 1024 }; /* a response head that comes in pieces; the codec's own limit is smaller */
+
 /* --- the back of an exchange -------------------------------------------------------------------------------- */
+
+/* TE goes no further than the next, who is told so (RFC 9110, 10.1.4). */
+static struct sv
+connection_of(const struct exchange *x, const struct http_head *h)
+{
+	if (x->upgrade)
+		return SV("upgrade");
+	return http_head_get(h, HTTP_TE) != NULL ? SV("te") : SV("");
+}
 
 static bool
 back_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
 	struct outbox *out = &x->thread->to_origin;
 	size_t from = buf_len(&out->text);
-	struct h1_write w = {.framing = framing, .length = length, .connection = x->upgrade ? SV("upgrade") : SV("")};
+	struct h1_write w = {.framing = framing, .length = length, .connection = connection_of(x, h)};
 
-	x->origin->request_chunked = framing == HTTP_STREAMED_BODY;
+	x->origin->h1.request_chunked = framing == HTTP_STREAMED_BODY;
 	if (!h1_write_request(&out->text, h, &w))
 		return false;
 	outbox_add_text(out, from);
@@ -30,10 +41,10 @@ back_body(struct exchange *x, struct sv data)
 		net_stream_deadline(&x->origin->stream, 0);
 	if (data.n == 0)
 		return true;
-	if (x->origin->request_chunked)
+	if (x->origin->h1.request_chunked)
 		outbox_copy(out, sv_of(head, h1_chunk_head(head, data.n)));
 	outbox_add(out, data);
-	if (x->origin->request_chunked)
+	if (x->origin->h1.request_chunked)
 		outbox_copy(out, SV("\r\n"));
 	return true;
 }
@@ -49,20 +60,21 @@ back_end(struct exchange *x, const struct http_head *trailers)
 		net_stream_finish(&x->origin->stream);
 		return ok;
 	}
-	if (x->origin->request_chunked) {
+	if (x->origin->h1.request_chunked) {
 		if (!h1_write_last_chunk(&out->text, trailers))
 			return false;
 		outbox_add_text(out, from);
 	}
-	if (!x->origin->in_body)
+	if (!x->origin->h1.in_body)
 		net_stream_deadline(&x->origin->stream, x->action->timeouts->response);
 	return true;
 }
 
-void
-origin_h1_arm_send(struct origin *o)
+/* From now on the server has timeouts.send to take something of the request. */
+static void
+arm_send(struct origin *o)
 {
-	o->sent_mark = o->stream.sent;
+	o->h1.sent_mark = o->stream.sent;
 	net_stream_deadline(&o->stream, o->exchange->action->timeouts->send);
 }
 
@@ -78,15 +90,15 @@ back_flush(struct exchange *x)
 
 	if (outbox_is_empty(out))
 		return true;
-	if (o->deaf)
+	if (o->h1.deaf)
 		outbox_discard(out);
-	else if (!outbox_flush(out, &o->stream, false) && !(o->deaf = errno == EPIPE || errno == ECONNRESET))
+	else if (!outbox_flush(out, &o->stream, false) && !(o->h1.deaf = errno == EPIPE || errno == ECONNRESET))
 		return false;
-	if (o->deaf && x->response_ended)
+	if (o->h1.deaf && x->response_ended)
 		return false; /* there is nothing more to read that would tell */
 	/* The client is not read from while much is pending, so its deadline does not hold. */
-	if (!x->request_sent && !o->in_body && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
-		origin_h1_arm_send(o);
+	if (!x->request_sent && !o->h1.in_body && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
+		arm_send(o);
 	return true;
 }
 
@@ -100,7 +112,7 @@ static void
 back_pause(struct exchange *x)
 {
 	net_stream_pause(&x->origin->stream);
-	if (x->origin->in_body)
+	if (x->origin->h1.in_body)
 		net_stream_deadline(&x->origin->stream, 0); /* it is the client who is slow */
 }
 
@@ -108,7 +120,7 @@ static void
 back_resume(struct exchange *x)
 {
 	/* Interim responses, however many, do not put off the deadline of the final one. */
-	if (!x->tunnel && x->origin->in_body)
+	if (!x->tunnel && x->origin->h1.in_body)
 		net_stream_deadline(&x->origin->stream, x->action->timeouts->response_body);
 	net_stream_resume(&x->origin->stream);
 }
@@ -120,7 +132,7 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin *o = x->origin;
 
 	o->exchange = NULL;
-	if (how == SIDE_DONE && o->keep && !o->deaf) {
+	if (how == SIDE_DONE && o->h1.keep && !o->h1.deaf) {
 		origin_release(o, conf->idle_connections, conf->idle_time);
 		return;
 	}
@@ -128,7 +140,7 @@ back_detach(struct exchange *x, enum side_end how)
 	origin_close(o);
 }
 
-const struct side_ops origin_h1_back = {
+static const struct side_ops back = {
 	.head = back_head,
 	.body = back_body,
 	.end = back_end,
@@ -155,19 +167,19 @@ final_head(struct origin *o, struct http_head *h)
 	struct exchange *x = o->exchange;
 	bool switching = h->status == 101;
 
-	h1_body_free(&o->body); /* the trailers of the one before */
-	h1_body_init(&o->body, h);
+	h1_body_free(&o->h1.body); /* the trailers of the one before */
+	h1_body_init(&o->h1.body, h);
 	if (switching)
-		o->body.framing = HTTP_CLOSE_BODY;
-	o->in_body = true;
-	o->keep = !switching && o->body.framing != HTTP_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
-	if (o->keep && http_authenticates_connection(h))
+		o->h1.body.framing = HTTP_CLOSE_BODY;
+	o->h1.in_body = true;
+	o->h1.keep = !switching && o->h1.body.framing != HTTP_CLOSE_BODY && h1_keeps_alive(h) && !h1_withholds_body(h);
+	if (o->h1.keep && http_authenticates_connection(h))
 		origin_bind(o, x->client, true);
-	x->last |= o->authenticated && !o->keep; /* the two connections end together */
-	enum http_framing framing = switching ? HTTP_NO_BODY : (enum http_framing)o->body.framing;
-	bool empty = o->body.framing == HTTP_NO_BODY || (o->body.framing == HTTP_LENGTH_BODY && o->body.left == 0);
+	x->last |= o->authenticated && !o->h1.keep; /* the two connections end together */
+	enum http_framing framing = switching ? HTTP_NO_BODY : (enum http_framing)o->h1.body.framing;
+	bool empty = o->h1.body.framing == HTTP_NO_BODY || (o->h1.body.framing == HTTP_LENGTH_BODY && o->h1.body.left == 0);
 	net_stream_deadline(&o->stream, switching ? 0 : x->action->timeouts->response_body);
-	exchange_response_head(x, h, framing, o->body.left);
+	exchange_response_head(x, h, framing, o->h1.body.left);
 	if (empty && o->exchange == x)
 		exchange_response_end(x, NULL);
 }
@@ -182,7 +194,7 @@ read_head(struct origin *o, struct sv in)
 	enum h1_fault fault = H1_OK;
 	size_t used = 0;
 
-	switch (h1_parse_response(h, in, o->exchange->request.method_id, &o->scan, &limits, &used, &fault)) {
+	switch (h1_parse_response(h, in, o->exchange->request.method_id, &o->h1.scan, &limits, &used, &fault)) {
 	case H1_MORE:
 		return 0;
 	case H1_BAD:
@@ -191,7 +203,7 @@ read_head(struct origin *o, struct sv in)
 	case H1_DONE:
 		break;
 	}
-	o->scan = (struct h1_scan){0};
+	o->h1.scan = (struct h1_scan){0};
 	if (h->status < 200 && h->status != 101)
 		exchange_response_head(o->exchange, h, HTTP_NO_BODY, 0);
 	else
@@ -206,7 +218,7 @@ read_body(struct origin *o, struct sv in)
 	enum h1_fault fault = H1_OK;
 	struct exchange *x = o->exchange;
 	struct http_head *trailers = NULL;
-	enum h1_status r = h1_body_next(&o->body, &rest, &data, &fault);
+	enum h1_status r = h1_body_next(&o->h1.body, &rest, &data, &fault);
 
 	if (r == H1_BAD) {
 		malformed(x, fault);
@@ -215,10 +227,10 @@ read_body(struct origin *o, struct sv in)
 	if (data.n > 0)
 		exchange_response_body(x, data);
 	if (r == H1_DONE && o->exchange == x) {
-		if (buf_len(&o->body.trailers) > 0) {
+		if (buf_len(&o->h1.body.trailers) > 0) {
 			trailers = &o->thread->response;
 			http_head_init(trailers, true);
-			if (!h1_body_trailers(&o->body, trailers))
+			if (!h1_body_trailers(&o->h1.body, trailers))
 				trailers = NULL;
 		}
 		exchange_response_end(x, trailers);
@@ -233,7 +245,7 @@ consume(struct origin *o, struct sv in)
 	size_t used = 1;
 
 	while (rest.n > 0 && used > 0 && o->exchange != NULL) {
-		used = o->in_body ? read_body(o, rest) : read_head(o, rest);
+		used = o->h1.in_body ? read_body(o, rest) : read_head(o, rest);
 		rest = sv_of(rest.p + used, rest.n - used);
 	}
 	return in.n - rest.n;
@@ -245,14 +257,14 @@ at_end(struct origin *o, ssize_t n)
 	struct exchange *x = o->exchange;
 	bool clean = n == NET_EOF;
 
-	if (clean && o->in_body && h1_body_ends_at_close(&o->body)) {
+	if (clean && o->h1.in_body && h1_body_ends_at_close(&o->h1.body)) {
 		net_stream_pause(&o->stream); /* of a tunnel the other direction may go on; the end would come again and again */
 		if (!x->response_ended)
 			exchange_response_end(x, NULL);
 		return;
 	}
-	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->in_body ? "in the middle of the response" :
-	    o->answered ? "in the middle of the response's head" : "without a response",
+	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->h1.in_body ? "in the middle of the response" :
+	    x->answered ? "in the middle of the response's head" : "without a response",
 	    clean ? "closed by the origin" : strerror(errno));
 	exchange_origin_failed(x, 502, text != NULL ? text : "the connection ended");
 }
@@ -265,16 +277,16 @@ stash(struct origin *o, struct sv rest)
 		return;
 	if (o->exchange == NULL)
 		origin_close(o);
-	else if (!buf_append(&o->in, rest.p, rest.n))
+	else if (!buf_append(&o->h1.in, rest.p, rest.n))
 		exchange_origin_failed(o->exchange, 502, "out of memory for the response's head");
 }
 
 static bool
 read_once(struct origin *o)
 {
-	bool kept = buf_len(&o->in) > 0;
+	bool kept = buf_len(&o->h1.in) > 0;
 	size_t size = kept ? NET_SCRATCH_SIZE / 4 : NET_SCRATCH_SIZE;
-	char *to = kept ? buf_room(&o->in, size) : net_loop_scratch(o->thread->loop);
+	char *to = kept ? buf_room(&o->h1.in, size) : net_loop_scratch(o->thread->loop);
 	ssize_t n = to != NULL ? net_stream_read(&o->stream, to, size) : NET_ERROR;
 
 	if (n == NET_AGAIN)
@@ -283,31 +295,146 @@ read_once(struct origin *o)
 		at_end(o, n);
 		return false;
 	}
-	o->answered = true;
-	if (o->in_body && !o->exchange->tunnel)
+	o->exchange->answered = true;
+	if (o->h1.in_body && !o->exchange->tunnel)
 		net_stream_deadline(&o->stream, o->exchange->action->timeouts->response_body);
 	if (kept)
-		buf_added(&o->in, (size_t)n);
-	struct sv all = kept ? buf_view(&o->in) : sv_of(to, (size_t)n);
+		buf_added(&o->h1.in, (size_t)n);
+	struct sv all = kept ? buf_view(&o->h1.in) : sv_of(to, (size_t)n);
 	size_t used = consume(o, all);
 	if (o->exchange != NULL)
 		exchange_flush(o->exchange); /* before its bytes go away */
 	if (!kept)
 		stash(o, sv_of(to + used, (size_t)n - used));
 	else if (!o->closed)
-		buf_consume(&o->in, used);
-	if (o->exchange == NULL && !o->closed && buf_len(&o->in) > 0)
+		buf_consume(&o->h1.in, used);
+	if (o->exchange == NULL && !o->closed && buf_len(&o->h1.in) > 0)
 		origin_close(o);
 	return true;
 }
 
-void
-origin_h1_readable(struct origin *o)
+/* On an idle connection nothing is expected but its end, or with TLS a new ticket, which comes without data. */
+static void
+idle_event(struct origin *o)
+{
+	char byte;
+
+	if (net_stream_read(&o->stream, &byte, 1) != NET_AGAIN)
+		origin_close(o);
+}
+
+static void
+readable(struct origin *o)
 {
 	int reads = 0;
 
+	if (o->exchange == NULL) {
+		idle_event(o);
+		return;
+	}
 	while (!o->closed && o->exchange != NULL && !o->stream.paused && reads < NET_READS && read_once(o))
 		reads++;
 	if (reads == NET_READS && !o->closed && !o->stream.paused)
 		net_stream_again(&o->stream);
+}
+
+/* --- the connection's codec ----------------------------------------------------------------------------------- */
+
+static void
+opened(struct origin *o)
+{
+	if (o->exchange != NULL)
+		exchange_origin_ready(o->exchange);
+}
+
+static void
+drained(struct origin *o)
+{
+	struct exchange *x = o->exchange;
+
+	if (x == NULL)
+		return;
+	if (!x->request_sent && !o->h1.in_body)
+		net_stream_deadline(&o->stream, 0); /* it takes the request's body again */
+	exchange_origin_drained(x);
+}
+
+static void
+expired(struct origin *o)
+{
+	struct exchange *x = o->exchange;
+	struct net_stream *s = &o->stream;
+
+	if (x == NULL)
+		origin_close(o);
+	else if (!s->open)
+		exchange_origin_failed(x, 504, "no connection within timeouts.connect");
+	else if (!x->request_sent && !o->h1.in_body && s->sent != o->h1.sent_mark)
+		arm_send(o); /* slow, but it takes some */
+	else if (!x->request_sent && !o->h1.in_body)
+		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
+	else if (!o->h1.in_body)
+		exchange_origin_failed(x, 504, "no response within timeouts.response");
+	else
+		exchange_origin_failed(x, 504, "no byte of the response's body within timeouts.response_body");
+}
+
+static void
+failed(struct origin *o, const char *what, const char *detail)
+{
+	struct exchange *x = o->exchange;
+
+	if (x == NULL) {
+		origin_close(o);
+		return;
+	}
+	/* What it said before it broke counts: a refusal of the request that it did not want to read, perhaps. */
+	if (o->stream.open)
+		readable(o);
+	if (o->exchange == x)
+		exchange_origin_failed(x, 502, origin_explain(x, what, detail));
+}
+
+static void
+free_codec(struct origin *o)
+{
+	h1_body_free(&o->h1.body);
+	buf_clear(&o->h1.in);
+}
+
+static bool
+attach(struct origin *o, struct exchange *x)
+{
+	o->exchange = x;
+	o->h1.in_body = o->h1.keep = false;
+	o->h1.scan = (struct h1_scan){0};
+	x->origin = o;
+	x->back = &back;
+	x->answered = false;
+	return true;
+}
+
+static void
+leave(struct origin *o)
+{
+	if (o->is_idle)
+		origin_pool_leave(o);
+}
+
+const struct origin_codec origin_h1_codec = {
+	.attach = attach,
+	.opened = opened,
+	.readable = readable,
+	.drained = drained,
+	.expired = expired,
+	.failed = failed,
+	.leave = leave,
+	.free = free_codec,
+};
+
+void
+origin_h1_init(struct origin *o)
+{
+	o->codec = &origin_h1_codec;
+	buf_init(&o->h1.in, IN_MAX);
 }

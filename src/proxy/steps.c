@@ -176,22 +176,23 @@ step_choose(struct exchange *x)
 enum exchange_step
 step_connect(struct exchange *x)
 {
-	bool ready = false, ours = false;
 	const char *why = NULL;
 
 	server_begin(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
-	x->origin = origin_get(x, &ready, &ours, &why);
-	if (x->origin == NULL && ours) {
-		server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
-		exchange_refuse(x, 503, why);
-		return STEP_OVER;
-	}
-	if (x->origin == NULL) {
+	switch (origin_get(x, &why)) {
+	case ORIGIN_READY:
+		return STEP_SEND;
+	case ORIGIN_WAITS:
+		return STEP_WAIT;
+	case ORIGIN_FAILED:
 		exchange_origin_failed(x, 502, why);
 		return x->ended ? STEP_OVER : (enum exchange_step)x->step;
+	case ORIGIN_OURS:
+		break;
 	}
-	x->back = &origin_h1_back;
-	return ready ? STEP_SEND : STEP_WAIT;
+	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+	exchange_refuse(x, 503, why);
+	return STEP_OVER;
 }
 
 /* --- sending and relaying ----------------------------------------------------------------------------------- */
