@@ -26,6 +26,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 	}
 	if (h->status < 200)
 		return h2_interim(&x->client->h2->link.h2, &st->h2, h);
+	client_stream_arm(st);
 	return h2_respond(&x->client->h2->link.h2, &st->h2, h, &r);
 }
 

@@ -115,6 +115,7 @@ struct exchange {
 	/* for logs and limits */
 	uint64_t started_us;   /* wall clock */
 	uint64_t started_ms;   /* monotonic */
+	uint64_t deadline;     /* the same, of a gRPC call: grpc.h; 0: none */
 	uint64_t number;       /* in its thread, from 1 */
 	uint64_t id[2];        /* of ${request_id}; 0: not made yet */
 	uint32_t head_bytes;
@@ -143,6 +144,13 @@ struct exchange {
  */
 struct exchange *exchange_spare(struct px_thread *t);
 MUST_CHECK bool exchange_claim(struct exchange *x, struct client *c, const struct side_ops *front, struct sv head_bytes);
+
+/* May the client take its time with the rest of the request? Once it is being answered, the origin's deadlines hold. */
+static inline bool
+exchange_is_patient(const struct exchange *x)
+{
+	return x->response_started || x->deadline != 0;
+}
 
 /* Begin. The exchange may have ended when it returns. */
 void exchange_start(struct exchange *x);

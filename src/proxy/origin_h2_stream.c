@@ -1,6 +1,7 @@
 /* origin_h2_stream.c: HTTP/2 on the origin's side, the streams: the back of an exchange. */
 #include <stdlib.h>
 
+#include "proxy/grpc.h"
 #include "proxy/origin.h"
 
 static struct origin_stream *
@@ -26,9 +27,15 @@ arm_send(struct origin_stream *st)
 }
 
 static void
+arm_response(struct origin_stream *st)
+{
+	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response));
+}
+
+static void
 arm_body(struct origin_stream *st)
 {
-	net_timer_set(&st->timer, st->exchange->action->timeouts->response_body);
+	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response_body));
 }
 
 static void
@@ -38,13 +45,15 @@ on_timer(struct net_timer *timer)
 	struct exchange *x = st->exchange;
 	bool sending = !x->request_sent && !st->in_body;
 
-	if (sending && st->h2.sent_bytes != st->sent_mark) {
+	if (sending && x->deadline == 0 && st->h2.sent_bytes != st->sent_mark) {
 		arm_send(st); /* slow, but it takes some */
 		return;
 	}
 	if (st->origin->h2->heard == st->heard_mark)
 		origin_h2_retire(st->origin); /* not a word in all that time: others had better not wait here too */
-	if (sending)
+	if (x->deadline != 0)
+		grpc_expire(x); /* no other is set */
+	else if (sending)
 		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
 	else if (!st->in_body)
 		exchange_origin_failed(x, 504, "no response within timeouts.response");
@@ -53,6 +62,15 @@ on_timer(struct net_timer *timer)
 }
 
 /* --- the back of an exchange ------------------------------------------------------------------------------------ */
+
+/* With a deadline, the whole of the call is measured: also while its client sends. */
+static void
+begin(struct origin_stream *st)
+{
+	st->heard_mark = st->origin->h2->heard;
+	if (st->exchange->deadline != 0)
+		arm_response(st);
+}
 
 static bool
 back_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
@@ -65,7 +83,7 @@ back_head(struct exchange *x, const struct http_head *h, enum http_framing frami
 		.length = length,
 	};
 
-	st->heard_mark = x->origin->h2->heard;
+	begin(st);
 	return h2_request(&link_of(x)->h2, &st->h2, h, &r);
 }
 
@@ -84,7 +102,7 @@ back_end(struct exchange *x, const struct http_head *trailers)
 	struct origin_stream *st = x->origin_stream;
 
 	if (!st->in_body)
-		net_timer_set(&st->timer, x->action->timeouts->response);
+		arm_response(st);
 	return h2_end(&link_of(x)->h2, &st->h2, trailers);
 }
 
@@ -119,7 +137,7 @@ back_pause(struct exchange *x)
 	struct origin_stream *st = x->origin_stream;
 
 	st->paused = true;
-	if (st->in_body)
+	if (st->in_body && x->deadline == 0)
 		net_timer_cancel(&st->timer); /* it is the client who is slow */
 }
 
@@ -144,7 +162,7 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin_stream *st = x->origin_stream;
 	struct origin *o = x->origin;
 
-	if (how == SIDE_BROKEN || h2_pending(&st->h2) > 0)
+	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
 	origin_stream_free(st);
 	h2_link_flush_later(&o->h2->link);
@@ -216,6 +234,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 		return;
 	}
 	x->answered = true;
+	st->read = bodiless;
 	h->method_id = x->request.method_id;
 	enum http_framing framing = frame(h, bodiless, &length);
 	if (h->status >= 200) {
@@ -246,9 +265,11 @@ origin_h2_on_body(struct h2 *s, struct h2_stream *h2, struct sv data)
 void
 origin_h2_on_end(struct h2 *s, struct h2_stream *h2, const struct http_head *trailers)
 {
-	struct exchange *x = touch(of_stream(h2));
+	struct origin_stream *st = of_stream(h2);
+	struct exchange *x = touch(st);
 
 	(void)s;
+	st->read = true;
 	if (x != NULL && !x->response_ended)
 		exchange_response_end(x, trailers);
 }
@@ -277,7 +298,7 @@ origin_h2_on_drained(struct h2 *s, struct h2_stream *h2)
 	(void)s;
 	if (x == NULL)
 		return;
-	if (!x->request_sent && !st->in_body)
+	if (!x->request_sent && !st->in_body && x->deadline == 0)
 		net_timer_cancel(&st->timer); /* it takes the request's body again */
 	exchange_origin_drained(x);
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/grpc.h"
 #include "proxy/origin_bound.h"
 
 /* --- which site, which route -------------------------------------------------------------------------------- */
@@ -135,9 +136,10 @@ step_route(struct exchange *x)
 		exchange_refuse(x, 431, "the head is above limits.fields or limits.head_bytes");
 	else if (limits->body_bytes != 0 && x->request_framing == HTTP_LENGTH_BODY && x->request_length > limits->body_bytes)
 		exchange_refuse(x, 413, "Content-Length is above limits.body_bytes");
-	else if (hops_go_on(x))
-		return STEP_PREPARE;
-	return STEP_OVER;
+	if (x->ended || !hops_go_on(x))
+		return STEP_OVER;
+	grpc_note_deadline(x);
+	return STEP_PREPARE;
 }
 
 /* --- which server ------------------------------------------------------------------------------------------- */

@@ -758,7 +758,7 @@ def bulk(pair, address, ca, *options):
                 *options, ca=ca, deadline=120 * wait.SLOW)  # fmt: skip
     assert done.returncode == 0, done
     grown = peak(pair.proxy.worker) - before
-    assert grown < 24 * max(1, wait.SLOW), "%d MiB for a body that streams" % grown
+    assert grown < 8 * max(1, wait.SLOW), "%d MiB for a body that streams" % grown
     return done.stdout.split("\n")[-1].split()
 
 
