@@ -165,6 +165,20 @@ exchange_end(struct exchange *x, enum side_end how)
 
 /* --- from the front ----------------------------------------------------------------------------------------- */
 
+static void
+let_go_of_held(struct exchange *x)
+{
+	x->held_whole = false;
+	buf_clear(&x->held);
+}
+
+static void
+keep_for_another(struct exchange *x, struct sv data)
+{
+	if (x->held_whole && (buf_len(&x->held) + data.n > RESEND_MAX || !buf_append(&x->held, data.p, data.n)))
+		let_go_of_held(x);
+}
+
 void
 exchange_request_body(struct exchange *x, struct sv data)
 {
@@ -179,6 +193,7 @@ exchange_request_body(struct exchange *x, struct sv data)
 			exchange_refuse(x, 503, "no memory for the request's body");
 	} else {
 		x->body_sent = true;
+		keep_for_another(x, data);
 		if (!x->back->body(x, data))
 			exchange_origin_failed(x, 502, "the request's body could not be sent");
 	}
@@ -252,7 +267,8 @@ exchange_flush(struct exchange *x)
 		exchange_origin_failed(x, 502, "the origin broke the connection while the request was sent");
 		return;
 	}
-	buf_clear(&x->held);
+	if (!x->held_whole)
+		buf_clear(&x->held);
 	if (!x->front_paused && x->back->pending(x) > HIGH_WATER) {
 		x->front_paused = true;
 		x->front->pause(x);
@@ -385,14 +401,14 @@ exchange_origin_refused(struct exchange *x, const char *why)
 {
 	if (x->ended)
 		return;
-	if (x->body_sent) {
+	if (x->body_sent && !x->held_whole) {
 		exchange_origin_failed(x, 503, why);
 		return;
 	}
 	upstream_unmark_tried(&x->tried, x->server);
 	detach_back(x, SIDE_BROKEN);
 	x->fresh = true;
-	x->head_sent = x->request_sent = false;
+	x->head_sent = x->body_sent = x->request_sent = false;
 	x->failure = why;
 	x->status = 503;
 	go_on(x, STEP_CHOOSE);
@@ -426,6 +442,7 @@ exchange_response_head(struct exchange *x, struct http_head *h, enum http_framin
 		x->status = h->status;
 		x->failure = NULL;
 		count_success(x);
+		let_go_of_held(x);
 	}
 	if (switching) {
 		x->tunnel = true;

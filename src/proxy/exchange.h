@@ -6,7 +6,7 @@
  * a struct side_ops. It goes through the steps below; a step that has to wait
  * returns, and the event it waits for runs the exchange again. Bodies flow
  * through it without being kept, except for what comes before the origin is
- * ready (`held`, at most one read).
+ * ready (`held`, at most one read), and small ones that it may refuse.
  *
  * Owned by its thread. Ended by exchange_end(), freed (put back for the next
  * request) after the loop turn.
@@ -40,6 +40,7 @@ struct side_ops {
 	void (*pause)(struct exchange *x);           /* stop reading from this side */
 	void (*resume)(struct exchange *x);
 	void (*detach)(struct exchange *x, enum side_end how); /* the exchange is over for this side */
+	bool refuses; /* a back that may say that nothing was done with the request: exchange_origin_refused() */
 };
 
 /*
@@ -65,6 +66,7 @@ enum exchange_step {
 
 enum {
 	HELD_MAX = NET_SCRATCH_SIZE + 16 * 1024, /* body bytes kept until the origin is ready */
+	RESEND_MAX = 16 * 1024,                  /* body bytes kept for an origin that may refuse them, until it answers */
 	EXCHANGE_TEXT = 3072,                    /* bytes for the head and what is added to it, without allocation */
 	HIGH_WATER = 64 * 1024,                  /* a side with more than this pending stops the other's reading */
 	STREAM_OUT_MAX = 512 * 1024,             /* bound of one stream's queue: high water, one read, framing, encryption */
@@ -102,10 +104,12 @@ struct exchange {
 	bool request_sent;     /* its end has been given to the origin */
 	bool head_sent;        /* the request head has been given to the present origin */
 	bool answered;         /* a byte of the present origin's response has come */
-	bool body_sent;        /* some of the request's body has been given away: it can not be sent again */
+	bool body_sent;        /* some of the request's body has been given away */
+	bool held_whole;       /* and `held` has all of it yet: a small one, to an origin that may refuse it */
 	bool response_started; /* a final response head has been given to the front */
 	bool response_ended;
 	bool fresh;            /* an idle connection turned out to be closed: open a new one */
+	bool http1_only;       /* a server has said by HTTP/2 that it wants HTTP/1.1 for this one */
 	bool last;             /* no other request may follow on the client's connection */
 	bool upgrade;          /* the client asked for a protocol that may be switched to */
 	bool tunnel;           /* 101 has been passed on: bytes go both ways without framing */

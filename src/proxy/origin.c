@@ -191,7 +191,7 @@ connect_new(struct exchange *x, struct origin_pool *p, bool h2, struct origin **
 static bool
 may_share(const struct exchange *x, const struct bound_need *need)
 {
-	return upstream_conf(x->upstream->balance)->http2 && !x->upgrade && !need->bound;
+	return upstream_conf(x->upstream->balance)->http2 && !x->upgrade && !x->http1_only && !need->bound;
 }
 
 /* One of HTTP/1.1 that is open: the client's own, or one of the pool's, of which none has begun with a header. */

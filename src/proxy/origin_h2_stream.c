@@ -32,10 +32,12 @@ arm_response(struct origin_stream *st)
 	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response));
 }
 
+/* Not while it is the client who is slow. */
 static void
 arm_body(struct origin_stream *st)
 {
-	net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response_body));
+	if (!st->paused || st->exchange->deadline != 0)
+		net_timer_set(&st->timer, grpc_patience(st->exchange, st->exchange->action->timeouts->response_body));
 }
 
 static void
@@ -138,7 +140,7 @@ back_pause(struct exchange *x)
 
 	st->paused = true;
 	if (st->in_body && x->deadline == 0)
-		net_timer_cancel(&st->timer); /* it is the client who is slow */
+		net_timer_cancel(&st->timer);
 }
 
 static void
@@ -179,6 +181,7 @@ static const struct side_ops back = {
 	.pause = back_pause,
 	.resume = back_resume,
 	.detach = back_detach,
+	.refuses = true,
 };
 
 /* --- responses -------------------------------------------------------------------------------------------------- */
@@ -283,7 +286,8 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	(void)s;
 	if (x == NULL)
 		return;
-	if (error == H2_REFUSED_STREAM && !st->in_body)
+	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
+	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !st->in_body)
 		exchange_origin_refused(x, "the origin refused the stream");
 	else
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));

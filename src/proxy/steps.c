@@ -207,6 +207,7 @@ step_send(struct exchange *x)
 		return STEP_OVER;
 	}
 	x->head_sent = true;
+	x->held_whole = x->back->refuses && buf_len(&x->held) <= RESEND_MAX;
 	bool ok = x->back->head(x, &x->request, x->request_framing, x->request_length);
 
 	if (ok && buf_len(&x->held) > 0) {
