@@ -267,6 +267,8 @@ exchange_flush(struct exchange *x)
 		exchange_origin_failed(x, 502, "the origin broke the connection while the request was sent");
 		return;
 	}
+	if (x->ended || x->step != STEP_RELAY)
+		return; /* what was sent was the end of the origin's stream, and of x, or it is asked elsewhere */
 	if (!x->held_whole)
 		buf_clear(&x->held);
 	if (!x->front_paused && x->back->pending(x) > HIGH_WATER) {

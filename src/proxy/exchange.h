@@ -195,6 +195,9 @@ void exchange_origin_drained(struct exchange *x);
  */
 void exchange_refuse(struct exchange *x, unsigned status, const char *why);
 
+/* For Allow: those that go through anywhere. Others do, too, but these everybody knows. */
+#define EXCHANGE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 /* Answer from here: extra fields (name, value pairs, n of them) and a body. For services. */
 struct exchange_field {
 	struct sv name, value;
