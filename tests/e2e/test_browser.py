@@ -9,6 +9,7 @@ from harness import proxy, wait
 from harness.browser import Browser
 
 IMAGES = 20
+IMAGE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 
 PAGE = """<!doctype html>
 <link rel="stylesheet" href="/page.css">
@@ -61,7 +62,7 @@ def page(node, rotating, directory, ca):
     web.call("put", path="/page.css", type="text/css", body="body { color: rgb(1, 2, 3) }")
     web.call("put", path="/page.js", type="text/javascript", body=SCRIPT)
     for i in range(IMAGES):
-        web.call("put", path="/%d.svg" % i, type="image/svg+xml", body='<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+        web.call("put", path="/%d.svg" % i, type="image/svg+xml", body=IMAGE)
     browser = Browser(directory, ca, p.port, "/")
     yield p, web, sockets, browser
     browser.stop()

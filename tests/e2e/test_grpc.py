@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import proxy, wait
+from harness import wait
 from harness.h2client import H2Client
 
 OK, CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 1, 3, 4, 14

@@ -4,12 +4,10 @@ anything of what they do."""
 import os
 import re
 import signal
-import subprocess
 
 import pytest
 
-from harness import origins, proxy, wait
-from harness.client import run
+from harness import wait
 from harness.h2peers import Nghttpd, h2load, nghttp
 
 SIZES = [0, 1, 1000, 16384, 65535, 65536, 100_000, 300_000] * 6

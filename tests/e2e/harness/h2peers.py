@@ -15,7 +15,8 @@ from .ports import free_port
 def h2load(port, target, *options, name="site.test"):
     """h2load, while something else goes on; at the end of the block it has ended by itself, and `said` is its report."""
     process = subprocess.Popen(
-        ["h2load", *[str(o) for o in options], "--connect-to=127.0.0.1:%d" % port, "https://%s:%d%s" % (name, port, target)],
+        ["h2load", *[str(o) for o in options], "--connect-to=127.0.0.1:%d" % port,
+         "https://%s:%d%s" % (name, port, target)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
@@ -28,8 +29,8 @@ def h2load(port, target, *options, name="site.test"):
 
 def nghttp(port, target, *options, name="site.test"):
     """What nghttp writes: the body, or the frames. It has no way to connect elsewhere than to what the URI names."""
-    done = run("nghttp", "--no-verify-peer", "--timeout=%d" % (2 * wait.DEADLINE), "--header=:authority: %s:%d" % (name, port), *options,
-               "https://127.0.0.1:%d%s" % (port, target))  # fmt: skip
+    done = run("nghttp", "--no-verify-peer", "--timeout=%d" % (2 * wait.DEADLINE), *options,
+               "--header=:authority: %s:%d" % (name, port), "https://127.0.0.1:%d%s" % (port, target))  # fmt: skip
     assert done.returncode == 0, done
     return done.stdout
 
@@ -48,7 +49,8 @@ class Nghttpd:
         self._log_path = root.with_suffix(".log")
         self._log = open(self._log_path, "wb")
         self.process = subprocess.Popen(
-            ["nghttpd", "--address=127.0.0.1", "--htdocs=%s" % root, "--echo-upload", "--trailer=x-trailer: of nghttpd", str(self.port), *how],
+            ["nghttpd", "--address=127.0.0.1", "--htdocs=%s" % root, "--echo-upload", "--trailer=x-trailer: of nghttpd",
+             str(self.port), *how],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
         wait.until(self._answers, lambda: "nghttpd: " + self._log_path.read_text(errors="replace"))

@@ -14,6 +14,7 @@ const client = new Client('127.0.0.1:' + port, grpc.credentials.createSsl(fs.rea
   'grpc.default_authority': 'site.test:' + port,
 });
 const running = new Map(); // calls that have a name, until somebody cancels them
+let more = false; // of the calls of run_on
 
 function metadata(fields) {
   const m = new grpc.Metadata();
@@ -60,7 +61,8 @@ const kinds = {
     const got = [];
     const call = client.Scatter(Buffer.from(sizes.map((_, i) => i)), m, options);
     call.on('data', d => got.push(digest(d)));
-    return { call, result: () => ({ same: got.join() === sizes.map((_, i) => digest(Buffer.alloc(sizes[0], i))).join(), messages: got.length }) };
+    const expected = sizes.map((_, i) => digest(Buffer.alloc(sizes[0], i)));
+    return { call, result: () => ({ same: got.join() === expected.join(), messages: got.length }) };
   },
   // Each message is sent when the one before it has come back.
   async Chat(m, options, sizes) {
@@ -91,9 +93,9 @@ serve({
   // Calls one behind the other, `lanes` of them at once, until `enough` is told.
   async run_on({ lanes, ...given }) {
     const codes = {};
-    run_on = true;
+    more = true;
     const lane = async () => {
-      while (run_on) {
+      while (more) {
         const { code, details, same } = await run(given);
         const key = code === 0 && same ? 'good' : code + ' ' + details;
         codes[key] = (codes[key] || 0) + 1;
@@ -103,6 +105,5 @@ serve({
     await Promise.all(Array.from({ length: lanes }, lane));
     return codes;
   },
-  enough: () => void (run_on = false),
+  enough: () => void (more = false),
 });
-let run_on = false;

@@ -51,7 +51,11 @@ function trailers(call) {
   return more;
 }
 
-const failure = call => ({ code: Number(asked(call, 'status')), details: decodeURIComponent(asked(call, 'message')), metadata: trailers(call) });
+const failure = call => ({
+  code: Number(asked(call, 'status')),
+  details: decodeURIComponent(asked(call, 'message')),
+  metadata: trailers(call),
+});
 
 async function respond(call, done, body) {
   if (asked(call, 'do') === 'hold') await held.opened;
