@@ -149,6 +149,7 @@ def test_large_messages(grpc, kind):
     assert (r["code"], r["same"]) == (OK, True), r
 
 
+@pytest.mark.threads
 def test_a_hundred_calls_in_the_midst_of_a_reload(grpc):
     """They come over one connection, go over few, and a changed certificate ends none of them."""
     p, client, server = grpc()
@@ -171,6 +172,7 @@ def go_on(client):
     client.wait("calls", so_far + 5)
 
 
+@pytest.mark.threads
 def test_one_of_two_servers_shuts_down(grpc):
     """What it has begun it ends, and what follows is the other one's; nobody notices, whatever is on its way."""
     p, client, first, second = grpc(servers=2)

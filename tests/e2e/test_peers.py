@@ -51,6 +51,7 @@ def browse(node, ca):
 # --- Node's http2 ---
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("kind", KINDS)
 def test_node_in_the_midst_of_a_reload(web, browse, kind):
     """Bodies go both ways at once, half of each before the certificate changes and half behind."""
@@ -97,6 +98,7 @@ def test_node_leaves(web, browse, kind):
     wait.until(lambda: p.counter("requests_in_flight") == 0, "the exchanges to end")
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("kind", ["h2", "h2tls"])
 def test_node_as_an_origin_says_goaway(web, browse, kind):
     """What is on its way ends there, what follows goes elsewhere, and nobody notices."""
