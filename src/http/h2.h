@@ -89,6 +89,7 @@ struct h2 {
 	uint64_t calm_ms;          /* when that was last added to */
 	const char *fault;         /* why the connection is at an end; NULL: it is not */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
+	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 };
