@@ -38,6 +38,15 @@ check_tls(struct checker *c, const struct conf_upstream_tls *t)
 		check_known(c, c->bundles, &t->bundle, "bundle");
 }
 
+static void
+check_http2(struct checker *c, const struct conf_upstream *u)
+{
+	if (u->http2 && u->proxy_protocol != CONF_PROXY_NONE)
+		check_error(c, &u->http2,
+		    "contradicts \"proxy_protocol\", which makes a connection one client's alone, while HTTP/2 shares it; remove one "
+		    "of the two (X-Forwarded-For tells the client's address as well)");
+}
+
 void
 check_upstreams(struct checker *c)
 {
@@ -45,6 +54,7 @@ check_upstreams(struct checker *c)
 		const struct conf_upstream *u = &c->conf->upstreams[i];
 		check_unique(c, &c->upstreams, u->name, &u->at, "an upstream");
 		check_servers(c, u);
+		check_http2(c, u);
 		if (u->tls.present)
 			check_tls(c, &u->tls);
 	}

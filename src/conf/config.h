@@ -219,6 +219,7 @@ struct conf_site {
 	size_t n_routes;
 	const char *upstream;      /* when no route matches; NULL: 404 then */
 	bool connection_auth;      /* clients authenticate their connection: each has origin connections of its own */
+	bool trace;                /* TRACE goes to the origin; 405 without */
 	struct conf_fields request_headers, response_headers;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;
@@ -269,6 +270,7 @@ struct conf_upstream {
 	struct conf_sticky sticky;
 	struct conf_eject eject;
 	enum conf_host_header host; /* the client's Host, or the server's address */
+	bool http2;                 /* towards the servers: by ALPN, or by prior knowledge without TLS */
 	enum conf_proxy_protocol proxy_protocol;
 	uint64_t idle_connections;  /* kept per thread */
 	uint64_t idle_time;         /* kept that long */

@@ -42,7 +42,7 @@ static const struct key timeouts_keys[] = {
 	    "From the first byte of a request to the end of its head; 408 then. Keep it short: slow heads are a "
 	    "cheap attack.",
 	    .preset = 10 * SECOND),
-	ROW_TIMEOUT(body, "Between two reads of a request's body; 408 then.", .preset = 30 * SECOND),
+	ROW_TIMEOUT(body, "Between two reads of a request's body, until it is being answered; 408 then.", .preset = 30 * SECOND),
 	ROW_TIMEOUT(idle, "How long a client's connection may wait for its next request.", .preset = 75 * SECOND),
 	ROW_TIMEOUT(send, "How long a client may take nothing of what waits for it.", .preset = 30 * SECOND),
 	ROW_TIMEOUT(connect,
@@ -50,10 +50,11 @@ static const struct key timeouts_keys[] = {
 	    .preset = 5 * SECOND),
 	ROW_TIMEOUT(response,
 	    "From the end of a request to the head of its response; 504 then. Give routes with long polls a longer "
-	    "one.",
+	    "one. A gRPC call has its own, in `grpc-timeout`, up to `tunnel`.",
 	    .preset = 60 * SECOND),
 	ROW_TIMEOUT(response_body,
-	    "Between two reads of a response's body. Give routes that stream events a longer one.",
+	    "Between two reads of a response's body. Give routes that stream events a longer one. A gRPC call has its own, as "
+	    "above.",
 	    .preset = 60 * SECOND),
 	ROW_DURATION("tunnel", conf_timeouts, tunnel,
 	    "An upgraded connection (WebSocket) with nothing going either way.", .min = 100, .max = 7 * DAY,

@@ -107,6 +107,11 @@ static const struct key upstream_keys[] = {
 	ROW_WORD("host", conf_upstream, host, conf_host_header,
 	    "The Host field that servers get: `pass`, the client's; `server`, the address of the server.",
 	    .preset = CONF_HOST_PASS, WORDS("pass", "server")),
+	ROW_BOOL("http2", conf_upstream, http2,
+	    "Speak HTTP/2 to the servers, many requests at a time on one connection: with `tls` where a server agrees (ALPN), "
+	    "else HTTP/1.1; without, they must expect it. gRPC needs it. WebSocket, and requests that authenticate their "
+	    "connection, go by HTTP/1.1.",
+	    .preset = false),
 	ROW_WORD("proxy_protocol", conf_upstream, proxy_protocol, conf_proxy_protocol,
 	    "`v1`, `v2`: begin each connection to a server with a header of the PROXY protocol of that version, which tells "
 	    "the client's address and the one that it came to; `v2` tells of its TLS as well. Such a connection serves that "

@@ -7,6 +7,7 @@
 enum {
 	CALM = 400,            /* frames that do nothing: so many at once */
 	CALM_PER_SECOND = 50,  /* and so many more a second */
+	RESPONSE_CALM = 3,     /* so much of it a response gives back: a server may have reasons to reset, or to ask whether we live */
 	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
 	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
 };
@@ -58,12 +59,12 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 {
 	struct h2 *s = user;
 
-	(void)session;
 	if (f->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (!take_block(s))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	h2_block_begin(s->block, false, s->limits.fields);
+	struct h2_stream *st = s->is_client ? h2_stream_of(session, f->hd.stream_id) : NULL;
+	h2_block_begin(s->block, st != NULL && !st->answered, s->limits.fields);
 	return 0;
 }
 
@@ -110,6 +111,21 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR);
 	else
 		(void)nghttp2_session_set_stream_user_data(s->session, id, st);
+}
+
+static void
+end_response(struct h2 *s, const nghttp2_frame *f)
+{
+	struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
+
+	s->calm = MIN_OF((unsigned)CALM, s->calm + RESPONSE_CALM);
+	if (st == NULL)
+		return;
+	if (h2_block_end_response(s->block))
+		st->answered = s->block->head.status >= 200;
+	else
+		h2_reset(s, st, H2_PROTOCOL_ERROR);
+	s->events->on_response(s, st, s->block, (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
 }
 
 static void
@@ -180,7 +196,9 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	bool ends = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	if (f->hd.type == NGHTTP2_HEADERS && s->block != NULL) {
-		if (is_trailers(f))
+		if (s->block->head.is_response)
+			end_response(s, f);
+		else if (is_trailers(f))
 			end_trailers(s, f);
 		else
 			end_request(s, f);
@@ -206,6 +224,8 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 		(void)nghttp2_session_consume_connection(session, n);
 		return 0;
 	}
+	if (s->is_client)
+		(void)nghttp2_session_consume_connection(session, n);
 	st->received += n;
 	s->events->on_body(s, st, sv_of((const char *)data, n));
 	return 0;
@@ -276,32 +296,54 @@ new_options(void)
 static bool
 introduce(struct h2 *s)
 {
-	const nghttp2_settings_entry settings[] = {
+	const nghttp2_settings_entry to_client[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->limits.streams},
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 */
 	};
+	const nghttp2_settings_entry to_server[] = {
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
+	};
+	const nghttp2_settings_entry *settings = s->is_client ? to_server : to_client;
+	size_t n = s->is_client ? COUNTOF(to_server) : COUNTOF(to_client);
 
-	return nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, COUNTOF(settings)) == 0 &&
+	return nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, n) == 0 &&
 	    nghttp2_session_set_local_window_size(s->session, NGHTTP2_FLAG_NONE, 0, (int32_t)s->limits.connection_window) == 0;
 }
 
-bool
-h2_open(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare)
+static bool
+begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare, bool is_client)
 {
+	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *) =
+	    is_client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options();
 
-	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .last = INT32_MAX};
-	bool ok = c != NULL && o != NULL && nghttp2_session_server_new2(&s->session, c, s, o) == 0;
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client,
+	    .last = INT32_MAX};
+	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
 	if (ok && introduce(s))
 		return true;
 	h2_close(s);
 	return false;
+}
+
+bool
+h2_open(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare)
+{
+	return begin(s, events, limits, spare, false);
+}
+
+bool
+h2_open_client(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare)
+{
+	return begin(s, events, limits, spare, true);
 }
 
 void
@@ -370,6 +412,26 @@ bool
 h2_is_over(const struct h2 *s)
 {
 	return !nghttp2_session_want_read(s->session) && !nghttp2_session_want_write(s->session);
+}
+
+const char *
+h2_error_text(uint32_t error)
+{
+	return nghttp2_http2_strerror(error);
+}
+
+bool
+h2_takes_requests(const struct h2 *s)
+{
+	return s->fault == NULL && nghttp2_session_check_request_allowed(s->session) != 0;
+}
+
+bool
+h2_has_room(const struct h2 *s)
+{
+	uint32_t granted = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	return h2_takes_requests(s) && s->n_streams < MIN_OF(granted, s->limits.streams);
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * h2.h: a connection of HTTP/2 (RFC 9113) on the side of the server.
+ * h2.h: a connection of HTTP/2 (RFC 9113), towards a client or towards a server.
  *
  * libnghttp2 frames, compresses, keeps the windows and the order of streams;
  * this turns what it says into heads and bodies and back. No I/O: bytes come by
@@ -37,7 +37,10 @@ enum h2_error {
 	H2_HTTP_1_1_REQUIRED,
 };
 
-/* What a peer is granted. */
+/* "CANCEL". */
+const char *h2_error_text(uint32_t error);
+
+/* What a peer is granted; `streams` is also what a server is given at most. */
 struct h2_limits {
 	uint32_t head_bytes, fields; /* of one section */
 	uint32_t streams;            /* at a time */
@@ -49,6 +52,7 @@ struct h2_stream {
 	int32_t id;
 	bool open;            /* on_closed() has not been called */
 	bool waits;           /* libnghttp2 has been told that there is nothing to send now */
+	bool answered;        /* towards a server: the final response's head has come, trailers may follow */
 	bool ended;           /* nothing comes behind `kept` and `now` but trailers */
 	bool cut;             /* h2_reset(): nothing more of it is sent */
 	struct h2_fields *trailers; /* owned; NULL: none */
@@ -64,6 +68,12 @@ struct h2_events {
 	 * block, if any, tells why it is none. The owner's stream, or NULL: it is refused, and may be sent again (REFUSED_STREAM).
 	 */
 	struct h2_stream *(*on_request)(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless);
+
+	/*
+	 * From a server: an interim response, or the final one; as above. With a fault in the block the stream has been reset, and
+	 * on_closed() follows.
+	 */
+	void (*on_response)(struct h2 *s, struct h2_stream *st, struct h2_block *b, bool bodiless);
 	void (*on_body)(struct h2 *s, struct h2_stream *st, struct sv data);
 	void (*on_end)(struct h2 *s, struct h2_stream *st, const struct http_head *trailers); /* NULL: none */
 
@@ -88,14 +98,17 @@ struct h2 {
 	unsigned calm;             /* so many frames more that do nothing are put up with */
 	uint64_t calm_ms;          /* when that was last added to */
 	const char *fault;         /* why the connection is at an end; NULL: it is not */
+	bool is_client;            /* the peer is a server */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 };
 
-/* False: no memory. `spare` lasts longer. Our SETTINGS are sent first. */
+/* False: no memory. `spare` lasts longer. Our SETTINGS are sent first, to a server behind the preface. */
 MUST_CHECK bool h2_open(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits, struct h2_block **spare);
+MUST_CHECK bool h2_open_client(struct h2 *s, const struct h2_events *events, const struct h2_limits *limits,
+    struct h2_block **spare);
 void h2_close(struct h2 *s); /* calls nothing; the streams are the owner's to free */
 
 /* False: the connection is at an end, and h2_send() has its GOAWAY. `now` is monotonic, ms. Not from within a callback. */
@@ -129,6 +142,22 @@ void h2_go_away(struct h2 *s, bool final);
 void h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max);
 void h2_stream_free(struct h2 *s, struct h2_stream *st); /* forgotten, also by libnghttp2; the memory is the owner's */
 
+/* Does the server take more requests, now or when others have ended? And now? By what it has said so far. */
+bool h2_takes_requests(const struct h2 *s);
+bool h2_has_room(const struct h2 *s);
+
+/*
+ * Begin a stream that has been initialized, to a server: its id is set. The head is that of HTTP/1.1, with Host. False: no
+ * memory, or a head that can not be said; the stream is as before.
+ */
+struct h2_request {
+	struct sv scheme;
+	bool bodiless;    /* it ends with the head */
+	bool has_length;  /* of this length */
+	uint64_t length;
+};
+MUST_CHECK bool h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const struct h2_request *r);
+
 /* An interim response (RFC 9110, 15.2), to be followed by another. False: no memory. */
 MUST_CHECK bool h2_interim(struct h2 *s, struct h2_stream *st, const struct http_head *h);
 
@@ -159,7 +188,10 @@ h2_pending(const struct h2_stream *st)
 	return buf_len(&st->kept) + st->now.n;
 }
 
-/* The peer may send as many more as it has sent since the last call. */
+/*
+ * The peer may send as many more as it has sent since the last call. What a server sends holds up its own stream alone,
+ * however long this is put off.
+ */
 void h2_take(struct h2 *s, struct h2_stream *st);
 
 /* End it now, and let go of what it was to send. on_closed() follows, from h2_send(). */

@@ -24,7 +24,7 @@ h2_block_begin(struct h2_block *b, bool is_response, uint32_t max_fields)
 	b->fault = H1_OK;
 	b->max_fields = MIN_OF(max_fields, (uint32_t)HTTP_FIELDS_MAX);
 	b->seen = 0;
-	b->scheme = b->protocol = SV_NONE;
+	b->status = b->scheme = b->protocol = SV_NONE;
 	b->used = 0;
 }
 
@@ -47,6 +47,8 @@ keep(struct h2_block *b, struct sv s)
 static struct sv *
 pseudo(struct h2_block *b, struct sv name)
 {
+	if (b->head.is_response)
+		return sv_eq(name, SV(":status")) ? &b->status : NULL;
 	if (sv_eq(name, SV(":method")))
 		return &b->head.method;
 	if (sv_eq(name, SV(":path")))
@@ -61,7 +63,7 @@ pseudo(struct h2_block *b, struct sv name)
 static enum h1_fault
 add_pseudo(struct h2_block *b, struct sv name, struct sv value)
 {
-	struct sv *to = b->head.is_response ? NULL : pseudo(b, name);
+	struct sv *to = pseudo(b, name);
 
 	if (to == NULL || to->p != NULL || b->head.n_fields > 0)
 		return H1_REQUEST_LINE;
@@ -199,6 +201,28 @@ h2_block_end_request(struct h2_block *b)
 		b->fault = join_cookies(b);
 	if (b->fault == H1_OK)
 		b->fault = h1_check_framing(h);
+	return b->fault == H1_OK;
+}
+
+/* Three digits, from 100 on; 101 is for HTTP/1.1 alone (RFC 9113, 8.6). */
+static enum h1_fault
+resolve_status(struct h2_block *b)
+{
+	uint64_t status;
+
+	if (b->status.n != 3 || !sv_u64(b->status, &status) || status < 100 || status == 101)
+		return H1_STATUS_LINE;
+	b->head.status = (uint16_t)status;
+	return H1_OK;
+}
+
+bool
+h2_block_end_response(struct h2_block *b)
+{
+	if (b->fault == H1_OK)
+		b->fault = resolve_status(b);
+	if (b->fault == H1_OK)
+		b->fault = h1_check_framing(&b->head);
 	return b->fault == H1_OK;
 }
 

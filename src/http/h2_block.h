@@ -18,6 +18,7 @@ struct h2_block {
 	enum h1_fault fault;    /* the first; H1_OK: none so far */
 	uint32_t max_fields;
 	uint64_t seen;          /* bytes of fields so far, kept or not */
+	struct sv status;           /* of a response */
 	struct sv scheme, protocol; /* of a request: protocol is that of extended CONNECT (RFC 8441) */
 	size_t used, room;
 	char text[];
@@ -32,8 +33,9 @@ void h2_block_begin(struct h2_block *b, bool is_response, uint32_t max_fields);
 /* One field, copied. A fault stays in b->fault, and what comes behind it is only counted. */
 void h2_block_field(struct h2_block *b, struct sv name, struct sv value);
 
-/* The section is whole: is it a request, or trailers? False: b->fault. */
+/* The section is whole: is it a request, a response, or trailers? False: b->fault. */
 MUST_CHECK bool h2_block_end_request(struct h2_block *b);
+MUST_CHECK bool h2_block_end_response(struct h2_block *b);
 MUST_CHECK bool h2_block_end_trailers(struct h2_block *b);
 
 /* All that the head's views look at. */

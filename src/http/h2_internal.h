@@ -14,7 +14,7 @@ struct h2_fields {
 	nghttp2_nv v[];
 };
 
-enum { H2_FIELDS_MAX = HTTP_FIELDS_MAX + 2 }; /* with :status and content-length */
+enum { H2_FIELDS_MAX = HTTP_FIELDS_MAX + 5 }; /* with the pseudo-header fields and content-length */
 
 /* h2_write.c: the source of a stream's DATA. */
 extern const nghttp2_data_provider h2_source;

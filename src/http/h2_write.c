@@ -1,4 +1,4 @@
-/* h2_write.c: responses of HTTP/2 on their way out: heads, bodies, trailers. */
+/* h2_write.c: messages of HTTP/2 on their way out: heads, bodies, trailers. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ pair(struct sv name, struct sv value, uint8_t flags)
 static uint8_t
 field_flags(const struct http_field *f)
 {
-	bool secret = f->id == HTTP_SET_COOKIE || f->id == HTTP_AUTHORIZATION;
+	bool secret = f->id == HTTP_SET_COOKIE || f->id == HTTP_COOKIE || f->id == HTTP_AUTHORIZATION;
 
 	return secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
 }
@@ -83,6 +83,48 @@ h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
 	}
 	return nghttp2_submit_response(s->session, st->id, v, n, r->bodiless ? NULL : &h2_source) == 0;
+}
+
+/* --- requests ------------------------------------------------------------------------------------------------- */
+
+/* Their content. Host is :authority; of TE nothing but "trailers" may be said, and it is added by us (RFC 9113, 8.2.2). */
+static size_t
+collect_request(const struct http_head *h, nghttp2_nv *v)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->fields[i];
+		if (f->id != HTTP_HOST && (is_sent(f, &plain) || (f->id == HTTP_TE && !f->dropped)))
+			v[n++] = pair(f->name, f->value, field_flags(f));
+	}
+	return n;
+}
+
+bool
+h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const struct h2_request *r)
+{
+	const struct http_field *host = http_head_get(h, HTTP_HOST);
+	const struct sv path = h->path.n > 0 ? h->path : h->target;
+	nghttp2_nv v[H2_FIELDS_MAX];
+	char length[LENGTH_TEXT];
+	size_t n = 0;
+
+	if (host == NULL || !http_is_token(h->method) || !http_is_target(path))
+		return false;
+	v[n++] = pair(SV(":method"), h->method, NGHTTP2_NV_FLAG_NONE);
+	v[n++] = pair(SV(":scheme"), r->scheme, NGHTTP2_NV_FLAG_NONE);
+	v[n++] = pair(SV(":authority"), host->value, NGHTTP2_NV_FLAG_NONE);
+	v[n++] = pair(SV(":path"), path, NGHTTP2_NV_FLAG_NONE);
+	n += collect_request(h, v + n);
+	if (r->has_length) {
+		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
+		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
+	}
+	int32_t id = nghttp2_submit_request(s->session, NULL, v, n, r->bodiless ? NULL : &h2_source, st);
+	if (id > 0)
+		st->id = id;
+	return id > 0;
 }
 
 /* --- bodies --------------------------------------------------------------------------------------------------- */
@@ -228,7 +270,7 @@ h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max)
 void
 h2_stream_free(struct h2 *s, struct h2_stream *st)
 {
-	if (st->open)
+	if (st->open && st->id > 0)
 		(void)nghttp2_session_set_stream_user_data(s->session, st->id, NULL);
 	st->open = false;
 	s->n_streams--;
@@ -241,9 +283,11 @@ h2_stream_free(struct h2 *s, struct h2_stream *st)
 void
 h2_take(struct h2 *s, struct h2_stream *st)
 {
-	if (st->received > 0 && st->open)
+	if (st->received > 0 && st->open && s->is_client)
+		(void)nghttp2_session_consume_stream(s->session, st->id, (size_t)st->received);
+	else if (st->received > 0 && st->open)
 		(void)nghttp2_session_consume(s->session, st->id, (size_t)st->received);
-	else if (st->received > 0)
+	else if (st->received > 0 && !s->is_client)
 		(void)nghttp2_session_consume_connection(s->session, (size_t)st->received);
 	st->received = 0;
 }
@@ -251,7 +295,7 @@ h2_take(struct h2 *s, struct h2_stream *st)
 void
 h2_reset(struct h2 *s, struct h2_stream *st, enum h2_error error)
 {
-	if (st->open && !st->cut)
+	if (st->open && !st->cut && st->id > 0)
 		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, st->id, error);
 	st->cut = true;
 	s->kept -= buf_len(&st->kept);

@@ -341,7 +341,8 @@ patience(const struct client *c, const struct conf_timeouts *t)
 	case PHASE_HEAD:
 		return t->head;
 	case PHASE_BODY:
-		return c->stream.paused ? 0 : t->body; /* it is we who keep it waiting */
+		/* It may be we who keep it waiting. */
+		return c->stream.paused || (c->h1.exchange != NULL && exchange_is_patient(c->h1.exchange)) ? 0 : t->body;
 	case PHASE_WAIT:
 		return c->h1.half_closed ? HALF_CLOSED_MS : 0; /* a pending answer has its own deadline at the origin */
 	case PHASE_TUNNEL:

@@ -68,6 +68,8 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 		w.keep_length = w.framing == HTTP_NO_BODY;
 		c->h1.chunked = w.framing == HTTP_STREAMED_BODY;
 		w.connection = !c->h1.keep ? SV("close") : x->request.minor == 0 ? SV("keep-alive") : SV("");
+		if (c->h1.phase == PHASE_BODY)
+			client_arm(c);
 	}
 	if (!h1_write_response(&o->text, h, &w))
 		return false;

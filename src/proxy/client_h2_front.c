@@ -15,7 +15,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 		.length = length,
 	};
 
-	if (x->origin != NULL && x->origin->authenticated) {
+	if (x->origin != NULL && (x->origin->authenticated || http_authenticates_connection(h))) {
 		/* Who authenticates a connection needs it for himself, and for one request at a time (RFC 9113, 7). */
 		h2_reset(&x->client->h2->link.h2, &st->h2, H2_HTTP_1_1_REQUIRED);
 		return false;
@@ -26,6 +26,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 	}
 	if (h->status < 200)
 		return h2_interim(&x->client->h2->link.h2, &st->h2, h);
+	client_stream_arm(st);
 	return h2_respond(&x->client->h2->link.h2, &st->h2, h, &r);
 }
 

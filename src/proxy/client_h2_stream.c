@@ -58,7 +58,7 @@ client_stream_arm(struct client_stream *st)
 		net_timer_set(&st->timer, t->send);
 	else if (st->exchange != NULL && st->exchange->tunnel)
 		net_timer_set(&st->timer, t->tunnel);
-	else if (st->exchange != NULL && !st->exchange->request_ended && !st->paused)
+	else if (st->exchange != NULL && !st->exchange->request_ended && !st->paused && !exchange_is_patient(st->exchange))
 		net_timer_set(&st->timer, t->body);
 	else if (st->lingers)
 		net_timer_set(&st->timer, LINGER_MS);

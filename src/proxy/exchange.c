@@ -142,6 +142,7 @@ detach_back(struct exchange *x, enum side_end how)
 	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
 	x->back->detach(x, how);
 	x->origin = NULL;
+	x->origin_stream = NULL;
 	x->back = NULL;
 }
 
@@ -164,6 +165,20 @@ exchange_end(struct exchange *x, enum side_end how)
 
 /* --- from the front ----------------------------------------------------------------------------------------- */
 
+static void
+let_go_of_held(struct exchange *x)
+{
+	x->held_whole = false;
+	buf_clear(&x->held);
+}
+
+static void
+keep_for_another(struct exchange *x, struct sv data)
+{
+	if (x->held_whole && (buf_len(&x->held) + data.n > RESEND_MAX || !buf_append(&x->held, data.p, data.n)))
+		let_go_of_held(x);
+}
+
 void
 exchange_request_body(struct exchange *x, struct sv data)
 {
@@ -178,6 +193,7 @@ exchange_request_body(struct exchange *x, struct sv data)
 			exchange_refuse(x, 503, "no memory for the request's body");
 	} else {
 		x->body_sent = true;
+		keep_for_another(x, data);
 		if (!x->back->body(x, data))
 			exchange_origin_failed(x, 502, "the request's body could not be sent");
 	}
@@ -251,10 +267,15 @@ exchange_flush(struct exchange *x)
 		exchange_origin_failed(x, 502, "the origin broke the connection while the request was sent");
 		return;
 	}
-	buf_clear(&x->held);
+	if (x->ended || x->step != STEP_RELAY)
+		return; /* what was sent was the end of the origin's stream, and of x, or it is asked elsewhere */
+	if (!x->held_whole)
+		buf_clear(&x->held);
 	if (!x->front_paused && x->back->pending(x) > HIGH_WATER) {
 		x->front_paused = true;
 		x->front->pause(x);
+	} else if (x->front_paused) {
+		run(x); /* it may all have been taken at once */
 	}
 	if (!x->back_paused && x->front->pending(x) > HIGH_WATER) {
 		x->back_paused = true;
@@ -330,6 +351,16 @@ has_another_address(struct exchange *x)
 	return !x->head_sent && ++x->n_addresses < upstream_at(x->upstream->balance, (unsigned)x->server)->n_addresses;
 }
 
+static void
+go_on(struct exchange *x, enum exchange_step from)
+{
+	x->step = (uint8_t)from;
+	if (x->running)
+		return; /* the step that found out goes on with this one */
+	run(x);
+	exchange_flush(x);
+}
+
 void
 exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 {
@@ -363,11 +394,35 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		exchange_refuse(x, status, why);
 		return;
 	}
-	x->step = elsewhere ? STEP_CONNECT : STEP_CHOOSE;
-	if (x->running)
-		return; /* the step that found out goes on with this one */
-	run(x);
-	exchange_flush(x);
+	go_on(x, elsewhere ? STEP_CONNECT : STEP_CHOOSE);
+}
+
+/* It counts as a try, so that a server that always refuses is not asked for ever. */
+void
+exchange_origin_refused(struct exchange *x, const char *why)
+{
+	if (x->ended)
+		return;
+	if (x->body_sent && !x->held_whole) {
+		exchange_origin_failed(x, 503, why);
+		return;
+	}
+	upstream_unmark_tried(&x->tried, x->server);
+	detach_back(x, SIDE_BROKEN);
+	x->fresh = true;
+	x->head_sent = x->body_sent = x->request_sent = false;
+	x->failure = why;
+	x->status = 503;
+	go_on(x, STEP_CHOOSE);
+}
+
+void
+exchange_origin_elsewhere(struct exchange *x)
+{
+	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
+	x->origin = NULL;
+	x->back = NULL;
+	go_on(x, STEP_CONNECT);
 }
 
 void
@@ -389,6 +444,7 @@ exchange_response_head(struct exchange *x, struct http_head *h, enum http_framin
 		x->status = h->status;
 		x->failure = NULL;
 		count_success(x);
+		let_go_of_held(x);
 	}
 	if (switching) {
 		x->tunnel = true;

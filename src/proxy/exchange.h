@@ -6,7 +6,7 @@
  * a struct side_ops. It goes through the steps below; a step that has to wait
  * returns, and the event it waits for runs the exchange again. Bodies flow
  * through it without being kept, except for what comes before the origin is
- * ready (`held`, at most one read).
+ * ready (`held`, at most one read), and small ones that it may refuse.
  *
  * Owned by its thread. Ended by exchange_end(), freed (put back for the next
  * request) after the loop turn.
@@ -40,6 +40,7 @@ struct side_ops {
 	void (*pause)(struct exchange *x);           /* stop reading from this side */
 	void (*resume)(struct exchange *x);
 	void (*detach)(struct exchange *x, enum side_end how); /* the exchange is over for this side */
+	bool refuses; /* a back that may say that nothing was done with the request: exchange_origin_refused() */
 };
 
 /*
@@ -65,6 +66,7 @@ enum exchange_step {
 
 enum {
 	HELD_MAX = NET_SCRATCH_SIZE + 16 * 1024, /* body bytes kept until the origin is ready */
+	RESEND_MAX = 16 * 1024,                  /* body bytes kept for an origin that may refuse them, until it answers */
 	EXCHANGE_TEXT = 3072,                    /* bytes for the head and what is added to it, without allocation */
 	HIGH_WATER = 64 * 1024,                  /* a side with more than this pending stops the other's reading */
 	STREAM_OUT_MAX = 512 * 1024,             /* bound of one stream's queue: high water, one read, framing, encryption */
@@ -78,6 +80,7 @@ struct exchange {
 	struct client_stream *stream; /* of HTTP/2, the front's; NULL: HTTP/1 */
 	const struct side_ops *front;
 	struct origin *origin; /* NULL while there is none */
+	struct origin_stream *origin_stream; /* of HTTP/2, the back's; NULL: HTTP/1 */
 	const struct side_ops *back;
 
 	/* what was found out */
@@ -101,10 +104,12 @@ struct exchange {
 	bool request_sent;     /* its end has been given to the origin */
 	bool head_sent;        /* the request head has been given to the present origin */
 	bool answered;         /* a byte of the present origin's response has come */
-	bool body_sent;        /* some of the request's body has been given away: it can not be sent again */
+	bool body_sent;        /* some of the request's body has been given away */
+	bool held_whole;       /* and `held` has all of it yet: a small one, to an origin that may refuse it */
 	bool response_started; /* a final response head has been given to the front */
 	bool response_ended;
 	bool fresh;            /* an idle connection turned out to be closed: open a new one */
+	bool http1_only;       /* a server has said by HTTP/2 that it wants HTTP/1.1 for this one */
 	bool last;             /* no other request may follow on the client's connection */
 	bool upgrade;          /* the client asked for a protocol that may be switched to */
 	bool tunnel;           /* 101 has been passed on: bytes go both ways without framing */
@@ -114,6 +119,7 @@ struct exchange {
 	/* for logs and limits */
 	uint64_t started_us;   /* wall clock */
 	uint64_t started_ms;   /* monotonic */
+	uint64_t deadline;     /* the same, of a gRPC call: grpc.h; 0: none */
 	uint64_t number;       /* in its thread, from 1 */
 	uint64_t id[2];        /* of ${request_id}; 0: not made yet */
 	uint32_t head_bytes;
@@ -143,6 +149,13 @@ struct exchange {
 struct exchange *exchange_spare(struct px_thread *t);
 MUST_CHECK bool exchange_claim(struct exchange *x, struct client *c, const struct side_ops *front, struct sv head_bytes);
 
+/* May the client take its time with the rest of the request? Once it is being answered, the origin's deadlines hold. */
+static inline bool
+exchange_is_patient(const struct exchange *x)
+{
+	return x->response_started || x->deadline != 0;
+}
+
 /* Begin. The exchange may have ended when it returns. */
 void exchange_start(struct exchange *x);
 
@@ -163,6 +176,12 @@ void exchange_origin_ready(struct exchange *x);
 
 /* Before a final head came: the connection could not be made, broke, or its answer was malformed. `status`: 502 or 504. */
 void exchange_origin_failed(struct exchange *x, unsigned status, const char *why);
+
+/* The server has done nothing with the request, and says so (RFC 9113, 8.7): it may be sent again, whatever it is. */
+void exchange_origin_refused(struct exchange *x, const char *why);
+
+/* The connection that x waits for, and has nothing sent on, is not for it. */
+void exchange_origin_elsewhere(struct exchange *x);
 void exchange_response_head(struct exchange *x, struct http_head *h, enum http_framing framing, uint64_t length);
 void exchange_response_body(struct exchange *x, struct sv data);
 void exchange_response_end(struct exchange *x, const struct http_head *trailers);
@@ -175,6 +194,9 @@ void exchange_origin_drained(struct exchange *x);
  * off instead.
  */
 void exchange_refuse(struct exchange *x, unsigned status, const char *why);
+
+/* For Allow: those that go through anywhere. Others do, too, but these everybody knows. */
+#define EXCHANGE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 /* Answer from here: extra fields (name, value pairs, n of them) and a body. For services. */
 struct exchange_field {

@@ -284,6 +284,7 @@ step_prepare(struct exchange *x)
 	struct http_head *h = &x->request;
 	const struct http_field *upgrade = http_head_get(h, HTTP_UPGRADE);
 	bool tells_peer = x->site->policy->mode != CONF_CLIENT_NONE;
+	bool takes_trailers = http_head_has_token(h, HTTP_TE, SV("trailers"));
 	const struct tls_peer *peer = NULL;
 
 	x->upgrade = wants_upgrade(x);
@@ -301,6 +302,8 @@ step_prepare(struct exchange *x)
 	bool ok = add_forwarding(x);
 	if (x->upgrade)
 		ok = ok && http_head_add_id(h, HTTP_UPGRADE, upgrade->value);
+	else if (takes_trailers) /* and so do we: they go on to whoever said so */
+		ok = ok && http_head_add_id(h, HTTP_TE, SV("trailers"));
 	if (tells_peer)
 		ok = ok && add_certificate(x, peer);
 	if (x->route >= 0)

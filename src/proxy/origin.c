@@ -25,8 +25,7 @@ origin_close(struct origin *o)
 		return;
 	bool was_open = o->stream.open;
 	o->closed = true;
-	if (o->is_idle)
-		origin_pool_leave(o);
+	o->codec->leave(o);
 	net_stream_close(&o->stream, false);
 	net_loop_defer(o->thread->loop, &o->free_later, free_origin);
 	origin_unbind(o, was_open); /* last: it may end the client */
@@ -138,27 +137,42 @@ begin(struct origin *o, struct exchange *x, const char **why)
 		*why = "out of memory";
 		return ORIGIN_OURS;
 	}
-	if (p->tls != NULL && !tls_client_connect(p->tls, x->thread->tls, &o->stream, server->host, &p->session)) {
+	if (p->tls != NULL && !tls_client_connect(p->tls, x->thread->tls, &o->stream, server->host, o->h2 != NULL, &p->session)) {
 		*why = "TLS could not be set up";
 		return ORIGIN_FAILED;
 	}
 	return ORIGIN_WAITS;
 }
 
-static enum origin_outcome
-connect_new(struct exchange *x, struct origin_pool *p, struct origin **made, const char **why)
+static struct origin *
+new_origin(struct px_thread *t, struct origin_pool *p, bool h2)
 {
 	struct origin *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->thread = t;
+	o->pool = p;
+	if (!h2) {
+		origin_h1_init(o);
+	} else if (!origin_h2_init(o)) {
+		free(o);
+		return NULL;
+	}
+	p->n_all++;
+	return o;
+}
+
+static enum origin_outcome
+connect_new(struct exchange *x, struct origin_pool *p, bool h2, struct origin **made, const char **why)
+{
+	struct origin *o = new_origin(x->thread, p, h2);
 
 	x->address_turn = server_address_turn(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
 	if (o == NULL) {
 		*why = "out of memory";
 		return ORIGIN_OURS;
 	}
-	o->thread = x->thread;
-	o->pool = p;
-	p->n_all++;
-	origin_h1_init(o);
 	enum origin_outcome outcome = begin(o, x, why);
 	if (outcome != ORIGIN_WAITS) {
 		origin_close(o);
@@ -170,19 +184,53 @@ connect_new(struct exchange *x, struct origin_pool *p, struct origin **made, con
 	return ORIGIN_WAITS;
 }
 
-/* One that is open: the client's own, or one of the pool's, of which none has begun with a header. */
+/*
+ * What a client asks to be switched to is a protocol of the connection, and so is what it authenticates: both are HTTP/1.1's
+ * alone (RFC 9113, 8.6).
+ */
+static bool
+may_share(const struct exchange *x, const struct bound_need *need)
+{
+	return upstream_conf(x->upstream->balance)->http2 && !x->upgrade && !x->http1_only && !need->bound;
+}
+
+/* One of HTTP/1.1 that is open: the client's own, or one of the pool's, of which none has begun with a header. */
 static struct origin *
-take(struct exchange *x, struct origin_pool *p)
+take_idle(struct exchange *x, struct origin_pool *p)
 {
 	struct origin *o = x->fresh ? NULL : origin_bound_take(x, p);
 
 	if (o == NULL && !x->fresh && upstream_conf(x->upstream->balance)->proxy_protocol == CONF_PROXY_NONE)
 		o = origin_pool_take(p);
-	if (o == NULL)
-		return NULL;
-	net_stream_deadline(&o->stream, 0);
-	counter_add(&x->thread->counters.origin_connections_reused, 1);
+	if (o != NULL)
+		net_stream_deadline(&o->stream, 0);
 	return o;
+}
+
+/* The pool may have idle ones of HTTP/1.1 that its servers would not take this request on. */
+static struct origin *
+take(struct exchange *x, struct origin_pool *p, bool h2)
+{
+	struct origin *o = h2 ? origin_h2_find(p, x) : NULL;
+
+	if (o == NULL && (!h2 || p->http1))
+		o = take_idle(x, p);
+	if (o != NULL && o->stream.open)
+		counter_add(&x->thread->counters.origin_connections_reused, 1);
+	return o;
+}
+
+static enum origin_outcome
+attach(struct exchange *x, struct origin *o, bool made, const struct bound_need *need, const char **why)
+{
+	if (need->bound)
+		origin_bind(o, x->client, need->authenticated); /* before a byte of the request goes out */
+	if (o->codec->attach(o, x))
+		return o->stream.open ? ORIGIN_READY : ORIGIN_WAITS;
+	*why = "out of memory";
+	if (made)
+		origin_close(o);
+	return ORIGIN_OURS;
 }
 
 enum origin_outcome
@@ -190,18 +238,16 @@ origin_get(struct exchange *x, const char **why)
 {
 	struct server_state *server = upstream_at(x->upstream->balance, (unsigned)x->server)->state;
 	struct origin_pool *p = origin_pool_find(x->thread, server, x->upstream->tls);
+	struct bound_need need = origin_bound_need(x);
+	bool h2 = may_share(x, &need);
 
 	if (p == NULL) {
 		*why = "out of memory";
 		return ORIGIN_OURS;
 	}
-	struct bound_need need = origin_bound_need(x);
-	struct origin *o = take(x, p);
-	enum origin_outcome outcome = o != NULL ? ORIGIN_READY : connect_new(x, p, &o, why);
-	if (o == NULL)
-		return outcome;
-	if (need.bound)
-		origin_bind(o, x->client, need.authenticated); /* before a byte of the request goes out */
-	origin_h1_attach(o, x);
-	return outcome;
+	struct origin *o = take(x, p, h2);
+	if (o != NULL)
+		return attach(x, o, false, &need, why);
+	enum origin_outcome outcome = connect_new(x, p, h2, &o, why);
+	return outcome == ORIGIN_WAITS ? attach(x, o, true, &need, why) : outcome;
 }

@@ -4,40 +4,44 @@
  * It belongs to one thread and one pool (a server with its TLS). What goes over
  * it is read and written by a codec. With HTTP/1.1 it either carries an exchange
  * or is idle, on its pool's list, where an event of any kind means that the
- * server closed it. One that is bound to a client is never on that list:
- * origin_bound.h.
+ * server closed it; with HTTP/2 it carries many: origin_h2.h. One that is bound
+ * to a client is on neither list of its pool: origin_bound.h.
  */
 #ifndef BASCULE_PROXY_ORIGIN_H
 #define BASCULE_PROXY_ORIGIN_H
 
 #include "proxy/exchange.h"
 #include "proxy/origin_h1.h"
+#include "proxy/origin_h2.h"
 #include "proxy/origin_pool.h"
 
 /* A version of HTTP, towards origins. None is called once the connection is closed, but free(). */
 struct origin_codec {
+	bool (*attach)(struct origin *o, struct exchange *x); /* from now on it carries x, too: x->origin, x->back. False: no memory */
 	void (*opened)(struct origin *o);
 	void (*readable)(struct origin *o);
 	void (*drained)(struct origin *o); /* all that waited for the socket has been taken */
 	void (*expired)(struct origin *o); /* the stream's deadline */
 	/* Not to be used any more, or it never could be: what has happened, and the particulars. */
 	void (*failed)(struct origin *o, const char *what, const char *detail);
+	void (*leave)(struct origin *o);   /* it is being closed: off the pool's list */
 	void (*free)(struct origin *o);
 };
 
 struct origin {
 	struct net_stream stream;
-	LIST_ENTRY(origin) link; /* of pool->idle, while idle; of client->bound, when bound */
+	LIST_ENTRY(origin) link; /* of pool->idle, while idle, or pool->shared; of client->bound, when bound */
 	struct px_thread *thread;
 	struct origin_pool *pool;
 	const struct origin_codec *codec;
-	struct exchange *exchange; /* NULL: idle */
+	struct exchange *exchange; /* of HTTP/1.1; NULL: idle */
 	struct client *client;     /* it serves that one alone, origin_bound.h; NULL: anybody */
 	struct net_deferred free_later;
 	struct origin_h1 h1;
+	struct origin_h2 *h2;      /* owned; NULL: HTTP/1.1 */
 	enum conf_proxy_protocol header; /* it has begun with */
 	bool authenticated;      /* and bound for that reason */
-	bool is_idle;            /* on pool->idle */
+	bool is_idle;            /* open, and carries nothing: on pool->idle, or HTTP/2 */
 	bool reused;             /* has carried an exchange before */
 	bool closed;
 };

@@ -8,12 +8,21 @@ enum { IN_MAX = 1024 * 1024 }; /* a response head that comes in pieces; the code
 
 /* --- the back of an exchange -------------------------------------------------------------------------------- */
 
+/* TE goes no further than the next, who is told so (RFC 9110, 10.1.4). */
+static struct sv
+connection_of(const struct exchange *x, const struct http_head *h)
+{
+	if (x->upgrade)
+		return SV("upgrade");
+	return http_head_get(h, HTTP_TE) != NULL ? SV("te") : SV("");
+}
+
 static bool
 back_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
 	struct outbox *out = &x->thread->to_origin;
 	size_t from = buf_len(&out->text);
-	struct h1_write w = {.framing = framing, .length = length, .connection = x->upgrade ? SV("upgrade") : SV("")};
+	struct h1_write w = {.framing = framing, .length = length, .connection = connection_of(x, h)};
 
 	x->origin->h1.request_chunked = framing == HTTP_STREAMED_BODY;
 	if (!h1_write_request(&out->text, h, &w))
@@ -393,12 +402,33 @@ free_codec(struct origin *o)
 	buf_clear(&o->h1.in);
 }
 
+static bool
+attach(struct origin *o, struct exchange *x)
+{
+	o->exchange = x;
+	o->h1.in_body = o->h1.keep = false;
+	o->h1.scan = (struct h1_scan){0};
+	x->origin = o;
+	x->back = &back;
+	x->answered = false;
+	return true;
+}
+
+static void
+leave(struct origin *o)
+{
+	if (o->is_idle)
+		origin_pool_leave(o);
+}
+
 const struct origin_codec origin_h1_codec = {
+	.attach = attach,
 	.opened = opened,
 	.readable = readable,
 	.drained = drained,
 	.expired = expired,
 	.failed = failed,
+	.leave = leave,
 	.free = free_codec,
 };
 
@@ -407,15 +437,4 @@ origin_h1_init(struct origin *o)
 {
 	o->codec = &origin_h1_codec;
 	buf_init(&o->h1.in, IN_MAX);
-}
-
-void
-origin_h1_attach(struct origin *o, struct exchange *x)
-{
-	o->exchange = x;
-	o->h1.in_body = o->h1.keep = false;
-	o->h1.scan = (struct h1_scan){0};
-	x->origin = o;
-	x->back = &back;
-	x->answered = false;
 }

@@ -25,7 +25,4 @@ extern const struct origin_codec origin_h1_codec;
 /* A new connection is to speak it. */
 void origin_h1_init(struct origin *o);
 
-/* From now on it carries x. */
-void origin_h1_attach(struct origin *o, struct exchange *x);
-
 #endif

@@ -25,6 +25,7 @@ origin_pool_find(struct px_thread *t, struct server_state *server, struct tls_cl
 	p->server = server_state_ref(server);
 	p->tls = tls != NULL ? tls_client_ref(tls) : NULL;
 	LIST_INIT(&p->idle);
+	LIST_INIT(&p->shared);
 	return p;
 }
 
@@ -89,6 +90,8 @@ close_idle(struct origin_pool *p)
 {
 	while (!LIST_EMPTY(&p->idle))
 		origin_close(LIST_FIRST(&p->idle));
+	while (!LIST_EMPTY(&p->shared))
+		origin_h2_retire(LIST_FIRST(&p->shared)); /* those that are not idle end with what they carry */
 }
 
 static bool

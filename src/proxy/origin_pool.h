@@ -24,8 +24,10 @@ struct origin_pool {
 	struct origin_pool_key key;
 	struct server_state *server; /* referenced: the key stays unique */
 	struct tls_client *tls;      /* referenced */
-	LIST_HEAD(, origin) idle;    /* last used first */
+	LIST_HEAD(, origin) idle;    /* of HTTP/1.1, last used first */
+	LIST_HEAD(, origin) shared;  /* of HTTP/2: those that take more requests, being made or open */
 	unsigned n_idle, n_all;
+	bool http1;                  /* where HTTP/2 was offered last, the server chose HTTP/1.1 */
 	bool named;                  /* by the newest snapshot, as of its sweep */
 	struct tls_client_session session;
 	UT_hash_handle hh;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/grpc.h"
 #include "proxy/origin_bound.h"
 
 /* --- which site, which route -------------------------------------------------------------------------------- */
@@ -113,6 +114,7 @@ step_site(struct exchange *x)
 enum exchange_step
 step_route(struct exchange *x)
 {
+	bool is_trace = x->request.method_id == HTTP_TRACE;
 	const struct conf_limits *limits;
 
 	forward_distrust(x);
@@ -126,15 +128,18 @@ step_route(struct exchange *x)
 	limits = x->action->limits;
 	if (x->upstream == NULL)
 		exchange_refuse(x, 404, "no route serves this path");
-	else if (x->request.method_id == HTTP_CONNECT || x->request.method_id == HTTP_TRACE)
-		exchange_refuse(x, 405, "CONNECT and TRACE are not served");
+	else if (x->request.method_id == HTTP_CONNECT || (is_trace && !x->site->conf->trace))
+		exchange_refuse(x, 405, is_trace ? "TRACE is not served: the site has no \"trace\"" : "CONNECT is not served");
+	else if (is_trace && !x->request_ended)
+		exchange_refuse(x, 400, "TRACE has no body");
 	else if (x->request.n_fields > limits->fields || x->head_bytes > limits->head_bytes)
 		exchange_refuse(x, 431, "the head is above limits.fields or limits.head_bytes");
 	else if (limits->body_bytes != 0 && x->request_framing == HTTP_LENGTH_BODY && x->request_length > limits->body_bytes)
 		exchange_refuse(x, 413, "Content-Length is above limits.body_bytes");
-	else
-		return STEP_PREPARE;
-	return STEP_OVER;
+	if (x->ended || !hops_go_on(x))
+		return STEP_OVER;
+	grpc_note_deadline(x);
+	return STEP_PREPARE;
 }
 
 /* --- which server ------------------------------------------------------------------------------------------- */
@@ -202,6 +207,7 @@ step_send(struct exchange *x)
 		return STEP_OVER;
 	}
 	x->head_sent = true;
+	x->held_whole = x->back->refuses && buf_len(&x->held) <= RESEND_MAX;
 	bool ok = x->back->head(x, &x->request, x->request_framing, x->request_length);
 
 	if (ok && buf_len(&x->held) > 0) {

@@ -204,9 +204,28 @@ set_name(SSL *ssl, const char *name)
 	return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
+static bool
+offer_h2(SSL *ssl)
+{
+	static const unsigned char both[] = "\x02h2\x08http/1.1";
+
+	return SSL_set_alpn_protos(ssl, both, sizeof(both) - 1) == 0;
+}
+
+bool
+tls_client_is_h2(const struct net_stream *s)
+{
+	const struct client_stream *t = s->state;
+	const unsigned char *name = NULL;
+	unsigned n = 0;
+
+	SSL_get0_alpn_selected(t->tls.ssl, &name, &n);
+	return sv_eq(sv_of((const char *)name, n), SV("h2"));
+}
+
 bool
 tls_client_connect(struct tls_client *c, struct tls_thread *thread, struct net_stream *s, const char *host,
-    struct tls_client_session *session)
+    bool h2, struct tls_client_session *session)
 {
 	SSL_CTX *context = context_of(c, thread);
 	struct client_stream *t = context != NULL ? calloc(1, sizeof(*t)) : NULL;
@@ -222,7 +241,7 @@ tls_client_connect(struct tls_client *c, struct tls_thread *thread, struct net_s
 	net_stream_set_transform(s, &client_transform, t);
 	SSL_set_connect_state(t->tls.ssl);
 	if (!identify(c, thread, name, identity) || !set_name(t->tls.ssl, name) ||
-	    !resume(t->tls.ssl, c, identity, session)) {
+	    (h2 && !offer_h2(t->tls.ssl)) || !resume(t->tls.ssl, c, identity, session)) {
 		client_free(s);
 		net_stream_set_transform(s, NULL, NULL);
 		return false;

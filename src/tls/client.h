@@ -39,9 +39,12 @@ void tls_client_session_free(struct tls_client_session *s);
  * Put TLS over a stream, right after net_stream_connect(). `host` is the server's host name or address as configured
  * (for SNI and verification unless the config names another); `session` may be NULL, else it is used and refreshed, and
  * must outlive the stream. False when memory is out or the client certificate can not be used (logged): close the
- * stream. How a connection failed, tls_stream_failure() of tls/server.h tells.
+ * stream. How a connection failed, tls_stream_failure() of tls/server.h tells. With `h2` HTTP/2 is offered beside HTTP/1.1.
  */
 MUST_CHECK bool tls_client_connect(struct tls_client *c, struct tls_thread *thread, struct net_stream *s,
-    const char *host, struct tls_client_session *session);
+    const char *host, bool h2, struct tls_client_session *session);
+
+/* Has the server chosen HTTP/2? Once the handshake is complete. */
+bool tls_client_is_h2(const struct net_stream *s);
 
 #endif

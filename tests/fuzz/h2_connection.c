@@ -403,10 +403,9 @@ check_wire(struct connection *c)
 static void
 check_kept(const struct connection *c)
 {
-	const struct request *r;
 	size_t kept = 0;
 
-	LIST_FOREACH(r, &c->open, link) {
+	for (const struct request *r = LIST_FIRST(&c->open); r != NULL; r = LIST_NEXT(r, link)) {
 		FUZZ_CHECK(buf_len(&r->h2.kept) <= KEPT_MAX && r->h2.now.n == 0);
 		kept += buf_len(&r->h2.kept);
 	}
@@ -417,11 +416,9 @@ check_kept(const struct connection *c)
 static void
 send_all(struct connection *c)
 {
-	struct request *r;
-
 	FUZZ_CHECK(h2_send(&c->h2));
 	check_wire(c);
-	LIST_FOREACH(r, &c->open, link)
+	for (struct request *r = LIST_FIRST(&c->open); r != NULL; r = LIST_NEXT(r, link))
 		keep(r);
 	check_kept(c);
 }

@@ -151,7 +151,7 @@ class Gate:
 class Recorder:
     """The recording origin: `script` is run for each connection in a thread of its own."""
 
-    def __init__(self, script=echo, identity=None, client_ca=None, port=None, receive_buffer=None):
+    def __init__(self, script=echo, identity=None, client_ca=None, port=None, receive_buffer=None, alpn=()):
         self.script = script
         self.connections = []
         self.failures = []
@@ -159,6 +159,8 @@ class Recorder:
         if identity:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(identity.file)
+            if alpn:
+                self._context.set_alpn_protocols(alpn)
             if client_ca:
                 self._context.verify_mode = ssl.CERT_REQUIRED
                 self._context.load_verify_locations(cadata=client_ca.pem.decode())

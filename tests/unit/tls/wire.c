@@ -503,7 +503,7 @@ wire_origin(struct wire *w, struct tls_client *client, const char *host, struct 
 	cr_assert(o.listener >= 0 && bind(o.listener, &to.u.sa, to.length) == 0 && listen(o.listener, 4) == 0);
 	cr_assert_eq(getsockname(o.listener, &to.u.sa, &to.length), 0);
 	cr_assert(net_stream_connect(&w->stream, w->loop, &to, &events, OUT_MAX));
-	cr_assert(tls_client_connect(client, w->thread, &w->stream, host, session));
+	cr_assert(tls_client_connect(client, w->thread, &w->stream, host, false, session));
 	run(w, origin_main, &o);
 	close(o.listener);
 }

@@ -1,0 +1,356 @@
+/* origin_h2.c: HTTP/2 on the origin's side, the connection (RFC 9113). */
+#include "proxy/origin_h2.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/origin.h"
+
+enum {
+	STREAMS = 100,                        /* at a time, where the server grants more */
+	STREAM_WINDOW = 256 * 1024,           /* what may still come of a response whose client does not read: see STREAM_OUT_MAX */
+	CONNECTION_WINDOW = 16 * 1024 * 1024, /* given back at once: no stream holds up another */
+};
+
+static struct origin *
+of_link(struct h2_link *l)
+{
+	return CONTAINER_OF(l, struct origin_h2, link)->origin;
+}
+
+static bool
+is_unused(const struct origin *o)
+{
+	return TAILQ_EMPTY(&o->h2->streams);
+}
+
+/* --- the pool's list -------------------------------------------------------------------------------------------- */
+
+static void
+leave_idle(struct origin *o)
+{
+	if (!o->is_idle)
+		return;
+	o->is_idle = false;
+	o->pool->n_idle--;
+	counter_sub(&o->thread->counters.origin_connections_idle, 1);
+}
+
+static void
+leave(struct origin *o)
+{
+	leave_idle(o);
+	if (o->h2->shared)
+		LIST_REMOVE(o, link);
+	o->h2->shared = false;
+	o->h2->link.silent = true;
+}
+
+void
+origin_h2_retire(struct origin *o)
+{
+	if (o->closed)
+		return;
+	if (o->h2->shared)
+		LIST_REMOVE(o, link);
+	o->h2->shared = false;
+	if (is_unused(o))
+		h2_link_flush_later(&o->h2->link); /* what is to be said yet, then the end: flushed() */
+}
+
+void
+origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
+{
+	if (o->closed)
+		return;
+	if (!o->stream.open) {
+		origin_close(o); /* nobody waits for it any more */
+	} else if (!o->h2->shared || o->pool->n_idle >= idle_max || o->thread->draining) {
+		origin_h2_retire(o);
+	} else {
+		o->is_idle = true;
+		o->pool->n_idle++;
+		counter_add(&o->thread->counters.origin_connections_idle, 1);
+		net_stream_deadline(&o->stream, idle_ms);
+	}
+}
+
+/* One that is being made may turn out to be of HTTP/1.1, as the last one did: then there is no use in waiting together. */
+static bool
+has_room(const struct origin *o)
+{
+	if (!o->stream.open)
+		return !o->pool->http1 && o->h2->link.h2.n_streams < STREAMS;
+	return h2_has_room(&o->h2->link.h2);
+}
+
+/* An idle one is looked at first, for a system call: a request that must not be sent twice must not meet a closed connection. */
+struct origin *
+origin_h2_find(const struct origin_pool *p, const struct exchange *x)
+{
+	struct origin *o;
+
+	LIST_FOREACH(o, &p->shared, link) {
+		if (!has_room(o) || (x->fresh && o->reused))
+			continue;
+		if (!o->is_idle || !net_stream_is_stale(&o->stream))
+			return o;
+	}
+	return NULL;
+}
+
+static bool
+attach(struct origin *o, struct exchange *x)
+{
+	struct origin_h2 *oh = o->h2;
+	struct origin_stream *st = origin_stream_new(o, x);
+
+	if (st == NULL)
+		return false;
+	if (o->is_idle) {
+		leave_idle(o);
+		net_stream_deadline(&o->stream, 0);
+	}
+	TAILQ_INSERT_TAIL(&oh->streams, st, link);
+	st->began = o->stream.open;
+	return true;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------------- */
+
+/* All that it carries has failed. It is closed first, so that none of them meets it again. */
+static void
+fail(struct origin *o, unsigned status, const char *what, const char *detail)
+{
+	struct origin_stream *st;
+
+	origin_close(o);
+	while ((st = TAILQ_FIRST(&o->h2->streams)) != NULL)
+		exchange_origin_failed(st->exchange, status, detail != NULL ? origin_explain(st->exchange, what, detail) : what);
+}
+
+static void
+end_if_over(struct origin *o)
+{
+	struct origin_h2 *oh = o->h2;
+
+	if (oh->shared && !h2_takes_requests(&oh->link.h2))
+		origin_h2_retire(o);
+	if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
+		origin_close(o);
+}
+
+/* --- the link's owner ------------------------------------------------------------------------------------------- */
+
+/*
+ * A server may close without reading the rest: writing fails, and its answers still stand in the socket. Then nothing more
+ * is said, and reading finds them, or the end.
+ */
+void
+origin_h2_deafen(struct origin *o)
+{
+	o->h2->link.silent = o->h2->deaf = true;
+	net_stream_again(&o->stream);
+}
+
+static void
+waits(struct h2_link *l)
+{
+	(void)l; /* each stream has its own deadline */
+}
+
+static void
+flushed(struct h2_link *l, bool ok)
+{
+	if (ok)
+		end_if_over(of_link(l));
+	else
+		origin_h2_deafen(of_link(l));
+}
+
+static void
+free_link(struct h2_link *l)
+{
+	free(CONTAINER_OF(l, struct origin_h2, link));
+}
+
+static const struct h2_link_owner owner = {
+	.waits = waits,
+	.flushed = flushed,
+	.free = free_link,
+};
+
+static const struct h2_events h2_events = {
+	.on_response = origin_h2_on_response,
+	.on_body = origin_h2_on_body,
+	.on_end = origin_h2_on_end,
+	.on_closed = origin_h2_on_closed,
+	.on_drained = origin_h2_on_drained,
+	.put = h2_link_put,
+	.point = h2_link_point,
+	.is_full = h2_link_is_full,
+};
+
+/* --- reading ---------------------------------------------------------------------------------------------------- */
+
+/* False: there is nothing more to read for now. */
+static bool
+read_once(struct origin *o)
+{
+	struct origin_h2 *oh = o->h2;
+	char *to = net_loop_scratch(o->thread->loop);
+	ssize_t n = net_stream_read(&o->stream, to, NET_SCRATCH_SIZE);
+
+	if (n == NET_AGAIN && !oh->deaf)
+		return false;
+	if (n <= 0) {
+		fail(o, 502, "the connection ended", n == NET_EOF ? "closed by the origin" : strerror(n == NET_ERROR ? errno : EPIPE));
+		return false;
+	}
+	oh->heard++;
+	bool ok = h2_link_receive(&oh->link, sv_of(to, (size_t)n));
+	origin_h2_settle(oh);
+	if (!ok && !o->closed) {
+		(void)!h2_link_send(&oh->link); /* what is wrong, in a GOAWAY */
+		fail(o, 502, "the origin's HTTP/2 is malformed", oh->link.h2.fault);
+	}
+	return !o->closed;
+}
+
+static void
+readable(struct origin *o)
+{
+	int reads = 0;
+
+	while (!o->closed && reads < NET_READS && read_once(o))
+		reads++;
+	if (o->closed)
+		return;
+	h2_link_flush_later(&o->h2->link);
+	if (reads == NET_READS)
+		net_stream_again(&o->stream);
+}
+
+/* --- the connection's codec --------------------------------------------------------------------------------------- */
+
+/* The server has chosen HTTP/1.1. */
+static void
+fall_back(struct origin *o)
+{
+	struct origin_stream *st = TAILQ_FIRST(&o->h2->streams);
+	struct exchange *first = st->exchange;
+
+	o->pool->http1 = true;
+	leave(o);
+	origin_stream_free(st);
+	while ((st = TAILQ_FIRST(&o->h2->streams)) != NULL) {
+		struct exchange *x = st->exchange;
+		origin_stream_free(st);
+		exchange_origin_elsewhere(x);
+	}
+	h2_link_close(&o->h2->link);
+	o->h2 = NULL;
+	origin_h1_init(o);
+	(void)o->codec->attach(o, first); /* can not fail */
+	exchange_origin_ready(first);
+}
+
+static struct origin_stream *
+first_waiting(struct origin *o)
+{
+	struct origin_stream *st;
+
+	TAILQ_FOREACH(st, &o->h2->streams, link)
+		if (!st->began)
+			return st;
+	return NULL;
+}
+
+static void
+opened(struct origin *o)
+{
+	struct origin_stream *st;
+
+	if (o->pool->tls != NULL && !tls_client_is_h2(&o->stream)) {
+		fall_back(o);
+		return;
+	}
+	o->pool->http1 = false;
+	while (!o->closed && (st = first_waiting(o)) != NULL) {
+		st->began = true;
+		exchange_origin_ready(st->exchange);
+	}
+}
+
+static void
+drained(struct origin *o)
+{
+	if (!h2_link_flush(&o->h2->link))
+		origin_h2_deafen(o);
+}
+
+static void
+expired(struct origin *o)
+{
+	if (o->stream.open)
+		origin_close(o); /* idle */
+	else
+		fail(o, 504, "no connection within timeouts.connect", NULL);
+}
+
+static void
+failed(struct origin *o, const char *what, const char *detail)
+{
+	/* What it said before it broke counts. */
+	if (o->stream.open)
+		readable(o);
+	if (!o->closed)
+		fail(o, 502, what, detail);
+}
+
+static void
+free_codec(struct origin *o)
+{
+	h2_link_close(&o->h2->link);
+}
+
+const struct origin_codec origin_h2_codec = {
+	.attach = attach,
+	.opened = opened,
+	.readable = readable,
+	.drained = drained,
+	.expired = expired,
+	.failed = failed,
+	.leave = leave,
+	.free = free_codec,
+};
+
+bool
+origin_h2_init(struct origin *o)
+{
+	const struct snapshot *s = o->thread->view->snapshot;
+	const struct h2_limits limits = {
+		.head_bytes = s->head_bytes,
+		.fields = s->fields,
+		.streams = STREAMS,
+		.stream_window = STREAM_WINDOW,
+		.connection_window = CONNECTION_WINDOW,
+	};
+	struct origin_h2 *oh = calloc(1, sizeof(*oh));
+
+	if (oh == NULL)
+		return false;
+	h2_link_init(&oh->link, &o->stream, &o->thread->to_origin, &owner);
+	if (!h2_open_client(&oh->link.h2, &h2_events, &limits, &o->thread->block)) {
+		free(oh);
+		return false;
+	}
+	TAILQ_INIT(&oh->streams);
+	oh->origin = o;
+	o->h2 = oh;
+	o->codec = &origin_h2_codec;
+	LIST_INSERT_HEAD(&o->pool->shared, o, link);
+	oh->shared = true;
+	return true;
+}
