@@ -63,8 +63,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		return 0;
 	if (!take_block(s))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	struct h2_stream *st = s->is_client ? h2_stream_of(session, f->hd.stream_id) : NULL;
-	h2_block_begin(s->block, st != NULL && !st->answered, s->limits.fields);
+	const struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+	/* To a request that is forgotten a response may come yet. */
+	h2_block_begin(s->block, s->is_client && (st == NULL || !st->answered), s->limits.fields);
 	return 0;
 }
 

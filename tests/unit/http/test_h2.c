@@ -10,13 +10,14 @@
 /* GET / of "a": a whole request on stream n */
 #define REQUEST(n) "\0\0\x06\x01\x05\0\0\0" n "\x82\x87\x84\x01\x01" "a"
 
-enum { STREAMS = 8, ROOM = 4096, FRAME_HEAD = 9, RST_STREAM = 3, GOAWAY = 7 };
+enum { STREAMS = 8, ROOM = 4096, FRAME_HEAD = 9, GOAWAY = 7 };
 
 static struct {
 	struct h2 h2;
 	struct h2_block *spare;
 	struct h2_stream streams[STREAMS];
 	unsigned n; /* requests that were told of */
+	unsigned n_responses;
 	bool leaves_at_first;
 	struct buf wire;
 } c;
@@ -33,6 +34,14 @@ on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless)
 	return st;
 }
 
+/* From a server. */
+static void
+on_response(struct h2 *s, struct h2_stream *st, struct h2_block *b, bool bodiless)
+{
+	(void)s, (void)st, (void)b, (void)bodiless;
+	c.n_responses++;
+}
+
 static void
 on_closed(struct h2 *s, struct h2_stream *st, uint32_t error)
 {
@@ -47,14 +56,14 @@ put(struct h2 *s, struct sv bytes)
 	cr_assert(buf_append(&c.wire, bytes.p, bytes.n));
 }
 
+static const struct h2_limits limits = {.head_bytes = ROOM, .fields = 20, .streams = STREAMS, .stream_window = 65535,
+    .connection_window = 65535};
 static const struct h2_events events = {.on_request = on_request, .on_closed = on_closed, .put = put, .point = put};
+static const struct h2_events events_to_server = {.on_response = on_response, .on_closed = on_closed, .put = put, .point = put};
 
 static void
 setup(void)
 {
-	const struct h2_limits limits = {.head_bytes = ROOM, .fields = 20, .streams = STREAMS, .stream_window = 65535,
-	    .connection_window = 65535};
-
 	buf_init(&c.wire, 1 << 16);
 	cr_assert(h2_open(&c.h2, &events, &limits, &c.spare));
 }
@@ -146,4 +155,52 @@ Test(h2, a_section_in_too_many_pieces)
 	expect_goaway(1, H2_ENHANCE_YOUR_CALM);
 	cr_expect(h2_is_over(&c.h2));
 	cr_expect_eq(c.n, 0);
+}
+
+/* --- towards a server ----------------------------------------------------------------------------------------- */
+
+static void
+setup_to_server(void)
+{
+	buf_init(&c.wire, 1 << 16);
+	cr_assert(h2_open_client(&c.h2, &events_to_server, &limits, &c.spare));
+}
+
+TestSuite(h2_to_server, .init = setup_to_server, .fini = teardown, .timeout = 20);
+
+static struct h2_stream *
+ask(void)
+{
+	const struct h2_request r = {.scheme = SV("https"), .bodiless = true};
+	struct h2_stream *st = &c.streams[c.n++];
+	struct http_head h;
+
+	http_head_init(&h, false);
+	h.method = SV("GET");
+	h.path = SV("/");
+	cr_assert(http_head_add_id(&h, HTTP_HOST, SV("a")));
+	h2_stream_init(&c.h2, st, 0, ROOM);
+	cr_assert(h2_request(&c.h2, st, &h, &r));
+	cr_assert(h2_send(&c.h2));
+	return st;
+}
+
+#define RESPONSE(n) "\0\0\x01\x01\x05\0\0\0" n "\x88" /* 200 */
+
+Test(h2_to_server, a_response)
+{
+	(void)ask();
+	cr_assert(h2_receive(&c.h2, SV(SETTINGS RESPONSE("\x01")), 1));
+	cr_expect_eq(c.n_responses, 1);
+}
+
+/* Whoever asked is gone, and with it the stream's memory. */
+Test(h2_to_server, a_response_to_what_is_forgotten)
+{
+	h2_stream_free(&c.h2, ask());
+	cr_assert(h2_receive(&c.h2, SV(SETTINGS RESPONSE("\x01")), 1));
+	cr_expect_eq(c.n_responses, 0);
+	(void)ask();
+	cr_assert(h2_receive(&c.h2, SV(RESPONSE("\x03")), 1));
+	cr_expect_eq(c.n_responses, 1);
 }
