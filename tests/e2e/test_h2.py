@@ -231,6 +231,7 @@ def malformed():
     yield "an authority with a line end", with_(":authority", "site.test\r\nx: y")
     yield "another scheme", with_(":scheme", "ftp")
     yield "two paths", base + [(":path", "/b")]
+    yield "CONNECT to no port", [(":method", "CONNECT"), (":authority", "site.test")]
     yield "two authorities", base + [(":authority", "site.test")]
     yield "a pseudo-header field of responses", base + [(":status", "200")]
     yield "an unknown pseudo-header field", base + [(":x", "y")]
