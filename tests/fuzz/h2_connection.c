@@ -535,7 +535,7 @@ listen_to(struct sv in, size_t first, size_t then)
 	}
 	c->told = buf_len(&c->trace);
 	check_end(c, ok);
-	for (struct request *r = LIST_FIRST(&c->open); r != NULL && c->h2.fault == NULL; r = LIST_NEXT(r, link))
+	for (struct request *r = LIST_FIRST(&c->open); r != NULL && !c->goes_away; r = LIST_NEXT(r, link))
 		trace_body(r);
 	return c;
 }

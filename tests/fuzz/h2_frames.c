@@ -1,10 +1,8 @@
-/* h2_frames.c: a client's bytes are changed frame by frame, for hardly any others would be read. */
+/* h2_frames.c: a peer's bytes are changed frame by frame, for hardly any others would be read. */
 #include "h2_frames.h"
 
 #include "base/buf.h"
 #include "fuzz.h"
-
-#define MAGIC SV("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 enum { FRAMES_MAX = 128, PAYLOAD_MAX = 4096, OUT_MAX = 1 << 20 };
 
@@ -112,21 +110,33 @@ count_frames(struct sv in)
 	return n;
 }
 
+/* What stands before the frames: the preface, or a line for the target. */
+static size_t
+prefix(struct sv in)
+{
+	const char *lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+
+	return sv_starts(in, H2_MAGIC) ? H2_MAGIC.n : lf != NULL ? (size_t)(lf + 1 - in.p) : in.n;
+}
+
 /* Now and then any bytes are. */
 size_t
 LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
-	struct sv in = sv_of((const char *)data, size), frames = sv_of(in.p + MAGIC.n, size - MAGIC.n);
-	size_t n_frames = sv_starts(in, MAGIC) ? count_frames(frames) : 0;
+	struct sv in = sv_of((const char *)data, size);
+	size_t before = prefix(in);
+	struct sv frames = sv_of(in.p + before, size - before);
+	size_t n_frames = count_frames(frames);
 	struct buf out;
 
 	if (n_frames == 0 || seed % 16 == 0)
 		return LLVMFuzzerMutate(data, size, max_size);
 	buf_init(&out, OUT_MAX);
-	put(&out, MAGIC.p, MAGIC.n);
+	put(&out, in.p, before);
 	change_one(frames, seed / 16 % n_frames, seed / 16 / (unsigned)n_frames, &out);
 	size_t n = MIN_OF(buf_len(&out), max_size);
-	memcpy(data, buf_view(&out).p, n);
+	if (n > 0)
+		memcpy(data, buf_view(&out).p, n);
 	buf_clear(&out);
 	return n;
 }

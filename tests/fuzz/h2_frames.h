@@ -21,6 +21,8 @@ enum h2_type {
 	H2_PRIORITY_UPDATE = 16, /* RFC 9218, 7.1 */
 };
 
+#define H2_MAGIC SV("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
 enum { H2_FRAME_HEAD = 9, H2_END_STREAM = 1 };
 
 struct h2_frame {

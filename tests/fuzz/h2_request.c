@@ -1,5 +1,5 @@
 /*
- * A request of HTTP/2 that goes on as HTTP/1.1. The input's lines are its fields as "NAME=VALUE", where \n, \r, \0 and
+ * A request of HTTP/2 that goes on as HTTP/1.1; a response when it begins with ":status". The input's lines are its fields as "NAME=VALUE", where \n, \r, \0 and
  * \\ stand for those bytes; behind an empty line those of its trailers.
  */
 #include "fuzz.h"
@@ -61,9 +61,9 @@ take_section(struct sv *in, struct section *s)
 
 /* Each is copied for the time of the call alone. */
 static void
-give(struct h2_block *b, const struct section *s, uint32_t max_fields)
+give(struct h2_block *b, const struct section *s, bool is_response, uint32_t max_fields)
 {
-	h2_block_begin(b, false, max_fields);
+	h2_block_begin(b, is_response, max_fields);
 	for (size_t i = 0; i < s->n; i++) {
 		char *name = fuzz_copy(s->pairs[i].name), *value = fuzz_copy(s->pairs[i].value);
 		h2_block_field(b, sv_of(name, s->pairs[i].name.n), sv_of(value, s->pairs[i].value.n));
@@ -84,6 +84,7 @@ value_of(const struct section *s, struct sv name)
 	return SV_NONE;
 }
 
+/* Of a request: a response's are its own each. */
 static bool
 is_cookie(const struct pair *p)
 {
@@ -124,21 +125,21 @@ expect_cookies(const struct http_head *h, size_t *at, const struct section *s)
 static void
 check_fields(const struct http_head *h, const struct section *s, enum http_framing framing)
 {
-	bool cookies = false;
+	bool cookies = false, joins = !h->is_response;
 	size_t at = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct pair *p = &s->pairs[i];
-		if (is_cookie(p) && cookies)
+		if (joins && is_cookie(p) && cookies)
 			continue;
-		if (is_cookie(p))
+		if (joins && is_cookie(p))
 			expect_cookies(h, &at, s);
 		else if (p->name.p[0] != ':' && !sv_ieq(p->name, SV("content-length")))
 			expect_field(h, &at, p->name, p->value);
 		FUZZ_CHECK(!is_disguised(p->name) || sv_ieq(p->name, SV("content-length")), "%.*s", SV_FMT(p->name));
 		cookies |= is_cookie(p);
 	}
-	if (value_of(s, SV("host")).p == NULL)
+	if (!h->is_response && value_of(s, SV("host")).p == NULL)
 		expect_field(h, &at, SV("host"), value_of(s, SV(":authority")));
 	if (framing == HTTP_STREAMED_BODY)
 		expect_field(h, &at, SV("transfer-encoding"), SV("chunked"));
@@ -239,7 +240,7 @@ try_request(struct h2_block *b, const struct section *s, uint32_t max_fields)
 {
 	static const enum http_framing framings[] = {HTTP_NO_BODY, HTTP_LENGTH_BODY, HTTP_STREAMED_BODY};
 
-	give(b, s, max_fields);
+	give(b, s, false, max_fields);
 	if (!h2_block_end_request(b)) {
 		FUZZ_CHECK(b->fault != H1_OK);
 		return;
@@ -249,6 +250,54 @@ try_request(struct h2_block *b, const struct section *s, uint32_t max_fields)
 	check_pseudo(b, s);
 	for (size_t i = 0; i < COUNTOF(framings); i++)
 		check_written(b, s, framings[i]);
+}
+
+/* --- a response ---------------------------------------------------------------------------------------------- */
+
+static void
+check_response(const struct h2_block *b, const struct section *s, enum http_framing framing)
+{
+	const struct h1_limits wide = {OUT_MAX, HTTP_FIELDS_MAX};
+	struct h1_write w = {.framing = framing};
+	struct h1_scan scan = {0};
+	struct http_head h;
+	enum h1_fault fault;
+	struct buf out;
+	size_t used;
+
+	if (framing == HTTP_LENGTH_BODY && !sv_u64(value_of(s, SV("content-length")), &w.length))
+		return;
+	buf_init(&out, OUT_MAX);
+	FUZZ_CHECK(h1_write_response(&out, &b->head, &w));
+	char *bytes = fuzz_copy(buf_view(&out));
+	enum h1_status status = h1_parse_response(&h, sv_of(bytes, buf_len(&out)), HTTP_GET, &scan, &wide, &used, &fault);
+	FUZZ_CHECK(status == H1_DONE && used == buf_len(&out), "%s\n%.*s", h1_fault_text(fault), SV_FMT(buf_view(&out)));
+	FUZZ_CHECK(h.status == b->head.status && h.status != 101);
+	check_fields(&h, s, framing);
+	free(bytes);
+	buf_clear(&out);
+}
+
+static void
+try_response(struct h2_block *b, const struct section *s, uint32_t max_fields)
+{
+	uint64_t status;
+
+	give(b, s, true, max_fields);
+	if (!h2_block_end_response(b)) {
+		FUZZ_CHECK(b->fault != H1_OK);
+		return;
+	}
+	FUZZ_CHECK(sv_u64(value_of(s, SV(":status")), &status) && status == b->head.status);
+	FUZZ_CHECK(b->used <= b->room && b->head.n_fields <= max_fields);
+	check_views(b);
+	for (size_t i = 1; i < s->n; i++)
+		FUZZ_CHECK(s->pairs[i].name.p[0] != ':', "%.*s", SV_FMT(s->pairs[i].name));
+	check_response(b, s, HTTP_NO_BODY);
+	if (status >= 200 && status != 204 && status != 304) {
+		check_response(b, s, HTTP_LENGTH_BODY);
+		check_response(b, s, HTTP_STREAMED_BODY);
+	}
 }
 
 /* --- trailers ------------------------------------------------------------------------------------------------ */
@@ -281,7 +330,7 @@ check_trailers(const struct http_head *given, const struct section *s)
 static void
 try_trailers(struct h2_block *b, const struct section *s, uint32_t max_fields)
 {
-	give(b, s, max_fields);
+	give(b, s, false, max_fields);
 	if (h2_block_end_trailers(b))
 		check_trailers(&b->head, s);
 	else
@@ -293,7 +342,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *copy = fuzz_copy(sv_of((const char *)data, size));
 	struct sv in = sv_of(copy, size);
-	struct section request, trailers;
+	struct section head, trailers;
 	unsigned sum = 0;
 
 	for (size_t i = 0; i < size; i++)
@@ -301,9 +350,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t chosen = sum % 8 == 0;
 	struct h2_block *b = h2_block_new(limits[chosen].head_bytes);
 	FUZZ_CHECK(b != NULL);
-	take_section(&in, &request);
+	take_section(&in, &head);
 	take_section(&in, &trailers);
-	try_request(b, &request, limits[chosen].fields);
+	if (head.n > 0 && sv_eq(head.pairs[0].name, SV(":status")))
+		try_response(b, &head, limits[chosen].fields);
+	else
+		try_request(b, &head, limits[chosen].fields);
 	try_trailers(b, &trailers, limits[chosen].fields);
 	free(b);
 	free(copy);
