@@ -54,9 +54,9 @@ class Pair:
         over = proxy.merge({"threads": 1, "upstreams": {"origin": upstream}}, over)
         return proxy.config(self.port, self._identity.files(self._directory), *addresses, **over)
 
-    def __call__(self, script, **over):
+    def __call__(self, script, options={}, **over):
         """Begin, with this script for the origin; a client's connection."""
-        self.origin = self.origin_of(script)
+        self.origin = self.origin_of(script, **options)
         self.proxy = self._start(self.config(self.origin.address, **over))
         return self.connect()
 
@@ -494,6 +494,122 @@ def test_the_origin_breaks_off_within_its_response(pair, form):
         assert r.cut and not r.whole
         assert not pair.h2_front or r.reset not in (None, 0)
     assert len(pair.exchanges) == 1
+
+
+@each
+@pytest.mark.parametrize("form", ["length", "streamed"])
+def test_the_origin_closes_within_its_response(pair, form):
+    """Not a reset, but the end of its connection: only the framing tells that something is missing."""
+
+    def script(x):
+        x.rest()
+        x.respond(200, length=1000 if form == "length" else None)
+        x.send(b"abc")
+        pair.signals.wait("seen")
+        x.connection.close()
+
+    asked = pair(script).open("GET", "/")
+    assert asked.read(3) == b"abc"
+    pair.signals.say("seen")
+    assert asked.rest().cut and len(pair.exchanges) == 1
+
+
+@each
+def test_the_origin_breaks_off_within_its_head(pair):
+    """It has begun to answer: the request is not sent again."""
+
+    def script(x):
+        x.rest()
+        x.connection.raw(frame(HEADERS, 0, x.stream, b"\x88")) if pair.h2_back else x.connection.send("HTTP/1.1 200 OK\r\nX-")
+        x.connection.close()
+
+    r = pair(script).ask("POST", "/")
+    assert r.status == 502 and r.whole and len(pair.exchanges) == 1
+
+
+@over("h2-origin")
+def test_the_origin_goes_away(pair):
+    """RFC 9113, 6.8: what it has not looked at is asked again elsewhere, whatever it is; the rest is answered where it is."""
+
+    def script(x):
+        if x.target == "/first":
+            pair.signals.say("first has come")
+            pair.signals.wait("end first")
+            x.answer(200, b"first")
+        elif x.connection is pair.exchanges[0].connection:
+            x.connection.go_away(pair.exchanges[0].stream)
+        else:
+            x.answer(200, b"second")
+
+    c = pair(script)
+    first = c.open("GET", "/first")
+    pair.signals.wait("first has come")
+    second = (c if pair.h2_front else pair.connect()).open("POST", "/second")
+    assert second.rest().body == b"second"
+    pair.signals.say("end first")
+    assert first.rest().body == b"first"
+    assert [x.target for x in pair.exchanges] == ["/first", "/second", "/second"]
+
+
+@over("h2-origin")
+@pytest.mark.parametrize("size", [2, 4], ids=["less", "more"])
+def test_a_response_of_another_length_than_it_said(pair, size):
+    """RFC 9113, 8.1.1: malformed. What has begun is cut; nobody is given more than was announced."""
+
+    def script(x):
+        x.respond(200, length=3)
+        with contextlib.suppress(backs.Cut):
+            x.send(b"a")
+            pair.signals.wait("seen")
+            x.send(b"abc"[: size - 1], end=True)
+
+    c = pair(script)
+    with pair.beside(c):
+        asked = (c if pair.h2_front else pair.connect()).open("GET", "/")
+        assert asked.read(1) == b"a"
+        pair.signals.say("seen")
+        r = asked.rest()
+        assert r.cut and len(r.body) <= 3
+
+
+MALFORMED = {
+    "no status": [("x-a", "b")],
+    "a short status": [(":status", "20")],
+    "a status of letters": [(":status", "2oo")],
+    "two of them": [(":status", "200"), (":status", "200")],
+    "a status behind": [("x-a", "b"), (":status", "200")],
+    "a switch": [(":status", "101")],
+    "a field of requests": [(":status", "200"), (":path", "/")],
+    "a line end": [(":status", "200"), ("x-a", "b\r\nset-cookie: evil=1")],
+    "a line feed": [(":status", "200"), ("x-a", "b\nset-cookie: evil=1")],
+    "a NUL": [(":status", "200"), ("x-a", "b\0c")],
+    "a name with a space": [(":status", "200"), ("x a", "b")],
+    "a name with a colon": [(":status", "200"), ("x:a", "b")],
+    "an upper-case name": [(":status", "200"), ("X-A", "b")],
+    "connection": [(":status", "200"), ("connection", "close")],
+    "keep-alive": [(":status", "200"), ("keep-alive", "timeout=5")],
+    "transfer-encoding": [(":status", "200"), ("transfer-encoding", "chunked")],
+    "upgrade": [(":status", "200"), ("upgrade", "h2c")],
+    "two lengths": [(":status", "200"), ("content-length", "2"), ("content-length", "2")],
+    "a length that is none": [(":status", "200"), ("content-length", "+2")],
+}
+
+
+@over("h2-origin")
+@pytest.mark.parametrize("head", [pytest.param(h, id=name) for name, h in MALFORMED.items()])
+def test_a_malformed_response(pair, head):
+    """502, nothing of it reaches the client, and the connection goes on."""
+
+    def script(x):
+        x._do(x.connection.h2.send_headers, x.stream, head)
+        with contextlib.suppress(backs.Cut):
+            x.send(b"ok")
+            x.end()
+
+    c = pair(script, {"strict": False})
+    with pair.beside(c):
+        r = (c if pair.h2_front else pair.connect()).ask("POST", "/")
+        assert r.status == 502 and b"evil" not in r.body and r.all("set-cookie") == []
 
 
 @each
