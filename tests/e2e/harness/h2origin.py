@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import struct
 import threading
 
 import h2.config
@@ -136,9 +137,9 @@ class H2Connection:
                 self.flush()
         finally:
             with self.changed:
+                self.socket.close()
                 self.closed = True
                 self.changed.notify_all()
-            self.socket.close()
 
     def _read(self):
         """A socket of TLS must not be read and written at the same time."""
@@ -199,6 +200,13 @@ class H2Connection:
             self.h2.close_connection(0, last_stream_id=last)
             self.flush()
             self.h2.state_machine.state = h2.connection.ConnectionState.SERVER_OPEN
+
+    def reset(self):
+        """Close with RST instead of FIN."""
+        with self.changed:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.socket.shutdown(socket.SHUT_RD)  # the thread that reads closes it
+            assert self.changed.wait_for(lambda: self.closed, wait.DEADLINE)
 
     def close(self):
         try:
