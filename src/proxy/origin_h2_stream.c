@@ -118,7 +118,9 @@ back_flush(struct exchange *x)
 	if (l->receiving)
 		return true; /* sent afterwards */
 	if (!h2_link_flush(l))
-		origin_h2_deafen(x->origin);
+		origin_h2_deafen(st->origin);
+	if (x->origin_stream != st)
+		return true; /* its end was among what was sent: x is over, or asked elsewhere */
 	if (!h2_keep(&l->h2, &st->h2))
 		return false;
 	/* The client is not read from while much is pending, so its deadline does not hold. */
