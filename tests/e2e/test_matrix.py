@@ -182,6 +182,19 @@ def test_trailers(pair, where, body):
         assert (pair.last.body, pair.last.trailers) == (body, [("x-sum", "4")] if where != "response" else [])
 
 
+@pytest.mark.parametrize("alpn", [[], ["http/1.1"]], ids=["silent", "said"])
+@over("h1-tls-origin")
+def test_the_server_chooses(pair, alpn):
+    """Offered both, it takes HTTP/1.1."""
+    c = pair(ok, {"alpn": alpn}, upstreams={"origin": {"http2": True}})
+    for _ in range(2):
+        asked = c.open("POST", "/", streamed=True)
+        asked.send(b"abc")
+        asked.end([("x-sum", "4")])
+        assert asked.rest().body == b"ok"
+        assert (pair.last.body, pair.last.trailers) == (b"abc", [("x-sum", "4")])
+
+
 # --- responses ---
 
 
@@ -431,6 +444,35 @@ def test_the_client_breaks_off(pair, step):
         pair.signals.wait("noticed")
         assert not has_body or not pair.last.request_ended
     wait.until(lambda: pair.proxy.counter("requests_in_flight") == 0, "the exchange to end")
+
+
+@each_and_tls
+@pytest.mark.parametrize("step", ["within the body", "before the response", "within the response"])
+def test_the_client_leaves(pair, step):
+    """It closes its connection, with all that it has asked for on it; requests of others go on."""
+
+    def script(x):
+        if step == "within the body":
+            x.read(1000)
+        else:
+            x.rest()
+        if step == "within the response":
+            x.respond(200)
+            x.send(b"a")
+        pair.signals.say("there")
+        x.wait_cut()
+        pair.signals.say("noticed")
+
+    c = pair(script)
+    with pair.beside(pair.connect()):
+        asked = c.open("POST", "/", length=len(RANDOM) if step == "within the body" else None)
+        if step == "within the body":
+            asked.send(RANDOM[:1000])
+        pair.signals.wait("there")
+        if step == "within the response":
+            assert asked.read(1) == b"a"
+        c.client.close()
+        pair.signals.wait("noticed")
 
 
 @each
