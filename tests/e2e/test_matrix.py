@@ -54,9 +54,9 @@ class Pair:
         over = proxy.merge({"threads": 1, "upstreams": {"origin": upstream}}, over)
         return proxy.config(self.port, self._identity.files(self._directory), *addresses, **over)
 
-    def __call__(self, script, options={}, **over):
+    def __call__(self, script, options=None, **over):
         """Begin, with this script for the origin; a client's connection."""
-        self.origin = self.origin_of(script, **options)
+        self.origin = self.origin_of(script, **(options or {}))
         self.proxy = self._start(self.config(self.origin.address, **over))
         return self.connect()
 
@@ -639,6 +639,41 @@ def test_a_malformed_response_is_its_last_word(pair):
         pair.signals.say("stopped")
         pair.signals.wait("gone")
     assert asked.rest().cut
+    pair.signals.say("end beside")
+    assert pair.connect().ask("GET", "/beside").body == b"beside"
+
+
+@over("h2-origin")
+def test_a_malformed_response_beside_an_upload_is_its_last_word(pair):
+    """The end of the one stream and the data of the other leave together, into a connection that is broken."""
+
+    def script(x):
+        if x.target == "/upload":
+            x.read(60_000)
+            pair.signals.say("upload has come")
+            pair.signals.wait("end beside")
+            return
+        x.respond(200, length=3)
+        x.send(b"a")
+        pair.signals.wait("stopped")
+        upload = pair.exchanges[0]
+        x.connection.h2.increment_flow_control_window(200_000, upload.stream)
+        x.connection.h2.increment_flow_control_window(200_000)
+        x.send(b"b", end=True)
+        x.connection.reset()
+        pair.signals.say("gone")
+
+    c = pair(script)
+    upload = c.open("POST", "/upload", length=250_000)
+    upload.send(RANDOM[:200_000])
+    pair.signals.wait("upload has come")
+    asked = (c if pair.h2_front else pair.connect()).open("GET", "/")
+    assert asked.read(1) == b"a"
+    with proxy.Stopped(pair.proxy.worker):
+        pair.signals.say("stopped")
+        pair.signals.wait("gone")
+    assert asked.rest().cut
+    assert upload.rest().status == 502
     pair.signals.say("end beside")
     assert pair.connect().ask("GET", "/beside").body == b"beside"
 
