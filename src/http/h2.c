@@ -63,8 +63,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		return 0;
 	if (!take_block(s))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	struct h2_stream *st = s->is_client ? h2_stream_of(session, f->hd.stream_id) : NULL;
-	h2_block_begin(s->block, st != NULL && !st->answered, s->limits.fields);
+	const struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+	/* To a request that is forgotten a response may come yet. */
+	h2_block_begin(s->block, s->is_client && (st == NULL || !st->answered), s->limits.fields);
 	return 0;
 }
 
@@ -104,7 +105,8 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 
 	(void)!h2_block_end_request(s->block); /* the fault stands in it */
 	s->calm = MIN_OF((unsigned)CALM, s->calm + 1);
-	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
+	/* Behind the last it is on its way to a peer that takes it for not looked at, and sends it again elsewhere. */
+	struct h2_stream *st = id <= s->last ? s->events->on_request(s, id, s->block, bodiless) : NULL;
 	if (st == NULL)
 		(void)nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, id,
 		    s->block->fault == H1_OK ? H2_REFUSED_STREAM : H2_PROTOCOL_ERROR);
@@ -322,7 +324,8 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options();
 
-	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client};
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client,
+	    .last = INT32_MAX};
 	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
@@ -364,13 +367,28 @@ calm_down(struct h2 *s, uint64_t now)
 	s->calm = (unsigned)MIN_OF((uint64_t)CALM, s->calm + more);
 }
 
+/* Where the library itself gives up it leaves the last word to us; besides these there are its bounds on floods. */
+static enum h2_error
+fatal_error(int error)
+{
+	switch (error) {
+	case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+		return H2_PROTOCOL_ERROR;
+	case NGHTTP2_ERR_NOMEM:
+	case NGHTTP2_ERR_CALLBACK_FAILURE:
+		return H2_INTERNAL_ERROR;
+	default:
+		return H2_ENHANCE_YOUR_CALM;
+	}
+}
+
 bool
 h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 {
 	calm_down(s, now);
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
-	if (n < 0 && s->fault == NULL)
-		s->fault = nghttp2_strerror((int)n);
+	if (n < 0)
+		(void)fail(s, nghttp2_strerror((int)n), fatal_error((int)n));
 	return s->fault == NULL;
 }
 
@@ -421,9 +439,10 @@ void
 h2_go_away(struct h2 *s, bool final)
 {
 	s->goes_away = true;
-	if (final)
-		(void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->session),
-		    H2_NO_ERROR, NULL, 0);
-	else
+	if (final) {
+		s->last = MIN_OF(s->last, nghttp2_session_get_last_proc_stream_id(s->session));
+		(void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, s->last, H2_NO_ERROR, NULL, 0);
+	} else {
 		(void)nghttp2_submit_shutdown_notice(s->session);
+	}
 }

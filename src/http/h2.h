@@ -100,6 +100,7 @@ struct h2 {
 	const char *fault;         /* why the connection is at an end; NULL: it is not */
 	bool is_client;            /* the peer is a server */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
+	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 };

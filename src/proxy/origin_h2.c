@@ -89,9 +89,7 @@ has_room(const struct origin *o)
 struct origin *
 origin_h2_find(const struct origin_pool *p, const struct exchange *x)
 {
-	struct origin *o;
-
-	LIST_FOREACH(o, &p->shared, link) {
+	for (struct origin *o = LIST_FIRST(&p->shared); o != NULL; o = LIST_NEXT(o, link)) {
 		if (!has_room(o) || (x->fresh && o->reused))
 			continue;
 		if (!o->is_idle || !net_stream_is_stale(&o->stream))

@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests. What they hand out they also end, and what went wrong they print."""
 
+import contextlib
 import itertools
 import pathlib
 import signal
@@ -11,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import origins, pki, proxy, wait  # noqa: E402
 from harness.node import Node  # noqa: E402
+from harness.pair import Pair  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.proxy import PROXIES, Proxies  # noqa: E402
 
@@ -135,6 +137,16 @@ def swap(bascule, directory, leaves, recorder, port):
         return p
 
     return start
+
+
+@pytest.fixture
+def pair(request, bascule, directory, identity, ca, port):
+    """The proxy between two versions of HTTP; harness/pair.py has the combinations."""
+    with contextlib.ExitStack() as stack:
+        pair = Pair(request.param, stack, bascule, directory, identity, ca, port)
+        yield pair
+        failures = [f for o in pair.origins for f in o.failures]
+        assert not failures, "an origin was sent what it should not have been: %r" % failures
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from harness import origins, proxy, wait
 from harness.client import curl, run
-from harness.h2client import ERRORS, H2Client, frame
+from harness.h2client import ERRORS, H2Client, Response, frame
 
 RANDOM = os.urandom(3_000_000)
 
@@ -231,6 +231,7 @@ def malformed():
     yield "an authority with a line end", with_(":authority", "site.test\r\nx: y")
     yield "another scheme", with_(":scheme", "ftp")
     yield "two paths", base + [(":path", "/b")]
+    yield "CONNECT to no port", [(":method", "CONNECT"), (":authority", "site.test")]
     yield "two authorities", base + [(":authority", "site.test")]
     yield "a pseudo-header field of responses", base + [(":status", "200")]
     yield "an unknown pseudo-header field", base + [(":x", "y")]
@@ -359,6 +360,30 @@ def test_a_limit_of_requests(served):
     with connect(p) as c:
         assert [c.get("/").status for _ in range(3)] == [200] * 3
         assert c.wait_goaway() == 0
+
+
+def test_requests_behind_the_limit_reach_no_origin(served):
+    """They come in one read with the last that is taken; what a GOAWAY says was not looked at may be sent again elsewhere."""
+    gate = origins.Gate()
+    p, origin = served(gate, limits={"requests_per_connection": 1})
+    clients = [connect(p) for _ in range(3)]
+    for other in clients:
+        other.request("GET", "/")
+        gate.wait_arrived()
+    gate.release(3)
+    for other in clients:
+        assert other.wait(1).status == 200
+        other.close()
+    with connect(p) as c:  # for each of its requests a connection is ready
+        for n, stream in enumerate((1, 3, 5)):
+            c.responses[stream] = Response()
+            c.h2.send_headers(stream, c.head("GET", f"/{n}"), end_stream=True)
+        c.flush()
+        gate.wait_arrived()
+        gate.release(3)
+        assert c.wait(1).status == 200
+        c.wait_closed()
+    assert sorted(origin.targets) == ["/", "/", "/", "/0"]
 
 
 # --- floods ---

@@ -2,113 +2,15 @@
 
 import contextlib
 import os
-import pathlib
 import socket
-import subprocess
 
 import pytest
 
-from harness import backs, fronts, h2origin, origins, proxy, wait
-from harness.client import curl
-from harness.h2client import HEADERS, frame
+from harness import backs, proxy
+from harness.pair import BACKS, each, each_and_tls, ok, over
 from harness.ports import free_port
 
-FRONTS = {"h1-front": fronts.H1Front, "h2-front": fronts.H2Front}
-BACKS = {"h1-origin": backs.H1Origin, "h2-origin": h2origin.H2Origin}
 RANDOM = os.urandom(1_000_000)
-
-
-class Pair:
-    """The proxy between clients of one version and an origin of one version; `origin` and `proxy` are there once begun."""
-
-    def __init__(self, ids, stack, start, directory, identity, ca, port):
-        front, back = ids.split("/")
-        self.front, self.secured = FRONTS[front], back.endswith("-tls-origin")
-        self.back = BACKS[back.replace("-tls", "")]
-        self.h2_front, self.h2_back = front.startswith("h2"), back.startswith("h2")
-        self._stack, self._start, self._directory, self._identity, self._ca, self.port = stack, start, directory, identity, ca, port
-        self.signals, self.origins = backs.Signals(), []
-
-    def origin_of(self, script, **options):
-        """An origin that plays the script; a request for /beside it holds until the signal "end beside"."""
-
-        def play(x):
-            if x.target == "/beside":
-                self.signals.say("beside has come")
-                self.signals.wait("end beside")
-                x.answer(200, b"beside")
-            else:
-                script(x)
-
-        if self.secured:
-            options["identity"] = self._ca.leaf("127.0.0.1")
-        origin = self.back(play, **options)
-        self._stack.callback(origin.stop)
-        self.origins.append(origin)
-        return origin
-
-    def config(self, *addresses, **over):
-        upstream = {"http2": True} if self.h2_back else {}
-        if self.secured:
-            upstream["tls"] = {"ca": self._ca.file}
-        over = proxy.merge({"threads": 1, "upstreams": {"origin": upstream}}, over)
-        return proxy.config(self.port, self._identity.files(self._directory), *addresses, **over)
-
-    def __call__(self, script, **over):
-        """Begin, with this script for the origin; a client's connection."""
-        self.origin = self.origin_of(script)
-        self.proxy = self._start(self.config(self.origin.address, **over))
-        return self.connect()
-
-    def connect(self, **options):
-        return self._stack.enter_context(self.front(options.pop("port", self.proxy.port), **options))
-
-    @property
-    def exchanges(self):
-        return [x for o in self.origins for x in list(o.exchanges) if x.target != "/beside"]
-
-    @property
-    def last(self):
-        return self.exchanges[-1]
-
-    @contextlib.contextmanager
-    def beside(self, client):
-        """
-        Another request is on its way meanwhile: with HTTP/2 on the same connections. It must go well, and the client's
-        connection must be good for one more.
-        """
-        other = client if self.h2_front else self.connect()
-        asked = other.open("GET", "/beside")
-        self.signals.wait("beside has come")
-        yield
-        self.signals.say("end beside")
-        assert asked.rest().body == b"beside" and asked.whole
-        if self.h2_back:
-            assert len({x.connection for x in self.origin.exchanges}) == 1, "it has a connection of its own"
-            assert not self.origin.connections[0].closed
-        assert other.ask("GET", "/beside").body == b"beside"
-
-
-@pytest.fixture
-def pair(request, bascule, directory, identity, ca, port):
-    with contextlib.ExitStack() as stack:
-        pair = Pair(request.param, stack, bascule, directory, identity, ca, port)
-        yield pair
-        failures = [f for o in pair.origins for f in o.failures]
-        assert not failures, "an origin was sent what it should not have been: %r" % failures
-
-
-def over(*backs):
-    return pytest.mark.parametrize("pair", [f + "/" + b for f in FRONTS for b in backs], indirect=True)
-
-
-each = over(*BACKS)
-each_and_tls = over(*BACKS, "h1-tls-origin", "h2-tls-origin")
-
-
-def ok(x):
-    x.rest()
-    x.answer(200, b"ok")
 
 
 # --- requests ---
@@ -175,6 +77,19 @@ def test_trailers(pair, where, body):
         assert r.whole and (r.status, r.body) == (200, body)
         assert r.trailers == ([("x-sum", "17"), ("x-more", "a, b")] if where != "request" else [])
         assert (pair.last.body, pair.last.trailers) == (body, [("x-sum", "4")] if where != "response" else [])
+
+
+@pytest.mark.parametrize("alpn", [[], ["http/1.1"]], ids=["silent", "said"])
+@over("h1-tls-origin")
+def test_the_server_chooses(pair, alpn):
+    """Offered both, it takes HTTP/1.1."""
+    c = pair(ok, {"alpn": alpn}, upstreams={"origin": {"http2": True}})
+    for _ in range(2):
+        asked = c.open("POST", "/", streamed=True)
+        asked.send(b"abc")
+        asked.end([("x-sum", "4")])
+        assert asked.rest().body == b"ok"
+        assert (pair.last.body, pair.last.trailers) == (b"abc", [("x-sum", "4")])
 
 
 # --- responses ---
@@ -393,137 +308,6 @@ def test_the_request_has_ended_long_before(pair):
     assert asked.rest().whole
 
 
-# --- the client breaks off ---
-
-
-@each_and_tls
-@pytest.mark.parametrize("step", ["after the head", "within the body", "before the response", "within the response"])
-def test_the_client_breaks_off(pair, step):
-    """The origin notices at once, and nobody else."""
-
-    def script(x):
-        if step == "within the body":
-            x.read(1000)
-        elif step != "after the head":
-            x.rest()
-        if step == "within the response":
-            x.respond(200)
-            x.send(b"a")
-        pair.signals.say("there")
-        x.wait_cut()
-        pair.signals.say("noticed")
-
-    c = pair(script)
-    with pair.beside(c):
-        has_body = step in ("after the head", "within the body")
-        asked = c.open("POST" if has_body else "GET", "/", streamed=has_body)
-        if step == "within the body":
-            asked.send(RANDOM[:1000])
-        pair.signals.wait("there")
-        if step == "within the response":
-            assert asked.read(1) == b"a"
-        asked.abort()
-        pair.signals.wait("noticed")
-        assert not has_body or not pair.last.request_ended
-    wait.until(lambda: pair.proxy.counter("requests_in_flight") == 0, "the exchange to end")
-
-
-@each
-def test_the_client_breaks_off_within_its_head(pair):
-    """Nothing of it reaches the origin."""
-    c = pair(ok)
-    if pair.h2_front:
-        c.client.raw(frame(HEADERS, 0, 1, b"\x82"))  # :method GET, and more to come
-    else:
-        c.client.send("GET /half HTTP/1.1\r\nHost: si")
-    c.client.close()
-    wait.until(lambda: pair.proxy.counter("connections_open") == 0, "the connection to end")
-    assert pair.connect().ask("GET", "/").body == b"ok"
-    assert [x.target for x in pair.exchanges] == ["/"]
-
-
-# --- the origin breaks off ---
-
-
-@each_and_tls
-@pytest.mark.parametrize("step", ["after the head", "within the body", "before the response"])
-def test_the_origin_breaks_off_before_its_response(pair, step):
-    """502, and what may have had an effect has had it once."""
-
-    def script(x):
-        if step == "within the body":
-            x.read(1000)
-        elif step == "before the response":
-            x.rest()
-        x.abort()
-
-    c = pair(script)
-    with pair.beside(c):
-        other = c if pair.h2_front else pair.connect()
-        asked = other.open("POST", "/", length=len(RANDOM) if step == "within the body" else 4)
-        asked.send(RANDOM[:1000] if step == "within the body" else b"once")
-        if step != "within the body":
-            asked.end()
-        r = asked.rest()
-        assert r.status == 502 and r.whole
-        if step == "within the body" and pair.h2_front:
-            asked.abort()
-    assert len(pair.exchanges) == 1
-
-
-@each_and_tls
-@pytest.mark.parametrize("form", ["length", "streamed", "early"])
-def test_the_origin_breaks_off_within_its_response(pair, form):
-    """The client must see that it is not whole; it is not asked for again."""
-
-    def script(x):
-        if form != "early":
-            x.rest()
-        x.respond(200, length=1000 if form == "length" else None)
-        x.send(b"abc")
-        pair.signals.wait("seen")
-        x.abort()
-
-    c = pair(script)
-    with pair.beside(c):
-        other = c if pair.h2_front else pair.connect()
-        asked = other.open("POST" if form == "early" else "GET", "/", streamed=form == "early")
-        assert asked.read(3) == b"abc"
-        pair.signals.say("seen")
-        r = asked.rest()
-        assert r.cut and not r.whole
-        assert not pair.h2_front or r.reset not in (None, 0)
-    assert len(pair.exchanges) == 1
-
-
-@each
-@pytest.mark.parametrize("how", ["abort", "close"])
-def test_what_may_be_asked_again_is(pair, how):
-    """A GET is, whichever server came first; a POST is not."""
-
-    def bad(x):
-        x.abort() if how == "abort" else x.connection.close()
-
-    servers = [pair.origin_of(bad), pair.origin_of(ok)]
-    pair.proxy = pair._start(pair.config(*[o.address for o in servers], upstreams={"origin": {"eject": {"failures": 0}}}))
-    c = pair.connect()
-    assert [c.ask("GET", "/%d" % i).body for i in range(4)] == [b"ok"] * 4
-    answers = [pair.connect().ask("POST", "/post%d" % i, body=b"once").status for i in range(4)]
-    assert sorted(answers) == [200, 200, 502, 502]
-    targets = [x.target for x in pair.exchanges if x.target.startswith("/post")]
-    assert len(set(targets)) == len(targets) == 4
-
-
-@over("h2-origin")
-@pytest.mark.parametrize("body", [None, b"once"], ids=["empty", "body"])
-def test_what_was_not_looked_at_may_be_asked_again(pair, body):
-    """REFUSED_STREAM tells that it had no effect (RFC 9113, 8.7), so a POST may go elsewhere, when all of it is still there."""
-    servers = [pair.origin_of(lambda x: x.abort("REFUSED_STREAM")), pair.origin_of(ok)]
-    pair.proxy = pair._start(pair.config(*[o.address for o in servers], upstreams={"origin": {"eject": {"failures": 0}}}))
-    answers = [pair.connect().ask("POST", "/post%d" % i, body=body).status for i in range(4)]
-    assert answers == [200] * 4 if body is None else set(answers) <= {200, 503}
-
-
 # --- methods and fields that mean something to a proxy ---
 
 
@@ -601,185 +385,3 @@ def test_the_servers_address_for_host(pair):
     c = pair(ok, upstreams={"origin": {"host": "server"}})
     assert c.ask("GET", "/").status == 200
     assert pair.last.authority == pair.origin.address and pair.last.all("host") in ([], [pair.origin.address])
-
-
-# --- TRACE, and requests that may go only so far ---
-
-
-@each
-def test_trace_is_refused(pair):
-    r = pair(ok).ask("TRACE", "/")
-    assert r.status == 405 and "TRACE" not in r.field("allow") and "GET" in r.field("allow")
-    assert pair.exchanges == []
-
-
-@pytest.fixture
-def tracing(pair):
-    """The same with `trace` in the site."""
-    return lambda script: pair(script, sites=[proxy.site("site.test", trace=True)])
-
-
-@each
-def test_trace(pair, tracing):
-    def script(x):
-        x.rest()
-        x.answer(200, ("%s %s" % (x.method, x.target)).encode(), [("content-type", "message/http")])
-
-    c = tracing(script)
-    r = c.ask("TRACE", "/a", [("x-one", "1")])
-    assert (r.status, r.body, r.field("content-type")) == (200, b"TRACE /a", "message/http")
-    assert pair.last.field("x-one") == "1" and pair.last.body == b""
-
-
-@each
-@pytest.mark.parametrize("streamed", [False, True], ids=["length", "streamed"])
-def test_trace_has_no_body(pair, tracing, streamed):
-    asked = tracing(ok).open("TRACE", "/", length=None if streamed else 3, streamed=streamed)
-    asked.send(b"abc")
-    asked.end()
-    assert asked.rest().status == 400
-    assert pair.exchanges == []
-
-
-@each
-@pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
-@pytest.mark.parametrize("has,passes", [("1", "0"), ("0010", "9"), ("18446744073709551615", "18446744073709551614"),
-                                        ("99999999999999999999999", "18446744073709551614")])  # fmt: skip
-def test_max_forwards_goes_down(pair, tracing, method, has, passes):
-    assert tracing(ok).ask(method, "/", [("max-forwards", has)]).body == b"ok"
-    assert pair.last.all("max-forwards") == [passes]
-
-
-@each
-def test_max_forwards_of_other_methods_means_nothing(pair):
-    assert pair(ok).ask("GET", "/", [("max-forwards", "0")]).body == b"ok"
-    assert pair.last.all("max-forwards") == ["0"]
-
-
-@each
-@pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
-@pytest.mark.parametrize("values", [["-1"], ["x"], ["1 2"], [""], ["1", "1"]])
-def test_max_forwards_that_is_none(pair, tracing, method, values):
-    assert tracing(ok).ask(method, "/", [("max-forwards", v) for v in values]).status == 400
-    assert pair.exchanges == []
-
-
-@each
-@pytest.mark.parametrize("path", ["/a?b", "*"])
-def test_options_that_go_no_further(pair, tracing, path):
-    c = tracing(ok)
-    for _ in range(2):
-        r = c.ask("OPTIONS", path, [("max-forwards", "0")])
-        assert (r.status, r.body, r.field("content-length")) == (200, b"", "0")
-        assert r.field("allow").endswith("OPTIONS, TRACE")
-    assert pair.exchanges == []
-
-
-@each
-def test_trace_that_goes_no_further(pair, tracing):
-    """What came is sent back, but for credentials (RFC 9110, 9.3.8)."""
-    c = tracing(ok)
-    secret = [("cookie", "secret=1"), ("authorization", "Basic secret"), ("proxy-authorization", "secret")]
-    for _ in range(2):
-        r = c.ask("TRACE", "/a?b", [("max-forwards", "0"), ("x-one", "1")] + secret)
-        assert r.status == 200 and r.field("content-type") == "message/http"
-        lines = r.body.decode().lower().split("\r\n")
-        assert lines[0] == "trace /a?b http/1.1" and lines[-2:] == ["", ""]
-        assert {"host: site.test", "x-one: 1", "max-forwards: 0"} <= set(lines)
-        assert b"secret" not in r.body
-    assert pair.exchanges == []
-
-
-@each
-def test_trace_that_goes_no_further_where_there_is_none(pair):
-    assert pair(ok).ask("TRACE", "/", [("max-forwards", "0")]).status == 405
-
-
-# --- a gigabyte, in bounded memory ---
-
-BULK = 1 << 30
-
-
-def peak(pid):
-    """The most resident memory so far, in MiB."""
-    status = pathlib.Path("/proc/%d/status" % pid).read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
-
-
-@pytest.fixture
-def sparse(directory):
-    """A gigabyte that takes no room."""
-    path = directory / "bulk"
-    with open(path, "wb") as f:
-        f.truncate(BULK)
-    os.chmod(directory, 0o755)
-    os.chmod(path, 0o644)
-    return path
-
-
-def listens(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def nghttpd():
-    """A function that starts nghttpd, which serves files and takes uploads; its address."""
-    with contextlib.ExitStack() as stack:
-
-        def start(root):
-            port = free_port()
-            command = ["nghttpd", "-a", "127.0.0.1", "-d", str(root), "-w", "20", "-W", "24", "--no-tls", str(port)]
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            stack.callback(process.terminate)
-            wait.until(lambda: listens(port), "nghttpd to listen")
-            return "127.0.0.1:%d" % port
-
-        yield start
-
-
-def swallow(c):
-    """A script that counts what it is sent."""
-    request = c.request_head()
-    left, room = int(request.get("content-length")) - len(c.reader.buffer), bytearray(1 << 20)
-    while left > 0:
-        n = c.socket.recv_into(room)
-        assert n > 0
-        left -= n
-    c.answer(body="%d left" % left)
-
-
-def bulk(pair, address, ca, *options):
-    """One transfer by curl; what it says of it."""
-    pair.proxy = pair._start(pair.config(address))
-    before = peak(pair.proxy.worker)
-    options += ("--http2" if pair.h2_front else "--http1.1", "--max-time", str(int(120 * wait.SLOW)))
-    done = curl(pair.proxy.port, "/bulk", "-w", "%{http_version} %{http_code} %{size_download} %{size_upload}", "-H", "Expect:",
-                *options, ca=ca, deadline=120 * wait.SLOW)  # fmt: skip
-    assert done.returncode == 0, done
-    grown = peak(pair.proxy.worker) - before
-    assert grown < 8 * max(1, wait.SLOW), "%d MiB for a body that streams" % grown
-    return done.stdout.split("\n")[-1].split()
-
-
-@each
-@pytest.mark.slow
-def test_a_gigabyte_down(pair, ca, sparse, nginx, nghttpd):
-    if pair.h2_back:
-        address = nghttpd(sparse.parent)
-    else:
-        origin = nginx()
-        os.link(sparse, origin.files / "bulk")
-        address = origin.address
-    assert bulk(pair, address, ca, "-o", "/dev/null") == ["2" if pair.h2_front else "1.1", "200", str(BULK), "0"]
-
-
-@each
-@pytest.mark.slow
-def test_a_gigabyte_up(pair, ca, sparse, recorder, nghttpd):
-    if pair.h2_back:
-        address = nghttpd(sparse.parent)
-    else:
-        address = recorder(swallow).address
-    version, status, _, sent = bulk(pair, address, ca, "-o", "/dev/null", "-T", sparse)
-    assert (version, status, sent) == ("2" if pair.h2_front else "1.1", "200", str(BULK))

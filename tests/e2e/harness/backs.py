@@ -78,7 +78,8 @@ class Exchange:
         """The head. Without `length` nothing tells how long the body is; `end`: nothing follows."""
         raise NotImplementedError
 
-    def send(self, data):
+    def send(self, data, end=False):
+        """Some of the body; with `end` nothing follows, and in HTTP/2 the last frame says so."""
         raise NotImplementedError
 
     def end(self, trailers=()):
@@ -91,8 +92,7 @@ class Exchange:
     def answer(self, status=200, body=b"", fields=()):
         self.respond(status, fields, length=len(body), end=not body or self.method == "HEAD")
         if body and self.method != "HEAD":
-            self.send(body)
-            self.end()
+            self.send(body, end=True)
 
 
 class H1Exchange(Exchange):
@@ -143,9 +143,11 @@ class H1Exchange(Exchange):
         if end:
             self.end()
 
-    def send(self, data):
+    def send(self, data, end=False):
         if data:
             self._send(b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data)
+        if end:
+            self.end()
 
     def end(self, trailers=()):
         if self._chunked:

@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import struct
 import threading
 
 import h2.config
@@ -73,13 +74,20 @@ class H2Exchange(Exchange):
         self.over = end
         self._head(status, list(fields) + ([("content-length", str(length))] if length is not None else []), end)
 
-    def send(self, data):
+    def _window(self):
+        try:
+            return self.connection.h2.local_flow_control_window(self.stream)
+        except h2.exceptions.StreamClosedError as e:
+            raise Cut("the stream is closed") from e
+
+    def send(self, data, end=False):
         s = self.connection.h2
+        self.over = end
         while data:
             with self.connection.changed:
-                self._wait(lambda: s.local_flow_control_window(self.stream) > 0)
-                room = min(s.local_flow_control_window(self.stream), s.max_outbound_frame_size)
-                self._do(s.send_data, self.stream, data[:room])
+                self._wait(lambda: self._window() > 0)
+                room = min(self._window(), s.max_outbound_frame_size)
+                self._do(s.send_data, self.stream, data[:room], end_stream=end and room >= len(data))
             data = data[room:]
 
     def end(self, trailers=()):
@@ -101,7 +109,9 @@ class H2Connection:
         self.origin, self.socket, self.closed = origin, sock, False
         self.changed = threading.Condition()  # with an RLock
         self.exchanges = {}
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=False, header_encoding="utf-8", validate_outbound_headers=origin.strict,
+            normalize_outbound_headers=origin.strict))  # fmt: skip
 
     def flush(self):
         data = self.h2.data_to_send()
@@ -127,9 +137,9 @@ class H2Connection:
                 self.flush()
         finally:
             with self.changed:
+                self.socket.close()
                 self.closed = True
                 self.changed.notify_all()
-            self.socket.close()
 
     def _read(self):
         """A socket of TLS must not be read and written at the same time."""
@@ -180,10 +190,23 @@ class H2Connection:
             except (h2.exceptions.H2Error, OSError):
                 pass
 
+    def raw(self, data):
+        with self.changed:
+            self.socket.sendall(data)
+
     def go_away(self, last):
+        """No stream above that one has been looked at, nor will be; the others go on."""
         with self.changed:
             self.h2.close_connection(0, last_stream_id=last)
             self.flush()
+            self.h2.state_machine.state = h2.connection.ConnectionState.SERVER_OPEN
+
+    def reset(self):
+        """Close with RST instead of FIN."""
+        with self.changed:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.socket.shutdown(socket.SHUT_RD)  # the thread that reads closes it
+            assert self.changed.wait_for(lambda: self.closed, wait.DEADLINE)
 
     def close(self):
         try:
@@ -193,12 +216,13 @@ class H2Connection:
 
 
 class H2Origin:
-    """With an identity by TLS and ALPN, else by prior knowledge."""
+    """With an identity by TLS and ALPN, else by prior knowledge. `strict` False: it may say what nobody may."""
 
     version = "HTTP/2"
 
-    def __init__(self, script, identity=None, settings=None):
-        self.play, self.exchanges, self.connections, self.failures, self.settings = script, [], [], [], settings or {}
+    def __init__(self, script, identity=None, settings=None, strict=True):
+        self.play, self.settings, self.strict = script, settings or {}, strict
+        self.exchanges, self.connections, self.failures = [], [], []
         self._context = None
         if identity:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
