@@ -9,6 +9,7 @@ enum {
 	CALM_PER_SECOND = 50,  /* and so many more a second */
 	RESPONSE_CALM = 3,     /* so much of it a response gives back: a server may have reasons to reset, or to ask whether we live */
 	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
+	SECTION_MAX = 16 * 1024 * 1024, /* to be sent; above all that limits.head_bytes and the config's edits make possible */
 	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
 };
 
@@ -291,6 +292,8 @@ new_options(void)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	/* What the library finds too large it leaves out, and the peer waits in vain: heads have been bounded as they came. */
+	nghttp2_option_set_max_send_header_block_length(o, SECTION_MAX);
 	return o;
 }
 

@@ -53,6 +53,15 @@ def test_a_request(served):
     assert line["protocol"] == "HTTP/2.0" and line["host"] == "site.test"
 
 
+def test_a_large_head_of_a_response(served):
+    """Larger than what libnghttp2 would send if it were not told to."""
+    p, _ = served(sites=[proxy.site("site.test", response_headers={"set": {"X-Large-%d" % i: "x" * 4000 for i in range(25)}})])
+    with connect(p, settings={6: 1 << 20}) as c:  # MAX_HEADER_LIST_SIZE
+        assert c.get().status == 200, "and the settings are acknowledged"
+        r = c.get()
+    assert r.ended and sum(len(v) for n, v in r.head if n.startswith("x-large-")) == 100_000
+
+
 @pytest.mark.parametrize("size", [0, 1, 16384, 16385, 100_000, 3_000_000])
 @pytest.mark.parametrize("length", [True, False])
 def test_bodies_both_ways(served, size, length):
