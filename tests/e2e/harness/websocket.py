@@ -73,7 +73,9 @@ class H2WebSocket:
         return data
 
     def close(self):
-        self.client.reset(self.stream)
+        """Its half."""
+        self.client.h2.end_stream(self.stream)
+        self.client.flush()
 
 
 def echoes(s, text):
