@@ -169,7 +169,8 @@ back_detach(struct exchange *x, enum side_end how)
 	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
 	origin_stream_free(st);
-	h2_link_flush_later(&o->h2->link);
+	if (o->stream.open)
+		h2_link_flush_later(&o->h2->link);
 	if (TAILQ_EMPTY(&o->h2->streams))
 		origin_h2_idle(o, conf->idle_connections, conf->idle_time);
 }
