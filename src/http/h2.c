@@ -430,12 +430,18 @@ h2_takes_requests(const struct h2 *s)
 	return s->fault == NULL && nghttp2_session_check_request_allowed(s->session) != 0;
 }
 
-bool
-h2_has_room(const struct h2 *s)
+uint32_t
+h2_granted(const struct h2 *s)
 {
 	uint32_t granted = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
-	return h2_takes_requests(s) && s->n_streams < MIN_OF(granted, s->limits.streams);
+	return MIN_OF(granted, s->limits.streams);
+}
+
+bool
+h2_has_room(const struct h2 *s)
+{
+	return h2_takes_requests(s) && s->n_streams < h2_granted(s);
 }
 
 void

@@ -142,8 +142,9 @@ void h2_go_away(struct h2 *s, bool final);
 void h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max);
 void h2_stream_free(struct h2 *s, struct h2_stream *st); /* forgotten, also by libnghttp2; the memory is the owner's */
 
-/* Does the server take more requests, now or when others have ended? And now? By what it has said so far. */
+/* Does the server take more requests, now or when others have ended? How many at a time, and one now? By what it has said so far. */
 bool h2_takes_requests(const struct h2 *s);
+uint32_t h2_granted(const struct h2 *s);
 bool h2_has_room(const struct h2 *s);
 
 /*

@@ -76,13 +76,21 @@ origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 	}
 }
 
-/* One that is being made may turn out to be of HTTP/1.1, as the last one did: then there is no use in waiting together. */
+/*
+ * Until the server has said what it grants, it is taken to grant what it did last. One that is being made may turn out to be
+ * of HTTP/1.1, as the last one did: then there is no use in waiting together.
+ */
 static bool
 has_room(const struct origin *o)
 {
-	if (!o->stream.open)
-		return !o->pool->http1 && o->h2->link.h2.n_streams < STREAMS;
-	return h2_has_room(&o->h2->link.h2);
+	const struct h2 *h2 = &o->h2->link.h2;
+	struct origin_pool *p = o->pool;
+
+	if (o->h2->heard > 0) {
+		p->streams = h2_granted(h2);
+		return h2_has_room(h2);
+	}
+	return (o->stream.open || !p->http1) && h2->n_streams < (p->streams != 0 ? p->streams : STREAMS);
 }
 
 /* An idle one is looked at first, for a system call: a request that must not be sent twice must not meet a closed connection. */
