@@ -136,6 +136,7 @@ fail(struct origin *o, unsigned status, const char *what, const char *detail)
 		exchange_origin_failed(st->exchange, status, detail != NULL ? origin_explain(st->exchange, what, detail) : what);
 }
 
+/* All has been sent. What the library finds malformed it tells the server alone, in a GOAWAY, and then reads nothing more. */
 static void
 end_if_over(struct origin *o)
 {
@@ -143,7 +144,9 @@ end_if_over(struct origin *o)
 
 	if (oh->shared && !h2_takes_requests(&oh->link.h2))
 		origin_h2_retire(o);
-	if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
+	if (h2_is_over(&oh->link.h2) && !is_unused(o))
+		fail(o, 502, "the origin's HTTP/2 is malformed", NULL);
+	else if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
 		origin_close(o);
 }
 
