@@ -192,9 +192,10 @@ client_h2_on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless
 	} else if (b->protocol.p != NULL && (bodiless || !client_h2_upgrade(x))) {
 		exchange_refuse(x, bodiless ? 400 : 431, "a WebSocket without its stream, or no room for its fields");
 	} else {
-		client_stream_arm(st);
 		exchange_start(x);
 		exchange_flush(x);
+		if (st->exchange == x)
+			client_stream_arm(st); /* with its route's timeouts */
 	}
 	return c->closed ? NULL : &st->h2;
 }

@@ -62,6 +62,18 @@ def test_a_large_head_of_a_response(served):
     assert r.ended and sum(len(v) for n, v in r.head if n.startswith("x-large-")) == 100_000
 
 
+def test_a_route_has_its_own_patience_with_bodies(served):
+    """From the head on, before anything of the body has come."""
+    routes = [{"path": "^/slow$", "timeouts": {"body": "1h"}}]
+    p, origin = served(sites=[proxy.site("site.test", routes=routes)], timeouts={"body": "100ms"})
+    with connect(p) as c:
+        slow = c.request("POST", "/slow", end=False)
+        for _ in range(3):
+            assert c.wait(c.request("POST", "/other", end=False)).status == 408
+        c.send_body(slow, b"abc")
+        assert c.wait(slow).status == 200 and origin.last.body == b"abc"
+
+
 @pytest.mark.parametrize("size", [0, 1, 16384, 16385, 100_000, 3_000_000])
 @pytest.mark.parametrize("length", [True, False])
 def test_bodies_both_ways(served, size, length):
