@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import origins, pki, proxy, wait  # noqa: E402
+from harness.before import Before  # noqa: E402
 from harness.node import Node  # noqa: E402
 from harness.pair import Pair  # noqa: E402
 from harness.ports import free_port  # noqa: E402
@@ -167,6 +168,16 @@ def rotating(bascule, directory, leaves, port):
         return p
 
     return start
+
+
+@pytest.fixture
+def before(bascule, directory, identity, ca, port):
+    """The proxy before origins of HTTP/2, of which nothing may go wrong that its test does not know."""
+    with contextlib.ExitStack() as stack:
+        before = Before(stack, bascule, directory, identity, ca, port)
+        yield before
+        failures = [f for o in before.origins for f in o.failures]
+        assert not failures, "the first of %d: %r" % (len(failures), failures[0])
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -185,7 +185,8 @@ def test_two_hundred_of_each_through_a_hundred_reloads(bascule, directory, leave
     hours = Hours(directory, leaves, ca, origin, stack)
     p = bascule(hours.contents(0))
     worker = p.worker
-    groups = [Hanging(stack, f, port=port, tls=tls) for f in FRONTS for port, tls in ((hours.port, True), (hours.plain_port, False))]
+    ways = [(hours.port, True), (hours.plain_port, False)]
+    groups = [Hanging(stack, f, port=port, tls=tls) for f in FRONTS for port, tls in ways]
     for g in groups:
         g.begin(each, [hours.name(*k) for k in hours.KINDS])
         g.begin_sockets(each)

@@ -1,15 +1,20 @@
 """WebSockets frame by frame, over either version of HTTP: what a test holds many of without a thread for each."""
 
 import base64
+import hashlib
 import os
 
 from .client import Client
-from .h2client import H2Client
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": base64.b64encode(b"sixteen bytes ok").decode()}  # fmt: skip
 
 TEXT, CLOSE = 1, 8
+
+
+def accept_of(key):
+    """For Sec-WebSocket-Accept."""
+    return base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
 
 
 def masked(opcode, payload):
