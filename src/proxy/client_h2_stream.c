@@ -52,14 +52,15 @@ void
 client_stream_arm(struct client_stream *st)
 {
 	const struct conf_timeouts *t = timeouts_of(st);
+	const struct exchange *x = st->exchange;
 
 	st->sent_mark = st->h2.sent_bytes;
 	if (h2_pending(&st->h2) > 0)
 		net_timer_set(&st->timer, t->send);
-	else if (st->exchange != NULL && st->exchange->tunnel)
+	else if (x != NULL && x->tunnel)
 		net_timer_set(&st->timer, t->tunnel);
-	else if (st->exchange != NULL && !st->exchange->request_ended && !st->paused && !exchange_is_patient(st->exchange))
-		net_timer_set(&st->timer, t->body);
+	else if (x != NULL && !x->request_ended && !st->paused && exchange_patience(x, t->body) > 0)
+		net_timer_set(&st->timer, exchange_patience(x, t->body));
 	else if (st->lingers)
 		net_timer_set(&st->timer, LINGER_MS);
 	else

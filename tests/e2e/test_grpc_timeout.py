@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import wait
+from harness import fronts, wait
 from harness.before import several, statuses
 from harness.h2client import DATA, END_HEADERS, END_STREAM, ERRORS, frame
 
@@ -102,3 +102,13 @@ def test_what_is_no_call_has_no_grpc_timeout(before):
     c = before.connect()
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m"), ("content-type", "text/plain")]).status == 504
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m")]).status == 504
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("how", ["by config", "by ALPN"])
+def test_a_deadline_does_not_keep_a_silent_client(before, front, how):
+    """Where the request goes by HTTP/1.1, its deadline is none; a client that sends nothing can not hang on with one."""
+    tls = how == "by ALPN"
+    before.origin(tls=tls, **({"alpn": ["http/1.1"]} if tls else {}))
+    before.start(timeouts={"body": "100ms"}, upstreams={"origin": {"http2": tls}})
+    assert call(before.connect(front), "/hold/call", "300m", body=None).rest().status == 408
