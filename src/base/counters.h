@@ -45,7 +45,8 @@
 	X(http2_requests_malformed, counter,                                                                         \
 	    "Streams of clients reset because they broke a rule of HTTP/2, or their request one of HTTP.")           \
 	X(http2_streams_refused, counter,                                                                            \
-	    "Streams of clients refused with REFUSED_STREAM: more at a time than http2.streams, or out of memory.")  \
+	    "Streams of clients refused with REFUSED_STREAM: more at a time than http2.streams, behind a GOAWAY, or " \
+	    "out of memory.")  \
 	X(http2_streams_cancelled, counter,                                                                          \
 	    "Streams that clients reset. Browsers do when a page is left; floods of them end their connection.")     \
 	X(http2_streams_stuck, counter,                                                                              \

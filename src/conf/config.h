@@ -219,6 +219,7 @@ struct conf_site {
 	size_t n_routes;
 	const char *upstream;      /* when no route matches; NULL: 404 then */
 	bool connection_auth;      /* clients authenticate their connection: each has origin connections of its own */
+	bool trace;                /* TRACE goes to the origin; 405 without */
 	struct conf_fields request_headers, response_headers;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;

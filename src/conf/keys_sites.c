@@ -320,6 +320,10 @@ static const struct key site_keys[] = {
 	    "connections to servers of its own from its first request on, stays on its servers, and speaks HTTP/1.1 alone. "
 	    "Without it the same begins when one of the two words is seen; docs/forwarding.md tells more.",
 	    .preset = false, .example = "true"),
+	ROW_BOOL("trace", conf_site, trace,
+	    "TRACE goes to the origin, which sends back what it got: also the fields that are added on the way, and credentials that "
+	    "a script in a browser could not read otherwise. Without it TRACE is answered 405.",
+	    .preset = false, .example = "true"),
 	ROW_OBJECT("request_headers", conf_site, request_headers, conf_fields, keys_fields,
 	    "Fields to change on the way to the origin."),
 	ROW_OBJECT("response_headers", conf_site, response_headers, conf_fields, keys_fields,

@@ -9,6 +9,7 @@ enum {
 	SERVER_CALM = 400,            /* what a server is granted of frames that do nothing: it was chosen by an administrator */
 	SERVER_CALM_PER_SECOND = 50,
 	RESPONSE_CALM = 3,            /* a server may have reasons to reset, or to ask whether we live */
+	SECTION_MAX = 16 * 1024 * 1024, /* to be sent; above all that limits.head_bytes and the config's edits make possible */
 	SECTION_TIMES = 8,            /* a section that is so many times above its limit is an attack on the decoder */
 };
 
@@ -80,8 +81,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		return 0;
 	if (!take_block(s))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	struct h2_stream *st = s->is_client ? h2_stream_of(session, f->hd.stream_id) : NULL;
-	h2_block_begin(s->block, st != NULL && !st->answered, s->limits.fields);
+	const struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+	/* To a request that is forgotten a response may come yet. */
+	h2_block_begin(s->block, s->is_client && (st == NULL || !st->answered), s->limits.fields);
 	return 0;
 }
 
@@ -123,7 +125,8 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 	h2_soothe(s, 1);
 	struct h2_priority priority;
 	h2_priority_of_request(&priority, &s->block->head);
-	struct h2_stream *st = s->events->on_request(s, id, s->block, bodiless);
+	/* Behind the last it is on its way to a peer that takes it for not looked at, and sends it again elsewhere. */
+	struct h2_stream *st = id <= s->last ? s->events->on_request(s, id, s->block, bodiless) : NULL;
 	if (st != NULL)
 		st->priority = priority;
 	if (st == NULL)
@@ -317,6 +320,8 @@ new_options(void)
 	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
 		if (type != NGHTTP2_PRIORITY_UPDATE)
 			nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
+	/* What the library finds too large it leaves out, and the peer waits in vain: heads have been bounded as they came. */
+	nghttp2_option_set_max_send_header_block_length(o, SECTION_MAX);
 	return o;
 }
 
@@ -385,7 +390,8 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options();
 
-	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client};
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client,
+	    .last = INT32_MAX};
 	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o, &memory) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
@@ -420,17 +426,28 @@ h2_close(struct h2 *s)
 	s->session = NULL;
 }
 
+/* Where the library itself gives up it leaves the last word to us; besides these there are its bounds on floods. */
+static enum h2_error
+fatal_error(int error)
+{
+	switch (error) {
+	case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+		return H2_PROTOCOL_ERROR;
+	case NGHTTP2_ERR_NOMEM:
+	case NGHTTP2_ERR_CALLBACK_FAILURE:
+		return H2_INTERNAL_ERROR;
+	default:
+		return H2_ENHANCE_YOUR_CALM;
+	}
+}
+
 bool
 h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 {
 	h2_calm_down(s, now);
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
-	if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-		(void)h2_fail(s, nghttp2_strerror((int)n), H2_ENHANCE_YOUR_CALM);
-	else if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
-		h2_check(s, NGHTTP2_ERR_NOMEM);
-	else if (n < 0 && s->fault == NULL)
-		s->fault = nghttp2_strerror((int)n);
+	if (n < 0)
+		(void)h2_fail(s, nghttp2_strerror((int)n), fatal_error((int)n));
 	return s->fault == NULL;
 }
 
@@ -469,21 +486,28 @@ h2_takes_requests(const struct h2 *s)
 	return s->fault == NULL && nghttp2_session_check_request_allowed(s->session) != 0;
 }
 
-bool
-h2_has_room(const struct h2 *s)
+uint32_t
+h2_granted(const struct h2 *s)
 {
 	uint32_t granted = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
-	return h2_takes_requests(s) && s->n_streams < MIN_OF(granted, s->limits.streams);
+	return MIN_OF(granted, s->limits.streams);
+}
+
+bool
+h2_has_room(const struct h2 *s)
+{
+	return h2_takes_requests(s) && s->n_streams < h2_granted(s);
 }
 
 void
 h2_go_away(struct h2 *s, bool final)
 {
 	s->goes_away = true;
-	if (final)
-		(void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->session),
-		    H2_NO_ERROR, NULL, 0);
-	else
+	if (final) {
+		s->last = MIN_OF(s->last, nghttp2_session_get_last_proc_stream_id(s->session));
+		(void)nghttp2_submit_goaway(s->session, NGHTTP2_FLAG_NONE, s->last, H2_NO_ERROR, NULL, 0);
+	} else {
 		(void)nghttp2_submit_shutdown_notice(s->session);
+	}
 }

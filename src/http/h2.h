@@ -123,6 +123,7 @@ struct h2 {
 	enum h2_fault kind;        /* of that */
 	bool is_client;            /* the peer is a server */
 	bool goes_away;            /* the peer has been told that no more requests are taken */
+	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 	uint64_t sent_bytes;       /* of body, of all of them */
@@ -167,8 +168,9 @@ void h2_go_away(struct h2 *s, bool final);
 void h2_stream_init(struct h2 *s, struct h2_stream *st, int32_t id, size_t max);
 void h2_stream_free(struct h2 *s, struct h2_stream *st); /* forgotten, also by libnghttp2; the memory is the owner's */
 
-/* Does the server take more requests, now or when others have ended? And now? By what it has said so far. */
+/* Does the server take more requests, now or when others have ended? How many at a time, and one now? By what it has said so far. */
 bool h2_takes_requests(const struct h2 *s);
+uint32_t h2_granted(const struct h2 *s);
 bool h2_has_room(const struct h2 *s);
 
 /*

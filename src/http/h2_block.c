@@ -127,7 +127,7 @@ join_cookies(struct h2_block *b)
 		struct http_field *f = &h->fields[i];
 		if (f->id != HTTP_COOKIE)
 			continue;
-		if (b->used > from && keep(b, SV("; ")).p == NULL)
+		if (b->used > from && f->value.n > 0 && keep(b, SV("; ")).p == NULL)
 			return H1_HEAD_TOO_LARGE;
 		if (keep(b, f->value).p == NULL)
 			return H1_HEAD_TOO_LARGE;
@@ -156,6 +156,8 @@ resolve_authority(struct h2_block *b)
 		h->authority = host->value;
 	if (!http_split_authority(h->authority, &name, &port) || (host != NULL && !sv_ieq(host->value, h->authority)))
 		return H1_HOST;
+	if (h->method_id == HTTP_CONNECT && b->protocol.p == NULL && port == 0) /* RFC 9113, 8.5 */
+		return H1_TARGET;
 	return host != NULL || http_head_add_id(h, HTTP_HOST, h->authority) ? H1_OK : H1_TOO_MANY_FIELDS;
 }
 
@@ -224,9 +226,19 @@ h2_block_end_response(struct h2_block *b)
 	return b->fault == H1_OK;
 }
 
+static bool
+has_pseudo(const struct h2_block *b)
+{
+	const struct http_head *h = &b->head;
+
+	return h->method.p != NULL || h->path.p != NULL || h->authority.p != NULL || b->scheme.p != NULL || b->protocol.p != NULL;
+}
+
 bool
 h2_block_end_trailers(struct h2_block *b)
 {
+	if (b->fault == H1_OK && has_pseudo(b)) /* RFC 9113, 8.1 */
+		b->fault = H1_TRAILER;
 	for (unsigned i = 0; b->fault == H1_OK && i < b->head.n_fields; i++)
 		if (!h1_may_be_trailer(&b->head.fields[i]))
 			b->fault = H1_TRAILER;

@@ -342,7 +342,9 @@ patience(const struct client *c, const struct conf_timeouts *t)
 		return t->head;
 	case PHASE_BODY:
 		/* It may be we who keep it waiting. */
-		return c->stream.paused || (c->h1.exchange != NULL && exchange_is_patient(c->h1.exchange)) ? 0 : t->body;
+		if (c->stream.paused)
+			return 0;
+		return c->h1.exchange != NULL ? exchange_patience(c->h1.exchange, t->body) : t->body;
 	case PHASE_WAIT:
 		return c->h1.half_closed ? HALF_CLOSED_MS : 0; /* a pending answer has its own deadline at the origin */
 	case PHASE_TUNNEL:

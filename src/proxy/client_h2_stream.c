@@ -53,15 +53,16 @@ void
 client_stream_arm(struct client_stream *st)
 {
 	const struct conf_timeouts *t = timeouts_of(st);
+	const struct exchange *x = st->exchange;
 
 	st->sent_mark = st->h2.sent_bytes;
 	st->all_mark = st->client->h2->link.h2.sent_bytes;
 	if (h2_pending(&st->h2) > 0)
 		net_timer_set(&st->timer, t->send);
-	else if (st->exchange != NULL && st->exchange->tunnel)
+	else if (x != NULL && x->tunnel)
 		net_timer_set(&st->timer, t->tunnel);
-	else if (st->exchange != NULL && !st->exchange->request_ended && !st->paused && !exchange_is_patient(st->exchange))
-		net_timer_set(&st->timer, t->body);
+	else if (x != NULL && !x->request_ended && !st->paused && exchange_patience(x, t->body) > 0)
+		net_timer_set(&st->timer, exchange_patience(x, t->body));
 	else if (st->lingers)
 		net_timer_set(&st->timer, LINGER_MS);
 	else
@@ -210,9 +211,10 @@ client_h2_on_request(struct h2 *s, int32_t id, struct h2_block *b, bool bodiless
 	} else if (b->protocol.p != NULL && (bodiless || !client_h2_upgrade(x))) {
 		exchange_refuse(x, bodiless ? 400 : 431, "a WebSocket without its stream, or no room for its fields");
 	} else {
-		client_stream_arm(st);
 		exchange_start(x);
 		exchange_flush(x);
+		if (st->exchange == x)
+			client_stream_arm(st); /* with its route's timeouts */
 	}
 	return c->closed ? NULL : &st->h2;
 }

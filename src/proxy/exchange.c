@@ -267,6 +267,8 @@ exchange_flush(struct exchange *x)
 		exchange_origin_failed(x, 502, "the origin broke the connection while the request was sent");
 		return;
 	}
+	if (x->ended || x->step != STEP_RELAY)
+		return; /* what was sent was the end of the origin's stream, and of x, or it is asked elsewhere */
 	if (!x->held_whole)
 		buf_clear(&x->held);
 	if (!x->front_paused && x->back->pending(x) > HIGH_WATER) {
@@ -395,7 +397,19 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 	go_on(x, elsewhere ? STEP_CONNECT : STEP_CHOOSE);
 }
 
-/* It counts as a try, so that a server that always refuses is not asked for ever. */
+static bool
+has_another_server(const struct exchange *x)
+{
+	for (unsigned i = 0; i < upstream_count(x->upstream->balance); i++)
+		if (!upstream_was_tried(&x->tried, (int)i))
+			return true;
+	return false;
+}
+
+/*
+ * It counts as a try, so that a server that always refuses is not asked for ever. Once it may have been the connection that
+ * could take no more: the same server may be asked again. Then others come first.
+ */
 void
 exchange_origin_refused(struct exchange *x, const char *why)
 {
@@ -405,7 +419,8 @@ exchange_origin_refused(struct exchange *x, const char *why)
 		exchange_origin_failed(x, 503, why);
 		return;
 	}
-	upstream_unmark_tried(&x->tried, x->server);
+	if (!x->fresh || !has_another_server(x))
+		upstream_unmark_tried(&x->tried, x->server);
 	detach_back(x, SIDE_BROKEN);
 	x->fresh = true;
 	x->head_sent = x->body_sent = x->request_sent = false;

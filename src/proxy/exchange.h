@@ -149,11 +149,18 @@ struct exchange {
 struct exchange *exchange_spare(struct px_thread *t);
 MUST_CHECK bool exchange_claim(struct exchange *x, struct client *c, const struct side_ops *front, struct sv head_bytes);
 
-/* May the client take its time with the rest of the request? Once it is being answered, the origin's deadlines hold. */
-static inline bool
-exchange_is_patient(const struct exchange *x)
+/*
+ * How long nothing may come of the rest of the request, where the config says `ms`; 0: for ever. Once it is being answered, the
+ * origin's deadlines hold; a call is given until its own, by whoever sees to that, and no longer.
+ */
+static inline uint64_t
+exchange_patience(const struct exchange *x, uint64_t ms)
 {
-	return x->response_started || x->deadline != 0;
+	uint64_t now = net_loop_now(x->thread->loop);
+
+	if (x->response_started)
+		return 0;
+	return x->deadline > now ? x->deadline - now + ms : ms;
 }
 
 /* Begin. The exchange may have ended when it returns. */
@@ -194,6 +201,9 @@ void exchange_origin_drained(struct exchange *x);
  * off instead.
  */
 void exchange_refuse(struct exchange *x, unsigned status, const char *why);
+
+/* For Allow: those that go through anywhere. Others do, too, but these everybody knows. */
+#define EXCHANGE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 /* Answer from here: extra fields (name, value pairs, n of them) and a body. For services. */
 struct exchange_field {

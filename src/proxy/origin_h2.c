@@ -76,22 +76,28 @@ origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 	}
 }
 
-/* One that is being made may turn out to be of HTTP/1.1, as the last one did: then there is no use in waiting together. */
+/*
+ * Until the server has said what it grants, it is taken to grant what it did last. One that is being made may turn out to be
+ * of HTTP/1.1, as the last one did: then there is no use in waiting together.
+ */
 static bool
 has_room(const struct origin *o)
 {
-	if (!o->stream.open)
-		return !o->pool->http1 && o->h2->link.h2.n_streams < STREAMS;
-	return h2_has_room(&o->h2->link.h2);
+	const struct h2 *h2 = &o->h2->link.h2;
+	struct origin_pool *p = o->pool;
+
+	if (o->h2->heard > 0) {
+		p->streams = h2_granted(h2);
+		return h2_has_room(h2);
+	}
+	return (o->stream.open || !p->http1) && h2->n_streams < (p->streams != 0 ? p->streams : STREAMS);
 }
 
 /* An idle one is looked at first, for a system call: a request that must not be sent twice must not meet a closed connection. */
 struct origin *
 origin_h2_find(const struct origin_pool *p, const struct exchange *x)
 {
-	struct origin *o;
-
-	LIST_FOREACH(o, &p->shared, link) {
+	for (struct origin *o = LIST_FIRST(&p->shared); o != NULL; o = LIST_NEXT(o, link)) {
 		if (!has_room(o) || (x->fresh && o->reused))
 			continue;
 		if (!o->is_idle || !net_stream_is_stale(&o->stream))
@@ -130,6 +136,7 @@ fail(struct origin *o, unsigned status, const char *what, const char *detail)
 		exchange_origin_failed(st->exchange, status, detail != NULL ? origin_explain(st->exchange, what, detail) : what);
 }
 
+/* All has been sent. What the library finds malformed it tells the server alone, in a GOAWAY, and then reads nothing more. */
 static void
 end_if_over(struct origin *o)
 {
@@ -137,7 +144,9 @@ end_if_over(struct origin *o)
 
 	if (oh->shared && !h2_takes_requests(&oh->link.h2))
 		origin_h2_retire(o);
-	if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
+	if (h2_is_over(&oh->link.h2) && !is_unused(o))
+		fail(o, 502, "the origin's HTTP/2 is malformed", NULL);
+	else if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
 		origin_close(o);
 }
 

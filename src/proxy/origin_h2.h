@@ -23,7 +23,7 @@
 struct origin_h2 {
 	struct h2_link link; /* first */
 	struct origin *origin;
-	TAILQ_HEAD(, origin_stream) streams; /* in the order in which they came */
+	TAILQ_HEAD(origin_streams, origin_stream) streams; /* in the order in which they came */
 	struct origin_stream *touched; /* of the data that is being received the last; to be flushed. NULL: none */
 	uint64_t heard;                /* reads so far: tells whether the server lives */
 	bool shared;                   /* on pool->shared */

@@ -118,7 +118,9 @@ back_flush(struct exchange *x)
 	if (l->receiving)
 		return true; /* sent afterwards */
 	if (!h2_link_flush(l))
-		origin_h2_deafen(x->origin);
+		origin_h2_deafen(st->origin);
+	if (x->origin_stream != st)
+		return true; /* its end was among what was sent: x is over, or asked elsewhere */
 	if (!h2_keep(&l->h2, &st->h2))
 		return false;
 	/* The client is not read from while much is pending, so its deadline does not hold. */
@@ -167,7 +169,8 @@ back_detach(struct exchange *x, enum side_end how)
 	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
 	origin_stream_free(st);
-	h2_link_flush_later(&o->h2->link);
+	if (o->stream.open)
+		h2_link_flush_later(&o->h2->link);
 	if (TAILQ_EMPTY(&o->h2->streams))
 		origin_h2_idle(o, conf->idle_connections, conf->idle_time);
 }

@@ -60,7 +60,8 @@ exchange_refuse(struct exchange *x, unsigned status, const char *why)
 	char text[256];
 	struct exchange_field fields[] = {
 		{SV("Content-Type"), SV("text/plain; charset=utf-8")},
-		{SV("Retry-After"), SV("1")},
+		status == 405 ? (struct exchange_field){SV("Allow"), SV(EXCHANGE_METHODS)}
+			      : (struct exchange_field){SV("Retry-After"), SV("1")},
 	};
 
 	if (x->ended)
@@ -77,5 +78,5 @@ exchange_refuse(struct exchange *x, unsigned status, const char *why)
 	}
 	counter_add(&x->thread->counters.requests_refused, 1);
 	int n = snprintf(text, sizeof(text), "%u %s\n", status, http_reason(status));
-	exchange_respond(x, status, fields, status == 503 ? 2 : 1, sv_of(text, (size_t)n));
+	exchange_respond(x, status, fields, status == 503 || status == 405 ? 2 : 1, sv_of(text, (size_t)n));
 }

@@ -114,6 +114,7 @@ step_site(struct exchange *x)
 enum exchange_step
 step_route(struct exchange *x)
 {
+	bool is_trace = x->request.method_id == HTTP_TRACE;
 	const struct conf_limits *limits;
 
 	forward_distrust(x);
@@ -127,13 +128,15 @@ step_route(struct exchange *x)
 	limits = x->action->limits;
 	if (x->upstream == NULL)
 		exchange_refuse(x, 404, "no route serves this path");
-	else if (x->request.method_id == HTTP_CONNECT || x->request.method_id == HTTP_TRACE)
-		exchange_refuse(x, 405, "CONNECT and TRACE are not served");
+	else if (x->request.method_id == HTTP_CONNECT || (is_trace && !x->site->conf->trace))
+		exchange_refuse(x, 405, is_trace ? "TRACE is not served: the site has no \"trace\"" : "CONNECT is not served");
+	else if (is_trace && !x->request_ended)
+		exchange_refuse(x, 400, "TRACE has no body");
 	else if (x->request.n_fields > limits->fields || x->head_bytes > limits->head_bytes)
 		exchange_refuse(x, 431, "the head is above limits.fields or limits.head_bytes");
 	else if (limits->body_bytes != 0 && x->request_framing == HTTP_LENGTH_BODY && x->request_length > limits->body_bytes)
 		exchange_refuse(x, 413, "Content-Length is above limits.body_bytes");
-	if (x->ended)
+	if (x->ended || !hops_go_on(x))
 		return STEP_OVER;
 	grpc_note_deadline(x);
 	return STEP_PREPARE;

@@ -19,6 +19,9 @@ MUST_CHECK bool forward_host(struct exchange *x);
 void forward_distrust(struct exchange *x);
 void forward_distrust_trailers(struct http_head *trailers);
 
+/* hops.c: may a TRACE or OPTIONS go further, by its Max-Forwards? False: it has been answered. */
+MUST_CHECK bool hops_go_on(struct exchange *x);
+
 /* forward.c: what the client sees of an origin's response head. False: the head is ambiguous (502). */
 MUST_CHECK bool forward_response_head(struct exchange *x, struct http_head *h);
 

@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests. What they hand out they also end, and what went wrong they print."""
 
+import contextlib
+import itertools
 import pathlib
 import signal
 import sys
@@ -9,6 +11,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import origins, pki, proxy, wait  # noqa: E402
+from harness.before import Before  # noqa: E402
+from harness.node import Node  # noqa: E402
+from harness.pair import Pair  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.proxy import PROXIES, Proxies  # noqa: E402
 
@@ -82,6 +87,20 @@ def nginx(directory):
 
 
 @pytest.fixture
+def node():
+    """A function that starts a program in Node."""
+    started = []
+
+    def start(name, *arguments):
+        started.append(Node(name, *arguments))
+        return started[-1]
+
+    yield start
+    for n in started:
+        n.stop()
+
+
+@pytest.fixture
 def port():
     return free_port()
 
@@ -119,6 +138,46 @@ def swap(bascule, directory, leaves, recorder, port):
         return p
 
     return start
+
+
+@pytest.fixture
+def pair(request, bascule, directory, identity, ca, port):
+    """The proxy between two versions of HTTP; harness/pair.py has the combinations."""
+    with contextlib.ExitStack() as stack:
+        pair = Pair(request.param, stack, bascule, directory, identity, ca, port)
+        yield pair
+        failures = [f for o in pair.origins for f in o.failures]
+        assert not failures, "an origin was sent what it should not have been: %r" % failures
+
+
+@pytest.fixture
+def rotating(bascule, directory, leaves, port):
+    """The proxy with the first of two certificates; each .rotate() has it serve the other one."""
+
+    def start(*addresses, **over):
+        p = bascule(proxy.config(port, leaves[0].files(directory), *addresses, **over))
+        following = itertools.cycle([leaves[1], leaves[0]])
+
+        def rotate():
+            leaf = next(following)
+            leaf.files(directory)
+            p.reload()
+            assert proxy.served(p) == leaf.certificate.serial_number
+
+        p.rotate = rotate
+        return p
+
+    return start
+
+
+@pytest.fixture
+def before(bascule, directory, identity, ca, port):
+    """The proxy before origins of HTTP/2, of which nothing may go wrong that its test does not know."""
+    with contextlib.ExitStack() as stack:
+        before = Before(stack, bascule, directory, identity, ca, port)
+        yield before
+        failures = [f for o in before.origins for f in o.failures]
+        assert not failures, "the first of %d: %r" % (len(failures), failures[0])
 
 
 @pytest.hookimpl(hookwrapper=True)

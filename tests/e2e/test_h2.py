@@ -8,7 +8,7 @@ import pytest
 
 from harness import origins, proxy, wait
 from harness.client import curl, run
-from harness.h2client import ERRORS, H2Client, frame
+from harness.h2client import ERRORS, H2Client, Response, frame
 
 RANDOM = os.urandom(3_000_000)
 
@@ -51,6 +51,27 @@ def test_a_request(served):
     assert not [n for n, _ in fields if n.startswith(":") or n in ("transfer-encoding", "content-length", "http2-settings")]
     line = p.access(1)[-1]
     assert line["protocol"] == "HTTP/2.0" and line["host"] == "site.test"
+
+
+def test_a_large_head_of_a_response(served):
+    """Larger than what libnghttp2 would send if it were not told to."""
+    p, _ = served(sites=[proxy.site("site.test", response_headers={"set": {"X-Large-%d" % i: "x" * 4000 for i in range(25)}})])
+    with connect(p, settings={6: 1 << 20}) as c:  # MAX_HEADER_LIST_SIZE
+        assert c.get().status == 200, "and the settings are acknowledged"
+        r = c.get()
+    assert r.ended and sum(len(v) for n, v in r.head if n.startswith("x-large-")) == 100_000
+
+
+def test_a_route_has_its_own_patience_with_bodies(served):
+    """From the head on, before anything of the body has come."""
+    routes = [{"path": "^/slow$", "timeouts": {"body": "1h"}}]
+    p, origin = served(sites=[proxy.site("site.test", routes=routes)], timeouts={"body": "100ms"})
+    with connect(p) as c:
+        slow = c.request("POST", "/slow", end=False)
+        for _ in range(3):
+            assert c.wait(c.request("POST", "/other", end=False)).status == 408
+        c.send_body(slow, b"abc")
+        assert c.wait(slow).status == 200 and origin.last.body == b"abc"
 
 
 @pytest.mark.parametrize("size", [0, 1, 16384, 16385, 100_000, 3_000_000])
@@ -231,6 +252,7 @@ def malformed():
     yield "an authority with a line end", with_(":authority", "site.test\r\nx: y")
     yield "another scheme", with_(":scheme", "ftp")
     yield "two paths", base + [(":path", "/b")]
+    yield "CONNECT to no port", [(":method", "CONNECT"), (":authority", "site.test")]
     yield "two authorities", base + [(":authority", "site.test")]
     yield "a pseudo-header field of responses", base + [(":status", "200")]
     yield "an unknown pseudo-header field", base + [(":x", "y")]
@@ -359,6 +381,30 @@ def test_a_limit_of_requests(served):
     with connect(p) as c:
         assert [c.get("/").status for _ in range(3)] == [200] * 3
         assert c.wait_goaway() == 0
+
+
+def test_requests_behind_the_limit_reach_no_origin(served):
+    """They come in one read with the last that is taken; what a GOAWAY says was not looked at may be sent again elsewhere."""
+    gate = origins.Gate()
+    p, origin = served(gate, limits={"requests_per_connection": 1})
+    clients = [connect(p) for _ in range(3)]
+    for other in clients:
+        other.request("GET", "/")
+        gate.wait_arrived()
+    gate.release(3)
+    for other in clients:
+        assert other.wait(1).status == 200
+        other.close()
+    with connect(p) as c:  # for each of its requests a connection is ready
+        for n, stream in enumerate((1, 3, 5)):
+            c.responses[stream] = Response()
+            c.h2.send_headers(stream, c.head("GET", f"/{n}"), end_stream=True)
+        c.flush()
+        gate.wait_arrived()
+        gate.release(3)
+        assert c.wait(1).status == 200
+        c.wait_closed()
+    assert sorted(origin.targets) == ["/", "/", "/", "/0"]
 
 
 # --- clients that stop reading ---

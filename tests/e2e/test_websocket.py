@@ -14,6 +14,7 @@ from harness import client, origins, proxy, wait
 from harness.h2client import ERRORS, H2Client
 from harness.load import WebSocketServer
 from harness.origins import resident_kib
+from harness.websocket import UPGRADE, connect_head, masked, received
 
 
 @pytest.fixture
@@ -42,10 +43,6 @@ def talk(p, ca, conversation, **options):
             return await asyncio.wait_for(conversation(s), 6 * wait.DEADLINE)
 
     return asyncio.run(main())
-
-
-UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-           "Sec-WebSocket-Key": base64.b64encode(b"sixteen bytes ok").decode()}  # fmt: skip
 
 
 @pytest.mark.threads
@@ -314,21 +311,7 @@ def test_an_endless_sender_does_not_fill_memory(simple, recorder):
 
 
 def opened(c, fields=(), end=False):
-    head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "site.test"), (":path", "/chat"),
-            ("sec-websocket-version", "13"), *fields]  # fmt: skip
-    return c.request(head=head, end=end)
-
-
-def masked(opcode, payload):
-    """A frame of a client (RFC 6455, 5.2), shorter than 126 bytes."""
-    mask = os.urandom(4)
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-
-
-def received(c, stream, size):
-    while len(c.responses[stream].body) < size and c.receive():
-        pass
-    return c.responses[stream].body
+    return c.request(head=connect_head() + list(fields), end=end)
 
 
 @pytest.mark.threads

@@ -156,13 +156,13 @@ def run(*arguments, data=None, environment=None, deadline=None):
     )
 
 
-def curl(port, target="/", *options, name="site.test", ca=None, scheme="https", data=None):
+def curl(port, target="/", *options, name="site.test", ca=None, scheme="https", data=None, deadline=None):
     """curl against the proxy under a name of ours."""
     trust = ["--cacert", ca.file] if ca else ["--insecure"]
     return run(
         "curl", "--silent", "--show-error", "--max-time", int(2 * wait.DEADLINE), "--noproxy", "*",
         "--connect-to", "%s:%d:127.0.0.1:%d" % (name, port, port), *trust, *options,
-        "%s://%s:%d%s" % (scheme, name, port, target), data=data,
+        "%s://%s:%d%s" % (scheme, name, port, target), data=data, deadline=deadline,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import threading
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from . import pki, wait
+from . import browser, pki, wait
 from .client import run
 
 NAME = "localhost"
@@ -204,27 +204,14 @@ class Chromium(Visitor):
     tries_again = True
 
     def go(self):
-        home = self.directory / ("chromium-" + self.trust.word)
-        database = home / ".pki" / "nssdb"
-        if not database.exists():
-            database.mkdir(parents=True)
-            self._certutil(database, "-N", "--empty-password")
-            for name, file in self.trust.authorities:
-                self._certutil(database, "-A", "-n", name, "-t", "C,,", "-i", file)
+        home = browser.home_that_trusts(self.directory / ("chromium-" + self.trust.word), self.trust.authorities)
         profile = self.directory / "profile"
         try:
-            done = run("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                       "--no-proxy-server", "--disable-background-networking", "--disable-component-update",
-                       "--user-data-dir=%s" % profile, "--ssl-version-max=tls" + self.version, "--dump-dom", self.url,
-                       environment={"HOME": str(home)}, deadline=PATIENCE)  # fmt: skip
+            done = run("chromium", *browser.FLAGS, "--user-data-dir=%s" % profile, "--ssl-version-max=tls" + self.version, "--dump-dom",
+                       self.url, environment={"HOME": str(home)}, deadline=PATIENCE)  # fmt: skip
             return done.stdout  # standard error is about the desktop that is not there
         finally:
             shutil.rmtree(profile, ignore_errors=True)
-
-    @staticmethod
-    def _certutil(database, *arguments):
-        done = run("certutil", "-d", "sql:%s" % database, *arguments)
-        assert done.returncode == 0, done.stderr
 
 
 KINDS = (Curl, PinnedCurl, Wget, PinnedWget, Python, Node, Go, OpenSSL, GnuTLS, Java, Chromium)

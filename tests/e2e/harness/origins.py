@@ -151,7 +151,7 @@ class Gate:
 class Recorder:
     """The recording origin: `script` is run for each connection in a thread of its own."""
 
-    def __init__(self, script=echo, identity=None, client_ca=None, port=None, receive_buffer=None):
+    def __init__(self, script=echo, identity=None, client_ca=None, port=None, receive_buffer=None, alpn=()):
         self.script = script
         self.connections = []
         self.failures = []
@@ -159,6 +159,8 @@ class Recorder:
         if identity:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(identity.file)
+            if alpn:
+                self._context.set_alpn_protocols(alpn)
             if client_ca:
                 self._context.verify_mode = ssl.CERT_REQUIRED
                 self._context.load_verify_locations(cadata=client_ca.pem.decode())
@@ -282,7 +284,7 @@ NGINX_BODY = """
 class Nginx:
     """Debian's nginx, one process, with files to serve under `files`."""
 
-    def __init__(self, directory, name="nginx", identity=None, body=None, lines="", proxy_protocol=False):
+    def __init__(self, directory, name="nginx", identity=None, body=None, lines="", proxy_protocol=False, http2=False):
         self.directory = pathlib.Path(directory) / name
         self.name = name
         self.files = self.directory / "files"
@@ -296,7 +298,7 @@ class Nginx:
             certificate = "ssl_certificate {0}; ssl_certificate_key {0};".format(identity.file)
         text = NGINX_CONFIG.format(
             directory=self.directory, port=self.port, name=name, certificate=certificate,
-            ssl=(" ssl" if identity else "") + (" proxy_protocol" if proxy_protocol else ""),
+            ssl=(" ssl" if identity else "") + (" proxy_protocol" if proxy_protocol else "") + (" http2" if http2 else ""),
             body=lines + (NGINX_BODY if body is None else body),
         ).replace("$hostport", name)  # fmt: skip
         config = self.directory / "nginx.conf"

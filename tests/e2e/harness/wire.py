@@ -161,13 +161,40 @@ class Reader:
             message.ended_by_close = True
         return message
 
+    def pieces(self, message, default_length=0):
+        """The body as it comes, in pieces; the trailers are there behind the last."""
+        lengths = message.all("content-length")
+        if message.all("transfer-encoding"):
+            while size := self._chunk_size():
+                yield self.exactly(size)
+                if self.exactly(2) != b"\r\n":
+                    raise Malformed("chunk not followed by CRLF")
+            message.trailers = self.fields()
+            return
+        left = int(lengths[0]) if lengths else default_length
+        while left is None or left > 0:
+            if not self.buffer:
+                try:
+                    self._fill()
+                except Ended:
+                    if left is None:
+                        return
+                    raise
+            piece = self.buffer[:left]
+            self.buffer = self.buffer[len(piece) :]
+            left = None if left is None else left - len(piece)
+            yield piece
+
+    def _chunk_size(self):
+        size = self.line()
+        if not CHUNK_SIZE.match(size):
+            raise Malformed("chunk size: %r" % size)
+        return int(size, 16)
+
     def chunked(self):
         parts = []
         while True:
-            size = self.line()
-            if not CHUNK_SIZE.match(size):
-                raise Malformed("chunk size: %r" % size)
-            n = int(size, 16)
+            n = self._chunk_size()
             if n == 0:
                 return b"".join(parts), self.fields()
             parts.append(self.exactly(n))

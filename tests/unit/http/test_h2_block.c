@@ -84,6 +84,14 @@ Test(h2_block, cookies_become_one)
 	cr_expect_eq(n, 1);
 }
 
+/* No separator at the end, which would be white space there. */
+Test(h2_block, cookies_that_say_nothing)
+{
+	GIVE(GET, "cookie=", "cookie=a=1", "cookie=", "cookie=c=3", "cookie=");
+	cr_assert(h2_block_end_request(block));
+	expect(field(HTTP_COOKIE), "a=1; c=3");
+}
+
 Test(h2_block, all_views_lie_in_the_text)
 {
 	GIVE(GET, "cookie=a", "cookie=b", "x=y");
@@ -117,6 +125,7 @@ static const struct {
 	{H1_REQUEST_LINE, {"x=y", GET}},
 	{H1_REQUEST_LINE, {GET, ":protocol=websocket"}},
 	{H1_REQUEST_LINE, {":method=CONNECT", ":path=/", ":authority=a:1"}},
+	{H1_TARGET, {":method=CONNECT", ":authority=a"}},
 	{H1_TARGET, {":method=GET", ":scheme=https", ":authority=a"}},
 	{H1_TARGET, {":method=GET", ":scheme=https", ":path=", ":authority=a"}},
 	{H1_TARGET, {":method=GET", ":scheme=https", ":path=a", ":authority=a"}},
@@ -190,4 +199,16 @@ Test(h2_block, trailers)
 	GIVE("x-sum=17", "authorization=x");
 	cr_expect_not(h2_block_end_trailers(block));
 	cr_expect_eq(block->fault, H1_TRAILER);
+}
+
+Test(h2_block, trailers_with_pseudo_header_fields)
+{
+	static const char *const fields[] = {":method=GET", ":path=/", ":authority=a", ":scheme=https", ":protocol=websocket"};
+
+	for (size_t i = 0; i < COUNTOF(fields); i++) {
+		h2_block_begin(block, false, FIELDS);
+		GIVE(fields[i], "x-sum=17");
+		cr_expect_not(h2_block_end_trailers(block), "%s", fields[i]);
+		cr_expect_eq(block->fault, H1_TRAILER);
+	}
 }

@@ -1,0 +1,101 @@
+"""A gigabyte each way in bounded memory, in each combination of versions."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+
+import pytest
+
+from harness import wait
+from harness.client import curl
+from harness.pair import each
+from harness.ports import free_port
+
+BULK = 1 << 30
+
+
+def peak(pid):
+    """The most resident memory so far, in MiB."""
+    status = pathlib.Path("/proc/%d/status" % pid).read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+@pytest.fixture
+def sparse(directory):
+    """A gigabyte that takes no room."""
+    path = directory / "bulk"
+    with open(path, "wb") as f:
+        f.truncate(BULK)
+    os.chmod(directory, 0o755)
+    os.chmod(path, 0o644)
+    return path
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def nghttpd():
+    """A function that starts nghttpd, which serves files and takes uploads; its address."""
+    with contextlib.ExitStack() as stack:
+
+        def start(root):
+            port = free_port()
+            command = ["nghttpd", "-a", "127.0.0.1", "-d", str(root), "-w", "20", "-W", "24", "--no-tls", str(port)]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            stack.callback(process.terminate)
+            wait.until(lambda: listens(port), "nghttpd to listen")
+            return "127.0.0.1:%d" % port
+
+        yield start
+
+
+def swallow(c):
+    """A script that counts what it is sent."""
+    request = c.request_head()
+    left, room = int(request.get("content-length")) - len(c.reader.buffer), bytearray(1 << 20)
+    while left > 0:
+        n = c.socket.recv_into(room)
+        assert n > 0
+        left -= n
+    c.answer(body="%d left" % left)
+
+
+def bulk(pair, address, ca, *options):
+    """One transfer by curl; what it says of it."""
+    pair.proxy = pair._start(pair.config(address))
+    before = peak(pair.proxy.worker)
+    options += ("--http2" if pair.h2_front else "--http1.1", "--max-time", str(int(120 * wait.SLOW)))
+    done = curl(pair.proxy.port, "/bulk", "-w", "%{http_version} %{http_code} %{size_download} %{size_upload}", "-H", "Expect:",
+                *options, ca=ca, deadline=120 * wait.SLOW)  # fmt: skip
+    assert done.returncode == 0, done
+    grown = peak(pair.proxy.worker) - before
+    assert grown < 8 * max(1, wait.SLOW), "%d MiB for a body that streams" % grown
+    return done.stdout.split("\n")[-1].split()
+
+
+@each
+@pytest.mark.slow
+def test_a_gigabyte_down(pair, ca, sparse, nginx, nghttpd):
+    if pair.h2_back:
+        address = nghttpd(sparse.parent)
+    else:
+        origin = nginx()
+        os.link(sparse, origin.files / "bulk")
+        address = origin.address
+    assert bulk(pair, address, ca, "-o", "/dev/null") == ["2" if pair.h2_front else "1.1", "200", str(BULK), "0"]
+
+
+@each
+@pytest.mark.slow
+def test_a_gigabyte_up(pair, ca, sparse, recorder, nghttpd):
+    if pair.h2_back:
+        address = nghttpd(sparse.parent)
+    else:
+        address = recorder(swallow).address
+    version, status, _, sent = bulk(pair, address, ca, "-o", "/dev/null", "-T", sparse)
+    assert (version, status, sent) == ("2" if pair.h2_front else "1.1", "200", str(BULK))

@@ -1,0 +1,242 @@
+"""RFC 9113 towards origins: what is malformed or slow costs its own stream, or its connection, and nobody else."""
+
+import threading
+
+import pytest
+
+from harness import fronts, h2origin, origins, wait
+from harness.before import several, statuses
+from harness.h2client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, PUSH_PROMISE,
+                              RST_STREAM, SETTINGS, WINDOW_UPDATE, frame)  # fmt: skip
+from harness.h2raw import INITIAL_WINDOW_SIZE, settings
+
+BIG = bytes(range(256)) * 4096  # 1 MiB
+FINE, STREAM, CUT, CONNECTION = "nothing", "the stream", "the stream, which has begun", "the connection"
+STATUS = (":status", "200")
+
+
+def head(*fields, flags=END_HEADERS | END_STREAM):
+    """A HEADERS frame."""
+    return lambda peer, r: peer.headers(r.stream, list(fields), flags)
+
+
+def begun(*frames, length=None):
+    """Behind a sound head: frames, or functions of peer and request."""
+
+    def build(peer, r):
+        fields = [STATUS] + ([("content-length", length)] if length else [])
+        return peer.headers(r.stream, fields) + b"".join(f(peer, r) if callable(f) else f for f in frames)
+
+    return build
+
+
+def data(payload, flags=0):
+    return lambda peer, r: frame(DATA, flags, r.stream, payload)
+
+
+def trailers(*fields, flags=END_HEADERS | END_STREAM):
+    return head(*fields, flags=flags)
+
+
+def raw(payload):
+    return lambda peer, r: payload
+
+
+MALFORMED = [
+    ("no :status", STREAM, head(("x-one", "1"))),
+    ("nothing at all", STREAM, head()),
+    (":status twice", STREAM, head(STATUS, STATUS)),
+    (":status behind a field", STREAM, head(("x-one", "1"), STATUS)),
+    ("an unknown pseudo-header field", STREAM, head(STATUS, (":what", "1"))),
+    ("a request's pseudo-header field", STREAM, head(STATUS, (":path", "/"))),
+    *[(":status %r" % v, STREAM, head((":status", v))) for v in ("", "20", "2000", "abc", "2x0", "+20", "099", " 200", "200 ")],
+    ("101", STREAM, head((":status", "101"), flags=END_HEADERS)),
+    ("an interim response that ends the stream", STREAM, head((":status", "103"))),
+    ("an uppercase name", STREAM, head(STATUS, ("X-One", "1"))),
+    ("an empty name", STREAM, head(STATUS, ("", "1"))),
+    *[("a name with %r" % c, STREAM, head(STATUS, ("x%sone" % c, "1"))) for c in " :\t\r\n\0\x7f()"],
+    *[("a value with %r" % c, STREAM, head(STATUS, ("x-one", "a%sb" % c))) for c in "\r\n\0"],
+    *[("the field %s" % n, STREAM, head(STATUS, (n, v))) for n, v in (
+        ("connection", "close"), ("keep-alive", "timeout=5"), ("proxy-connection", "close"), ("transfer-encoding", "chunked"),
+        ("upgrade", "websocket"))],
+    *[("content-length %r" % v, STREAM, head(STATUS, ("content-length", v), flags=END_HEADERS)) for v in (
+        "x", "-1", "1,1", "", "1 1", "99999999999999999999")],
+    ("content-length twice, differing", STREAM, head(STATUS, ("content-length", "1"), ("content-length", "2"), flags=END_HEADERS)),
+    ("content-length without a body", STREAM, head(STATUS, ("content-length", "5"))),
+    ("a head above limits.head_bytes", STREAM, head(STATUS, *[("x-%d" % i, "x" * 4000) for i in range(10)])),
+    ("more fields than limits.fields", STREAM, head(STATUS, *[("x-%d" % i, "1") for i in range(120)])),
+    ("DATA before the head", CONNECTION, data(b"abc")),
+    ("DATA behind an interim response", STREAM,
+     lambda peer, r: peer.headers(r.stream, [(":status", "103")]) + frame(DATA, 0, r.stream, b"a")),
+    ("a body shorter than content-length", CUT, begun(data(b"ab", END_STREAM), length="5")),
+    ("a body longer than content-length", CUT, begun(data(b"abcdef"), length="5")),
+    ("trailers with a pseudo-header field", CUT, begun(data(b"ab"), trailers((":status", "200")))),
+    ("trailers that do not end the stream", CUT, begun(data(b"ab"), trailers(("x-sum", "1"), flags=END_HEADERS))),
+    ("trailers with an uppercase name", CUT, begun(data(b"ab"), trailers(("X-Sum", "1")))),
+    ("trailers with a connection-specific field", CUT, begun(data(b"ab"), trailers(("connection", "close")))),
+    ("trailers above limits.head_bytes", CUT, begun(data(b"ab"), trailers(*[("x-%d" % i, "x" * 4000) for i in range(10)]))),
+    ("a second head", CUT, begun(data(b"ab"), head(STATUS))),
+    ("an interim response behind the final one", CUT, begun(head((":status", "103"), flags=END_HEADERS))),
+    ("RST_STREAM", STREAM, lambda peer, r: frame(RST_STREAM, 0, r.stream, b"\0\0\0\2")),
+    ("RST_STREAM within the body", CUT, begun(data(b"ab"), lambda peer, r: frame(RST_STREAM, 0, r.stream, b"\0\0\0\0"))),
+    ("a stream's window above its maximum", STREAM, lambda peer, r: frame(WINDOW_UPDATE, 0, r.stream, b"\x7f\xff\xff\xff")),
+    ("what does not decode", CONNECTION, lambda peer, r: frame(HEADERS, END_HEADERS, r.stream, b"\xff\xff\xff\xff\xff")),
+    ("a head far above limits.head_bytes", CONNECTION, head(STATUS, ("x-one", "x" * 4000), *[("x-one", "x" * 4000)] * 200)),
+    ("a pushed request", CONNECTION,
+     lambda peer, r: frame(PUSH_PROMISE, END_HEADERS, r.stream, b"\0\0\0\2" + peer.encoder.encode([(":path", "/")]))),
+    ("a response to nothing", CONNECTION, lambda peer, r: peer.headers(r.stream + 100, [STATUS])),
+    ("a response on a stream of the server's", CONNECTION, lambda peer, r: peer.headers(2, [STATUS])),
+    ("DATA for nothing", CONNECTION, lambda peer, r: frame(DATA, 0, r.stream + 100, b"a")),
+    ("DATA for the connection", CONNECTION, raw(frame(DATA, 0, 0, b"a"))),
+    ("a frame that is too large", CONNECTION, data(bytes(16385))),
+    ("a head that another frame breaks off", CONNECTION,
+     lambda peer, r: peer.headers(r.stream, [STATUS], 0) + frame(PING, 0, 0, bytes(8))),
+    ("CONTINUATION of nothing", CONNECTION, lambda peer, r: frame(CONTINUATION, END_HEADERS, r.stream, b"")),
+    ("ENABLE_PUSH", CONNECTION, raw(settings((2, 1)))),
+    ("INITIAL_WINDOW_SIZE above its maximum", CONNECTION, raw(settings((INITIAL_WINDOW_SIZE, 1 << 31)))),
+    ("MAX_FRAME_SIZE below its minimum", CONNECTION, raw(settings((5, 1)))),
+    ("SETTINGS of half an entry", CONNECTION, raw(frame(SETTINGS, 0, 0, bytes(3)))),
+    ("PING of seven bytes", CONNECTION, raw(frame(PING, 0, 0, bytes(7)))),
+    ("GOAWAY for a stream", CONNECTION, lambda peer, r: frame(GOAWAY, 0, r.stream, bytes(8))),
+    ("GOAWAY whose number grows", CONNECTION,
+     raw(frame(GOAWAY, 0, 0, b"\0\0\0\x11" + bytes(4)) + frame(GOAWAY, 0, 0, b"\0\0\0\x21" + bytes(4)))),
+    ("the connection's window above its maximum", CONNECTION, raw(frame(WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff"))),
+    ("the connection's window grown by nothing", CONNECTION, raw(frame(WINDOW_UPDATE, 0, 0, bytes(4)))),
+    ("HTTP/1.1", CONNECTION, raw(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")),
+    ("a flood of PING", CONNECTION, raw(frame(PING, 0, 0, bytes(8)) * 1000)),
+    ("a flood of acknowledged PING", CONNECTION, raw(frame(PING, 1, 0, bytes(8)) * 1000)),
+    ("a flood of SETTINGS", CONNECTION, raw(settings() * 1000)),
+    ("a flood of PRIORITY", CONNECTION, lambda peer, r: frame(PRIORITY, 0, r.stream, bytes(5)) * 1000),
+    ("unknown frames, settings and flags", FINE,
+     lambda peer, r: frame(0x99, 0xFF, r.stream, b"what") * 10 + settings((0x99, 1)) +
+        peer.headers(r.stream, [STATUS], END_HEADERS | END_STREAM | 0x40)),
+    ("a flood of tiny windows", CONNECTION, raw(frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1") * 1000)),
+    ("a flood of RST_STREAM", CONNECTION, raw(frame(RST_STREAM, 0, 1, bytes(4)) * 1000)),
+    ("a flood of DATA without content", CONNECTION, begun(*[data(b"")] * 1000)),
+    ("a flood of CONTINUATION", CONNECTION,
+     lambda peer, r: peer.headers(r.stream, [STATUS], 0) + frame(CONTINUATION, 0, r.stream, b"") * 1000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where, what", [pytest.param(*row[1:], id=row[0]) for row in MALFORMED])
+def test_malformed(before, where, what):
+    """502, or the end where it has begun; what shares the connection goes on, or is asked for again where it has to end."""
+    origin = before.origin(lambda peer: peer.serve({"/bad": lambda peer, r: peer.send(what(peer, r))}))
+    p = before.start(limits={"head_bytes": "32k", "fields": 100})
+    c = before.connect()
+    assert c.ask().body == b"ok"
+    beside = several(c, 1)
+    origin.wait_held(1)
+    r = c.open("POST", "/bad").rest()
+    if where == CUT:
+        assert r.cut
+    else:
+        assert r.whole and r.status == (200 if where == FINE else 502) or where == CONNECTION and r.cut
+    if where == CONNECTION:
+        wait.until(lambda: len(origin.peers) == 2 and origin.held[1] == 1, "what came beside to be asked for again")
+        assert origin.connections[0].closed.wait(wait.DEADLINE)
+        origin.peers[0].held.clear()
+    origin.let_go()
+    assert statuses(beside) == [200]
+    assert c.ask().body == b"ok"
+    assert len(origin.peers) == (2 if where == CONNECTION else 1)
+    assert p.counter("requests_in_flight") == 0
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("form", ["streamed", "length"])
+def test_a_client_can_tell_that_a_response_is_cut(before, front, form):
+    """Also where nothing in it tells its length."""
+    what = begun(data(b"ab"), head(STATUS), length="5" if form == "length" else None)
+    before.origin(lambda peer: peer.serve({"/bad": lambda peer, r: peer.send(what(peer, r))}))
+    before.start()
+    r = before.connect(front).open("GET", "/bad").rest()
+    assert r.cut and r.status in (200, None)
+
+
+# --- who is slow ---
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_a_slow_client_holds_up_its_own_stream_alone(before, front):
+    size = 24 << 20
+
+    def script(x):
+        if x.target != "/big":
+            x.answer(200, BIG)
+            return
+        x.respond(200)
+        sent = 0
+        while sent < size:
+            x.send(bytes(1 << 16))
+            sent += 1 << 16
+            progress.append(sent)
+        x.end()
+
+    progress = [0]
+    origin = before.add(h2origin.H2Origin(script))
+    before.start()
+    slow = before.connect(front, receive_buffer=4096)
+    if front is fronts.H2Front:
+        slow.client.automatic = False
+    asked = slow.open("GET", "/big")
+    seen = []
+
+    def stalled():
+        seen.append(progress[-1])
+        return len(seen) > 100 and seen[-1] > 0 and len(set(seen[-100:])) == 1
+
+    wait.until(stalled, "the slow one to stall")
+    assert progress[-1] < size
+    resident = origins.resident_kib(before.proxy.worker)
+    other = before.connect()
+    for _ in range(20):
+        assert other.ask().body == BIG
+    assert len(origin.connections) == 1
+    assert wait.SLOW > 1 or origins.resident_kib(before.proxy.worker) - resident < 4096
+    if front is fronts.H1Front:
+        assert asked.read(1 << 18) == bytes(1 << 18), "and it can go on"
+    asked.abort()
+    assert other.ask().body == BIG and len(origin.connections) == 1
+
+
+def test_a_server_that_does_not_read_holds_up_that_upload_alone(before):
+    origin = before.origin(lambda peer: (peer.widen(0, 1 << 24), peer.serve()))
+    before.start(timeouts={"body": "1h", "send": "1h"})
+    c = before.connect(fronts.H1Front)
+    stuck = c.open("POST", "/hold", length=len(BIG))
+    sender = threading.Thread(target=stuck.send, args=(BIG,))
+    sender.start()
+    origin.wait_held(1)
+    peer = origin.peers[0]
+    stream = peer.held[0].stream
+    wait.until(lambda: len(peer.data.get(stream, b"")) == 65535, "its window to be full")
+    other = before.connect()
+    for i in range(20):
+        assert other.ask("POST", "/%d" % i, body=BIG[:50_000]).body == b"ok"
+    assert len(origin.peers) == 1 and len(peer.data[stream]) == 65535
+    peer.widen(stream, 1 << 24)
+    wait.until(lambda: len(peer.data[stream]) == len(BIG), "the rest")
+    sender.join()
+    assert peer.data[stream] == BIG
+    origin.let_go()
+    assert stuck.rest().body == b"ok"
+
+
+def test_a_server_that_takes_no_bodies(before):
+    """The window of the connection is shut: 504 for who waits for that, and what has no body goes on."""
+    origin = before.origin(lambda peer: peer.serve())
+    before.start(timeouts={"send": "300ms"})
+    c = before.connect()
+    asked = c.open("POST", "/hold", length=len(BIG))
+    asked.send(BIG[:65535])
+    origin.wait_held(1)
+    other = before.connect()
+    assert other.ask("GET", "/").body == b"ok"
+    blocked = other.open("POST", "/hold/blocked", length=10)
+    blocked.send(b"0123456789")
+    assert other.ask("GET", "/").body == b"ok"
+    assert blocked.rest().status == 504
+    asked.abort()
+    wait.until(lambda: origin.peers[0].resets, "the upload to be taken back")
+    assert other.ask("GET", "/").body == b"ok" and len(origin.peers) == 1
