@@ -67,6 +67,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	const struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 	/* To a request that is forgotten a response may come yet. */
 	h2_block_begin(s->block, s->is_client && (st == NULL || !st->answered), s->limits.fields);
+	s->block->trims = s->is_client;
 	return 0;
 }
 
@@ -92,9 +93,9 @@ on_invalid_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_
 {
 	struct h2 *s = user;
 
-	(void)session, (void)f, (void)name, (void)name_n, (void)value, (void)value_n, (void)flags;
+	(void)session, (void)f, (void)value, (void)value_n, (void)flags;
 	if (s->block != NULL && s->block->fault == H1_OK)
-		s->block->fault = H1_FIELD_NAME;
+		s->block->fault = http_is_token(sv_of((const char *)name, name_n)) ? H1_FIELD_VALUE : H1_FIELD_NAME;
 	return 0;
 }
 
@@ -211,6 +212,10 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
 			s->events->on_end(s, st, NULL);
+	} else if (f->hd.type == NGHTTP2_RST_STREAM) {
+		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
+		if (st != NULL)
+			st->reset = true;
 	}
 	return 0;
 }
@@ -284,7 +289,7 @@ new_callbacks(void)
 }
 
 static nghttp2_option *
-new_options(void)
+new_options(bool is_client)
 {
 	nghttp2_option *o = NULL;
 
@@ -292,6 +297,8 @@ new_options(void)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	/* Servers are not to end a value in a space, but do so in "grpc-message": it is taken off, as in HTTP/1.1. */
+	nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(o, is_client);
 	/* What the library finds too large it leaves out, and the peer waits in vain: heads have been bounded as they came. */
 	nghttp2_option_set_max_send_header_block_length(o, SECTION_MAX);
 	return o;
@@ -325,7 +332,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *) =
 	    is_client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
 	nghttp2_session_callbacks *c = new_callbacks();
-	nghttp2_option *o = new_options();
+	nghttp2_option *o = new_options(is_client);
 
 	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client,
 	    .last = INT32_MAX};

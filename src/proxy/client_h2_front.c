@@ -22,6 +22,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 	}
 	if (x->tunnel) {
 		client_stream_arm(st);
+		x->status = client_h2_upgraded.status;
 		return h2_respond(&x->client->h2->link.h2, &st->h2, h, &client_h2_upgraded);
 	}
 	if (h->status < 200)

@@ -443,6 +443,7 @@ def test_a_connection_ends_when_it_has_been_idle(before):
     origin.let_go()
     assert statuses(hanging) == [200]
     assert origin.connections[0].closed.wait(wait.DEADLINE)
+    assert origin.peers[0].goaway == ERRORS["NO_ERROR"]
     wait.until(lambda: p.counter("origin_connections_idle") == 0, "the gauge to say so")
     assert before.ask().body == b"ok" and len(origin.peers) == 2
 
