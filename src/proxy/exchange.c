@@ -380,8 +380,10 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		x->fresh = true;
 		x->tries--;
 		upstream_unmark_tried(&x->tried, x->server);
-	} else if (!elsewhere) {
+	} else if (!elsewhere && (x->origin == NULL || !x->origin->blamed)) {
 		count_failure(x, why);
+		if (x->origin != NULL)
+			x->origin->blamed = x->origin->closed; /* one failure, however many requests the end of a connection strikes */
 	}
 	if (x->origin != NULL)
 		detach_back(x, SIDE_BROKEN);

@@ -408,7 +408,7 @@ def test_a_graceful_goaway(before):
 def test_the_server_dies(before, how):
     """What may be asked again goes on one new connection, all of it; what must not be is told of."""
     origin = before.origin()
-    before.start()
+    p = before.start()
     c = before.connect()
     assert c.ask().body == b"ok", "the connection has been good for something"
     gets, posts = several(c, 10), several(c, 5, "POST")
@@ -419,6 +419,7 @@ def test_the_server_dies(before, how):
     origin.let_go()
     assert statuses(gets) == [200] * 10
     assert len(origin.peers) == 2 and len(origin.all) == 27
+    assert p.counter("origin_failures") == 1, "it is one, however many it strikes"
     assert c.ask().body == b"ok" and len(origin.peers) == 2
 
 
@@ -583,12 +584,13 @@ def test_what_a_server_wants_by_http1(before):
         peer.reset(r, "HTTP_1_1_REQUIRED")
 
     origin = before.origin(lambda peer: peer.serve({"/old": required}))
-    before.start()
+    p = before.start()
     c = before.connect()
     for _ in range(3):
         assert c.ask("POST", "/old", body=b"abc").status == 200
         assert c.ask("GET", "/new").body == b"ok"
     assert len(origin.peers) == 1 and len(origin.requests) == 3
+    assert p.counter("origin_connections_opened") == 2, "one of each version"
 
 
 def test_a_large_head_of_a_request(before):
