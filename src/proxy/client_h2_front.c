@@ -104,7 +104,9 @@ front_detach(struct exchange *x, enum side_end how)
 		return;
 	st->paused = false;
 	h2_take(h2, &st->h2);
-	if (how == SIDE_BROKEN || !h2_keep(h2, &st->h2))
+	if (how == SIDE_REFUSED)
+		h2_reset(h2, &st->h2, H2_REFUSED_STREAM);
+	else if (how == SIDE_BROKEN || !h2_keep(h2, &st->h2))
 		h2_reset(h2, &st->h2, H2_INTERNAL_ERROR);
 	st->lingers = !st->read;
 	if (x->last && x->status == 421)
@@ -122,4 +124,5 @@ const struct side_ops client_h2_front = {
 	.pause = front_pause,
 	.resume = front_resume,
 	.detach = front_detach,
+	.refuses = true,
 };

@@ -347,6 +347,29 @@ def test_a_refused_stream_is_asked_for_again(before, method):
     assert p.counter("origin_retries") == 2 and p.counter("origin_failures") == 0
 
 
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_a_refusal_is_passed_on_where_the_body_has_gone(before, front):
+    """The client may have it yet, and is told that it can send it again, if its version knows how."""
+
+    def script(peer):
+        r = peer.request()
+        while len(peer.data.get(r.stream, b"")) < 60000:
+            peer.read()
+        peer.reset(r)
+        peer.serve()
+
+    origin = before.origin(script)
+    p = before.start()
+    c = before.connect(front)
+    r = c.ask("POST", "/large", body=bytes(60000))
+    if front is fronts.H2Front:
+        assert r.cut and r.reset == ERRORS["REFUSED_STREAM"]
+    else:
+        assert r.status == 503
+    assert len(origin.all) == 1 and p.access(1)[0]["status"] == 503
+    assert before.ask().status == 200
+
+
 def test_a_server_that_always_refuses(before):
     origin = before.origin(lambda peer: [peer.reset(peer.request()) for _ in iter(int, 1)])
     before.start(upstreams={"origin": {"tries": 4}})
