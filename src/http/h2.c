@@ -84,6 +84,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	const struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 	/* To a request that is forgotten a response may come yet. */
 	h2_block_begin(s->block, s->is_client && (st == NULL || !st->answered), s->limits.fields);
+	s->block->trims = s->is_client;
 	return 0;
 }
 
@@ -109,9 +110,9 @@ on_invalid_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_
 {
 	struct h2 *s = user;
 
-	(void)session, (void)f, (void)name, (void)name_n, (void)value, (void)value_n, (void)flags;
+	(void)session, (void)f, (void)value, (void)value_n, (void)flags;
 	if (s->block != NULL && s->block->fault == H1_OK)
-		s->block->fault = H1_FIELD_NAME;
+		s->block->fault = http_is_token(sv_of((const char *)name, name_n)) ? H1_FIELD_VALUE : H1_FIELD_NAME;
 	return 0;
 }
 
@@ -200,7 +201,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	} else if (f->hd.type == NGHTTP2_RST_STREAM) {
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
-			st->taken_back = true;
+			st->reset = true;
 	} else if (f->hd.type == NGHTTP2_PRIORITY_UPDATE) {
 		return h2_priority_update(s, f->ext.payload);
 	} else if (f->hd.type == NGHTTP2_DATA && ends) {
@@ -222,7 +223,7 @@ on_frame_sent(nghttp2_session *session, const nghttp2_frame *f, void *user)
 	(void)session;
 	if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code != H2_NO_ERROR) {
 		set_fault(s, h2_error_text(f->goaway.error_code), f->goaway.error_code);
-	} else if (f->hd.type == NGHTTP2_RST_STREAM && !s->is_client && h2_charge_reset(s, f->rst_stream.error_code)) {
+	} else if (f->hd.type == NGHTTP2_RST_STREAM && !s->is_client && h2_charge_reset(s, f)) {
 		s->events->on_refused(s, f->rst_stream.error_code);
 	}
 	return 0;
@@ -308,7 +309,7 @@ new_callbacks(void)
 }
 
 static nghttp2_option *
-new_options(void)
+new_options(bool is_client)
 {
 	nghttp2_option *o = NULL;
 
@@ -320,6 +321,8 @@ new_options(void)
 	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
 		if (type != NGHTTP2_PRIORITY_UPDATE)
 			nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
+	/* Servers are not to end a value in a space, but do so in "grpc-message": it is taken off, as in HTTP/1.1. */
+	nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(o, is_client);
 	/* What the library finds too large it leaves out, and the peer waits in vain: heads have been bounded as they came. */
 	nghttp2_option_set_max_send_header_block_length(o, SECTION_MAX);
 	return o;
@@ -388,7 +391,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *, nghttp2_mem *) =
 	    is_client ? nghttp2_session_client_new3 : nghttp2_session_server_new3;
 	nghttp2_session_callbacks *c = new_callbacks();
-	nghttp2_option *o = new_options();
+	nghttp2_option *o = new_options(is_client);
 
 	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client,
 	    .last = INT32_MAX};

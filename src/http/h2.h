@@ -62,7 +62,7 @@ struct h2_stream {
 	bool answered;        /* towards a server: the final response's head has come, trailers may follow */
 	bool ended;           /* nothing comes behind `kept` and `now` but trailers */
 	bool cut;             /* h2_reset(): nothing more of it is sent */
-	bool taken_back;      /* the peer has reset it */
+	bool reset;           /* by the peer */
 	struct h2_priority priority; /* as the client, or the origin, has said last */
 	struct h2_fields *trailers; /* owned; NULL: none */
 	struct sv now;        /* body to send: borrowed until h2_keep() */

@@ -21,6 +21,7 @@ h2_block_begin(struct h2_block *b, bool is_response, uint32_t max_fields)
 {
 	http_head_init(&b->head, is_response);
 	b->head.major = 2;
+	b->trims = false;
 	b->fault = H1_OK;
 	b->max_fields = MIN_OF(max_fields, (uint32_t)HTTP_FIELDS_MAX);
 	b->seen = 0;
@@ -80,6 +81,8 @@ add_field(struct h2_block *b, struct sv name, struct sv value)
 		return H1_TOO_MANY_FIELDS;
 	if (!http_is_token(name))
 		return H1_FIELD_NAME;
+	if (b->trims)
+		value = sv_trim(value);
 	if (!http_is_value(value) || sv_trim(value).n != value.n)
 		return H1_FIELD_VALUE;
 	unsigned flags = http_field_flags(http_field_id(name));

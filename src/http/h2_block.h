@@ -17,6 +17,7 @@ struct h2_block {
 	struct http_head head;  /* views into `text` */
 	enum h1_fault fault;    /* the first; H1_OK: none so far */
 	uint32_t max_fields;
+	bool trims;             /* white space around values is taken off; else it is a fault (RFC 9113, 8.2.1) */
 	uint64_t seen;          /* bytes of fields so far, kept or not */
 	struct sv status;           /* of a response */
 	struct sv scheme, protocol; /* of a request: protocol is that of extended CONNECT (RFC 8441) */

@@ -95,17 +95,23 @@ h2_charge_window_update(struct h2 *s, int32_t increment)
 	return charge(s, NGHTTP2_WINDOW_UPDATE, increment < WINDOW_UPDATE_MIN);
 }
 
+/* What the owner has refused itself, for an origin that did, is no fault of the client's. */
 static bool
-is_blame(uint32_t error)
+is_blame(struct h2 *s, const nghttp2_frame *f)
 {
+	uint32_t error = f->rst_stream.error_code;
+	const struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
+
+	if (error == H2_REFUSED_STREAM)
+		return st == NULL || !st->cut;
 	return error == H2_PROTOCOL_ERROR || error == H2_FLOW_CONTROL_ERROR || error == H2_STREAM_CLOSED ||
-	    error == H2_FRAME_SIZE_ERROR || error == H2_REFUSED_STREAM;
+	    error == H2_FRAME_SIZE_ERROR;
 }
 
 bool
-h2_charge_reset(struct h2 *s, uint32_t error)
+h2_charge_reset(struct h2 *s, const nghttp2_frame *f)
 {
-	if (!is_blame(error))
+	if (!is_blame(s, f))
 		return false;
 	s->calm -= RESET_COST;
 	return true;

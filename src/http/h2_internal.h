@@ -29,7 +29,7 @@ int h2_charge_window_update(struct h2 *s, int32_t increment);
  * We had to reset a stream: was it for what the client did? Then it costs as much as a reset of the client's own
  * (CVE-2025-8671).
  */
-bool h2_charge_reset(struct h2 *s, uint32_t error);
+bool h2_charge_reset(struct h2 *s, const nghttp2_frame *f);
 
 /* h2_window.c */
 uint32_t h2_first_window(const struct h2 *s);

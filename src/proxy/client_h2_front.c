@@ -31,6 +31,7 @@ front_head(struct exchange *x, const struct http_head *h, enum http_framing fram
 	}
 	if (x->tunnel) {
 		client_stream_arm(st);
+		x->status = client_h2_upgraded.status;
 		return h2_respond(&x->client->h2->link.h2, &st->h2, h, &client_h2_upgraded);
 	}
 	if (h->status < 200)
@@ -113,7 +114,9 @@ front_detach(struct exchange *x, enum side_end how)
 		return;
 	st->paused = false;
 	h2_take(h2, &st->h2);
-	if (how == SIDE_BROKEN || !h2_keep(h2, &st->h2))
+	if (how == SIDE_REFUSED)
+		h2_reset(h2, &st->h2, H2_REFUSED_STREAM);
+	else if (how == SIDE_BROKEN || !h2_keep(h2, &st->h2))
 		h2_reset(h2, &st->h2, H2_INTERNAL_ERROR);
 	st->lingers = !st->read;
 	if (x->last && x->status == 421)
@@ -131,4 +134,5 @@ const struct side_ops client_h2_front = {
 	.pause = front_pause,
 	.resume = front_resume,
 	.detach = front_detach,
+	.refuses = true,
 };

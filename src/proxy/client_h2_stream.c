@@ -296,11 +296,11 @@ client_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	struct client_stream *st = of_stream(h2);
 
 	(void)s, (void)error;
-	if (h2->taken_back)
+	if (h2->reset)
 		counter_add(&st->client->thread->counters.http2_streams_cancelled, 1);
 	if (st->exchange != NULL)
 		exchange_client_gone(st->exchange,
-		    h2->taken_back ? "the client reset the stream" : "the client broke a rule of HTTP/2 on the stream");
+		    h2->reset ? "the client reset the stream" : "the client broke a rule of HTTP/2 on the stream");
 	client_stream_drop(st);
 }
 

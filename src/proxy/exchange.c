@@ -380,8 +380,10 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		x->fresh = true;
 		x->tries--;
 		upstream_unmark_tried(&x->tried, x->server);
-	} else if (!elsewhere) {
+	} else if (!elsewhere && (x->origin == NULL || !x->origin->blamed)) {
 		count_failure(x, why);
+		if (x->origin != NULL)
+			x->origin->blamed = x->origin->closed; /* one failure, however many requests the end of a connection strikes */
 	}
 	if (x->origin != NULL)
 		detach_back(x, SIDE_BROKEN);
@@ -406,6 +408,19 @@ has_another_server(const struct exchange *x)
 	return false;
 }
 
+/* Its body has gone: the client, which may have it yet, can try again, if it can be told. */
+static void
+pass_refusal_on(struct exchange *x, const char *why)
+{
+	if (!x->front->refuses) {
+		exchange_origin_failed(x, 503, why);
+		return;
+	}
+	x->failure = why;
+	x->status = 503;
+	exchange_end(x, SIDE_REFUSED);
+}
+
 /*
  * It counts as a try, so that a server that always refuses is not asked for ever. Once it may have been the connection that
  * could take no more: the same server may be asked again. Then others come first.
@@ -416,7 +431,7 @@ exchange_origin_refused(struct exchange *x, const char *why)
 	if (x->ended)
 		return;
 	if (x->body_sent && !x->held_whole) {
-		exchange_origin_failed(x, 503, why);
+		pass_refusal_on(x, why);
 		return;
 	}
 	if (!x->fresh || !has_another_server(x))

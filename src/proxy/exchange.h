@@ -24,6 +24,7 @@ struct origin;
 enum side_end {
 	SIDE_DONE,   /* its message went well: the connection may carry another */
 	SIDE_BROKEN, /* it can not be completed: the connection is closed so that the peer notices */
+	SIDE_REFUSED, /* only for a front that `refuses`: nothing was done with the request, and the peer is told so */
 };
 
 /*
@@ -40,7 +41,7 @@ struct side_ops {
 	void (*pause)(struct exchange *x);           /* stop reading from this side */
 	void (*resume)(struct exchange *x);
 	void (*detach)(struct exchange *x, enum side_end how); /* the exchange is over for this side */
-	bool refuses; /* a back that may say that nothing was done with the request: exchange_origin_refused() */
+	bool refuses; /* the protocol can say that nothing was done with a request, so that it may be sent again (RFC 9113, 8.7) */
 };
 
 /*

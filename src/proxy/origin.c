@@ -198,9 +198,10 @@ may_share(const struct exchange *x, const struct bound_need *need)
 static struct origin *
 take_idle(struct exchange *x, struct origin_pool *p)
 {
-	struct origin *o = x->fresh ? NULL : origin_bound_take(x, p);
+	bool fresh = x->fresh && !x->http1_only; /* after that word of a server, an idle one is as good */
+	struct origin *o = fresh ? NULL : origin_bound_take(x, p);
 
-	if (o == NULL && !x->fresh && upstream_conf(x->upstream->balance)->proxy_protocol == CONF_PROXY_NONE)
+	if (o == NULL && !fresh && upstream_conf(x->upstream->balance)->proxy_protocol == CONF_PROXY_NONE)
 		o = origin_pool_take(p);
 	if (o != NULL)
 		net_stream_deadline(&o->stream, 0);

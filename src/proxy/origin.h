@@ -43,6 +43,7 @@ struct origin {
 	bool authenticated;      /* and bound for that reason */
 	bool is_idle;            /* open, and carries nothing: on pool->idle, or HTTP/2 */
 	bool reused;             /* has carried an exchange before */
+	bool blamed;             /* its end has been counted as a failure of its server */
 	bool closed;
 };
 

@@ -55,8 +55,11 @@ origin_h2_retire(struct origin *o)
 	if (o->h2->shared)
 		LIST_REMOVE(o, link);
 	o->h2->shared = false;
-	if (is_unused(o))
-		h2_link_flush_later(&o->h2->link); /* what is to be said yet, then the end: flushed() */
+	if (!is_unused(o))
+		return;
+	if (!o->h2->link.h2.goes_away)
+		h2_go_away(&o->h2->link.h2, true);
+	h2_link_flush_later(&o->h2->link); /* then the end: flushed() */
 }
 
 void
@@ -303,7 +306,7 @@ static void
 expired(struct origin *o)
 {
 	if (o->stream.open)
-		origin_close(o); /* idle */
+		origin_h2_retire(o); /* idle */
 	else
 		fail(o, 504, "no connection within timeouts.connect", NULL);
 }

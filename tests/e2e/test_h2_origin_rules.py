@@ -144,6 +144,19 @@ def test_malformed(before, where, what):
 
 
 @pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_white_space_around_a_value_is_taken_off(before, front):
+    """Malformed by the letter (RFC 9113, 8.2.1), but gRPC servers send messages that end so."""
+    what = head(STATUS, ("grpc-message", "it is "), ("x-one", " \t1\t "), flags=END_HEADERS)
+    last = trailers(("grpc-status", "13"), ("x-two", " 2 "))
+    before.origin(lambda peer: peer.serve({"/": lambda peer, r: peer.send(what(peer, r) + last(peer, r))}))
+    before.start()
+    r = before.connect(front).open("GET", "/").rest()
+    fields = dict(r.fields)
+    assert r.whole and (fields["grpc-message"], fields["x-one"]) == ("it is", "1")
+    assert dict(r.trailers) == {"grpc-status": "13", "x-two": "2"}
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
 @pytest.mark.parametrize("form", ["streamed", "length"])
 def test_a_client_can_tell_that_a_response_is_cut(before, front, form):
     """Also where nothing in it tells its length."""

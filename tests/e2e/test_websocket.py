@@ -332,6 +332,8 @@ def test_over_http2(simple, server):
         c.send_body(stream, masked(8, b"\x03\xe8"), end=True)
         assert c.wait(stream).ended
     wait.until(lambda: p.counter("tunnels_open") == 0, "the end")
+    (line,) = p.access(1)
+    assert line["status"] == 200, "what the client was told"
 
 
 def test_over_http2_through_a_reload(simple, server):
