@@ -265,8 +265,8 @@ def test_a_malformed_response_beside_an_upload_is_its_last_word(pair):
         pair.signals.say("gone")
 
     c = pair(script)
-    upload = c.open("POST", "/upload", length=150_000)
-    upload.send(RANDOM[:100_000])
+    upload = c.open("POST", "/upload", length=200_000)
+    upload.send(RANDOM[:160_000])
     pair.signals.wait("upload has come")
     asked = (c if pair.h2_front else pair.connect()).open("GET", "/")
     assert asked.read(1) == b"a"
