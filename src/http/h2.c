@@ -5,10 +5,8 @@
 #include "http/h2_internal.h"
 
 enum {
-	CALM = 400,            /* frames that do nothing: so many at once */
-	CALM_PER_SECOND = 50,  /* and so many more a second */
+	CALM_PER_SECOND = 50,  /* frames that do nothing: so many a second, besides H2_CALM at once */
 	RESPONSE_CALM = 3,     /* so much of it a response gives back: a server may have reasons to reset, or to ask whether we live */
-	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
 	SECTION_MAX = 16 * 1024 * 1024, /* to be sent; above all that limits.head_bytes and the config's edits make possible */
 	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
 };
@@ -106,7 +104,7 @@ end_request(struct h2 *s, const nghttp2_frame *f)
 	int32_t id = f->hd.stream_id;
 
 	(void)!h2_block_end_request(s->block); /* the fault stands in it */
-	s->calm = MIN_OF((unsigned)CALM, s->calm + 1);
+	s->calm = MIN_OF((unsigned)H2_CALM, s->calm + 1);
 	/* Behind the last it is on its way to a peer that takes it for not looked at, and sends it again elsewhere. */
 	struct h2_stream *st = id <= s->last ? s->events->on_request(s, id, s->block, bodiless) : NULL;
 	if (st == NULL)
@@ -121,7 +119,7 @@ end_response(struct h2 *s, const nghttp2_frame *f)
 {
 	struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
 
-	s->calm = MIN_OF((unsigned)CALM, s->calm + RESPONSE_CALM);
+	s->calm = MIN_OF((unsigned)H2_CALM, s->calm + RESPONSE_CALM);
 	if (st == NULL)
 		return;
 	if (h2_block_end_response(s->block))
@@ -207,7 +205,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 			end_request(s, f);
 		give_back_block(s);
 	} else if (f->hd.type == NGHTTP2_WINDOW_UPDATE) {
-		return charge(s, f->window_update.window_size_increment < WINDOW_UPDATE_MIN);
+		return charge(s, f->window_update.window_size_increment < H2_MEANT_MIN);
 	} else if (f->hd.type == NGHTTP2_DATA && ends) {
 		struct h2_stream *st = h2_stream_of(session, f->hd.stream_id);
 		if (st != NULL)
@@ -334,7 +332,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options(is_client);
 
-	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = CALM, .is_client = is_client,
+	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = H2_CALM, .is_client = is_client,
 	    .last = INT32_MAX};
 	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o) == 0;
 	nghttp2_session_callbacks_del(c);
@@ -374,7 +372,7 @@ calm_down(struct h2 *s, uint64_t now)
 	if (more == 0 && s->calm_ms != 0)
 		return;
 	s->calm_ms = now;
-	s->calm = (unsigned)MIN_OF((uint64_t)CALM, s->calm + more);
+	s->calm = (unsigned)MIN_OF((uint64_t)H2_CALM, s->calm + more);
 }
 
 /* Where the library itself gives up it leaves the last word to us; besides these there are its bounds on floods. */

@@ -4,7 +4,11 @@
 
 #include "http/h2_internal.h"
 
-enum { FRAME_HEAD = 9, LENGTH_TEXT = 24 };
+enum {
+	FRAME_HEAD = 9,
+	LENGTH_TEXT = 24,
+	DATA_CALM = 3, /* so much of the peer's calm one that we send gives back */
+};
 
 static nghttp2_nv
 pair(struct sv name, struct sv value, uint8_t flags)
@@ -225,6 +229,17 @@ read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t 
 const nghttp2_data_provider h2_source = {.read_callback = read_body};
 
 /*
+ * A peer may answer each DATA with two WINDOW_UPDATEs, however small, and a PING that measures the way: gRPC's do. What its
+ * windows cut short gives nothing back: else it would pay for tiny windows with the tiny DATA that they bring.
+ */
+static void
+give_back_calm(struct h2 *s, const struct h2_stream *st, size_t length)
+{
+	if (length >= H2_MEANT_MIN || length == h2_pending(st))
+		s->calm = MIN_OF((unsigned)H2_CALM, s->calm + DATA_CALM);
+}
+
+/*
  * What is kept is copied, for it may go before all is sent; what is borrowed is pointed to. A frame that had to wait was
  * measured before: if its bytes have been let go of meanwhile, the stream's reset is all that follows.
  */
@@ -240,6 +255,7 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0 && s->events->is_full(s))
 		return NGHTTP2_ERR_WOULDBLOCK;
+	give_back_calm(s, st, length);
 	s->events->put(s, sv_of((const char *)framehd, FRAME_HEAD));
 	st->sent_bytes += length;
 	size_t kept = MIN_OF(buf_len(&st->kept), length);

@@ -253,3 +253,46 @@ def test_a_server_that_takes_no_bodies(before):
     asked.abort()
     wait.until(lambda: origin.peers[0].resets, "the upload to be taken back")
     assert other.ask("GET", "/").body == b"ok" and len(origin.peers) == 1
+
+
+# --- who measures ---
+
+MESSAGE = b"\0\0\0\0\5hello"
+MEASURES = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\x0a") + frame(PING, 0, 0, b"how far?")  # as gRPC in Go does for each message
+
+
+def test_a_server_may_answer_each_message_with_ping(before):
+    def script(peer):
+        peer.request()
+        peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
+        while True:
+            if peer.read() == DATA:
+                peer.send(MEASURES, frame(DATA, 0, peer.requests[0].stream, MESSAGE))
+
+    origin = before.origin(script)
+    before.start()
+    a = before.connect().open("POST", "/", streamed=True)
+    for _ in range(1000):
+        a.send(MESSAGE)
+        assert a.read(len(MESSAGE)) == MESSAGE
+    assert len(origin.peers) == 1
+    a.abort()
+
+
+def test_a_client_may_answer_each_message_with_ping(before):
+    def script(peer):
+        peer.request()
+        peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
+        while True:
+            if peer.read() == DATA:
+                peer.send(frame(DATA, 0, peer.requests[0].stream, MESSAGE))
+
+    before.origin(script)
+    before.start()
+    c = before.connect()
+    a = c.open("POST", "/", streamed=True)
+    for _ in range(1000):
+        a.send(MESSAGE)
+        assert a.read(len(MESSAGE)) == MESSAGE
+        c.client.raw(MEASURES)
+    a.abort()
