@@ -4,6 +4,9 @@
 #include "proxy/grpc.h"
 #include "proxy/origin.h"
 
+/* Taken back on a connection, which then takes no more: servers end one with many for an attack (CVE-2023-44487), and all on it. */
+enum { RESETS_MAX = 100 };
+
 static struct origin_stream *
 of_stream(struct h2_stream *st)
 {
@@ -166,8 +169,12 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin_stream *st = x->origin_stream;
 	struct origin *o = x->origin;
 
-	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
+	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0) {
+		o->h2->resets += st->h2.open;
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
+		if (o->h2->resets >= RESETS_MAX)
+			origin_h2_retire(o);
+	}
 	origin_stream_free(st);
 	if (o->stream.open)
 		h2_link_flush_later(&o->h2->link);

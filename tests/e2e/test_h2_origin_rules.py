@@ -296,3 +296,24 @@ def test_a_client_may_answer_each_message_with_ping(before):
         assert a.read(len(MESSAGE)) == MESSAGE
         c.client.raw(MEASURES)
     a.abort()
+
+
+# --- what one client could have the server hold against all ---
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_clients_that_leave_do_not_share_a_connection_for_ever(before, front):
+    """A server takes many resets for an attack, and ends the connection that they come on."""
+    origin = before.origin()
+    p = before.start()
+    stays = several(before.connect(), 1)
+    origin.wait_held(1)
+    for n in range(250):
+        with front(p.port) as c:
+            c.open("GET", "/hold/leaves")
+            wait.until(lambda: sum(len(q.requests) for q in list(origin.peers)) == n + 2, "the request")
+        wait.until(lambda: sum(len(q.resets) for q in list(origin.peers)) == n + 1, "it to be taken back")
+    assert [len(q.resets) for q in origin.peers] == [100, 100, 50]
+    origin.let_go()
+    assert statuses(stays) == [200]
+    wait.until(lambda: [c.closed.is_set() for c in origin.connections] == [True, True, False], "the first two to be closed")
