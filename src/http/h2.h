@@ -57,6 +57,7 @@ struct h2_stream {
 	bool cut;             /* h2_reset(): nothing more of it is sent */
 	bool reset;           /* by the peer */
 	struct h2_fields *trailers; /* owned; NULL: none */
+	bool too_large;       /* its last section was above what the peer has said to take, and not sent */
 	struct sv now;        /* body to send: borrowed until h2_keep() */
 	struct buf kept;      /* body that goes before it */
 	uint64_t sent_bytes;  /* of body: tells whether a slow peer makes progress */
@@ -150,7 +151,7 @@ bool h2_has_room(const struct h2 *s);
 
 /*
  * Begin a stream that has been initialized, to a server: its id is set. The head is that of HTTP/1.1, with Host. False: no
- * memory, or a head that can not be said; the stream is as before.
+ * memory, a head that can not be said, or one that the server has said is `too_large`; the stream is as before.
  */
 struct h2_request {
 	struct sv scheme;

@@ -7,6 +7,7 @@
 enum {
 	FRAME_HEAD = 9,
 	LENGTH_TEXT = 24,
+	SECTION_OVERHEAD = 32, /* that each field counts in SETTINGS_MAX_HEADER_LIST_SIZE */
 	DATA_CALM = 3, /* so much of the peer's calm one that we send gives back */
 };
 
@@ -89,6 +90,21 @@ h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 	return nghttp2_submit_response(s->session, st->id, v, n, r->bodiless ? NULL : &h2_source) == 0;
 }
 
+/*
+ * Does the peer take a section of that size, as it measures them (RFC 9113, 6.5.2)? One that does not may end the connection
+ * for it, with all that others have on it.
+ */
+static bool
+is_taken(const struct h2 *s, struct h2_stream *st, const nghttp2_nv *v, size_t n)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < n; i++)
+		size += v[i].namelen + v[i].valuelen + SECTION_OVERHEAD;
+	st->too_large = size > nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+	return !st->too_large;
+}
+
 /* --- requests ------------------------------------------------------------------------------------------------- */
 
 /* Their content. Host is :authority; of TE nothing but "trailers" may be said, and it is added by us (RFC 9113, 8.2.2). */
@@ -125,6 +141,8 @@ h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
 		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
 	}
+	if (!is_taken(s, st, v, n))
+		return false;
 	int32_t id = nghttp2_submit_request(s->session, NULL, v, n, r->bodiless ? NULL : &h2_source, st);
 	if (id > 0)
 		st->id = id;
@@ -195,6 +213,8 @@ h2_end(struct h2 *s, struct h2_stream *st, const struct http_head *trailers)
 	if (!st->open)
 		return true;
 	if (trailers != NULL && (st->trailers = copy_fields(trailers)) == NULL)
+		return false;
+	if (st->trailers != NULL && s->is_client && !is_taken(s, st, st->trailers->v, st->trailers->n))
 		return false;
 	st->ended = true;
 	wake(s, st);

@@ -317,3 +317,29 @@ def test_clients_that_leave_do_not_share_a_connection_for_ever(before, front):
     origin.let_go()
     assert statuses(stays) == [200]
     wait.until(lambda: [c.closed.is_set() for c in origin.connections] == [True, True, False], "the first two to be closed")
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("where", ["head", "trailers"])
+def test_fields_above_what_the_server_takes_are_not_sent(before, front, where):
+    """It may end the connection for them: Netty's does, when they are a quarter above."""
+    origin = before.origin(first=[(6, 8192)])
+    p = before.start()
+    beside = before.connect()
+    assert beside.ask().body == b"ok"
+    held = several(beside, 1)
+    origin.wait_held(1)
+    c = before.connect(front)
+    large = [("x-large", "x" * 8200)]
+    if where == "head":
+        assert c.ask("GET", "/", [("x-large", "x" * 7000)]).status == 200
+        assert c.ask("GET", "/", large).status == 431
+    else:
+        a = c.open("POST", "/hold", streamed=True)
+        a.send(b"some")
+        a.end(large)
+        assert a.rest().status == 431
+    origin.let_go()
+    assert statuses(held) == [200]
+    assert len(origin.peers) == 1 and p.counter("origin_failures") == 0
+    assert large[0] not in [f for r in origin.all for f in r.fields]
