@@ -375,7 +375,7 @@ introduce(struct h2 *s)
 	};
 	const nghttp2_settings_entry to_server[] = {
 		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->limits.stream_window},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2_first_window(s)},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes},
 	};
 	const nghttp2_settings_entry *settings = s->is_client ? to_server : to_client;

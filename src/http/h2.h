@@ -44,7 +44,7 @@ const char *h2_error_text(uint32_t error);
 struct h2_limits {
 	uint32_t head_bytes, fields; /* of one section */
 	uint32_t streams;            /* at a time */
-	uint32_t stream_window, connection_window; /* bytes of bodies on their way to us; that of a client's stream grows to it */
+	uint32_t stream_window, connection_window; /* bytes of bodies on their way to us; a stream's grows to it */
 	uint32_t calm, calm_per_second; /* frames of a client that do nothing: so many at once, so many more a second */
 };
 
@@ -65,6 +65,7 @@ struct h2_stream {
 	bool reset;           /* by the peer */
 	struct h2_priority priority; /* as the client, or the origin, has said last */
 	struct h2_fields *trailers; /* owned; NULL: none */
+	bool too_large;       /* its last section was above what the peer has said to take, and not sent */
 	struct sv now;        /* body to send: borrowed until h2_keep() */
 	struct buf kept;      /* body that goes before it */
 	uint64_t sent_bytes;  /* of body: tells whether a slow peer makes progress */
@@ -175,7 +176,7 @@ bool h2_has_room(const struct h2 *s);
 
 /*
  * Begin a stream that has been initialized, to a server: its id is set. The head is that of HTTP/1.1, with Host. False: no
- * memory, or a head that can not be said; the stream is as before.
+ * memory, a head that can not be said, or one that the server has said is `too_large`; the stream is as before.
  */
 struct h2_request {
 	struct sv scheme;

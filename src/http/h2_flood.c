@@ -1,10 +1,7 @@
 /* h2_flood.c: who sends what brings nothing, and how much of it is put up with. */
 #include "http/h2_internal.h"
 
-enum {
-	RESET_COST = 2,           /* a request brings one token, so that who takes back each has one less with each */
-	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
-};
+enum { RESET_COST = 2 }; /* a request brings one token, so that who takes back each has one less with each */
 
 /* --- tokens --------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +89,7 @@ h2_charge(struct h2 *s, const nghttp2_frame_hd *f)
 int
 h2_charge_window_update(struct h2 *s, int32_t increment)
 {
-	return charge(s, NGHTTP2_WINDOW_UPDATE, increment < WINDOW_UPDATE_MIN);
+	return charge(s, NGHTTP2_WINDOW_UPDATE, increment < H2_MEANT_MIN);
 }
 
 /* What the owner has refused itself, for an origin that did, is no fault of the client's. */

@@ -14,6 +14,8 @@ struct h2_fields {
 	nghttp2_nv v[];
 };
 
+enum { H2_MEANT_MIN = 1024 }; /* bytes: a smaller WINDOW_UPDATE, or DATA cut off so short by one, moves nothing */
+
 enum { H2_FIELDS_MAX = HTTP_FIELDS_MAX + 5 }; /* with the pseudo-header fields and content-length */
 
 /*

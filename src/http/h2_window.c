@@ -1,4 +1,4 @@
-/* h2_window.c: how much of a request's body a client may send ahead. */
+/* h2_window.c: how much of a body a peer may send ahead. */
 #include "http/h2_internal.h"
 
 enum { FIRST_WINDOW = 64 * 1024 };
@@ -6,7 +6,7 @@ enum { FIRST_WINDOW = 64 * 1024 };
 uint32_t
 h2_first_window(const struct h2 *s)
 {
-	return s->is_client ? s->limits.stream_window : MIN_OF((uint32_t)FIRST_WINDOW, s->limits.stream_window);
+	return MIN_OF((uint32_t)FIRST_WINDOW, s->limits.stream_window);
 }
 
 /*
@@ -63,9 +63,8 @@ h2_take(struct h2 *s, struct h2_stream *st)
 	st->taken += n;
 	if (st->open)
 		h2_check(s, nghttp2_session_consume_stream(s->session, st->id, (size_t)n));
-	if (s->is_client)
-		return;
-	h2_give_back(s, n);
+	if (!s->is_client) /* what a server sends is given back as it comes */
+		h2_give_back(s, n);
 	if (!st->open || st->ends || st->taken < st->window)
 		return;
 	if (!st->slow)

@@ -4,7 +4,12 @@
 
 #include "http/h2_internal.h"
 
-enum { FRAME_HEAD = 9, LENGTH_TEXT = 24 };
+enum {
+	FRAME_HEAD = 9,
+	LENGTH_TEXT = 24,
+	SECTION_OVERHEAD = 32, /* that each field counts in SETTINGS_MAX_HEADER_LIST_SIZE */
+	DATA_CALM = 3, /* so much of the peer's calm one that we send gives back */
+};
 
 static nghttp2_nv
 pair(struct sv name, struct sv value, uint8_t flags)
@@ -85,6 +90,21 @@ h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 	return nghttp2_submit_response(s->session, st->id, v, n, r->bodiless ? NULL : &h2_source) == 0;
 }
 
+/*
+ * Does the peer take a section of that size, as it measures them (RFC 9113, 6.5.2)? One that does not may end the connection
+ * for it, with all that others have on it.
+ */
+static bool
+is_taken(const struct h2 *s, struct h2_stream *st, const nghttp2_nv *v, size_t n)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < n; i++)
+		size += v[i].namelen + v[i].valuelen + SECTION_OVERHEAD;
+	st->too_large = size > nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+	return !st->too_large;
+}
+
 /* --- requests ------------------------------------------------------------------------------------------------- */
 
 /* Their content. Host is :authority; of TE nothing but "trailers" may be said, and it is added by us (RFC 9113, 8.2.2). */
@@ -121,6 +141,8 @@ h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
 		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
 	}
+	if (!is_taken(s, st, v, n))
+		return false;
 	int32_t id = nghttp2_submit_request(s->session, NULL, v, n, r->bodiless ? NULL : &h2_source, st);
 	if (id > 0)
 		st->id = id;
@@ -192,6 +214,8 @@ h2_end(struct h2 *s, struct h2_stream *st, const struct http_head *trailers)
 		return true;
 	if (trailers != NULL && (st->trailers = copy_fields(trailers)) == NULL)
 		return false;
+	if (st->trailers != NULL && s->is_client && !is_taken(s, st, st->trailers->v, st->trailers->n))
+		return false;
 	st->ended = true;
 	wake(s, st);
 	return true;
@@ -225,6 +249,17 @@ read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t 
 const nghttp2_data_provider h2_source = {.read_callback = read_body};
 
 /*
+ * A peer may answer each DATA with two WINDOW_UPDATEs, however small, and a PING that measures the way: gRPC's do. What its
+ * windows cut short gives nothing back: else it would pay for tiny windows with the tiny DATA that they bring.
+ */
+static void
+give_back_calm(struct h2 *s, const struct h2_stream *st, size_t length)
+{
+	if (length >= H2_MEANT_MIN || length == h2_pending(st))
+		h2_soothe(s, DATA_CALM);
+}
+
+/*
  * What is kept is copied, for it may go before all is sent; what is borrowed is pointed to. A frame that had to wait was
  * measured before: if its bytes have been let go of meanwhile, the stream's reset is all that follows.
  */
@@ -240,6 +275,7 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0 && s->events->is_full(s))
 		return NGHTTP2_ERR_WOULDBLOCK;
+	give_back_calm(s, st, length);
 	s->events->put(s, sv_of((const char *)framehd, FRAME_HEAD));
 	st->sent_bytes += length;
 	s->sent_bytes += length;

@@ -9,7 +9,7 @@
 
 enum {
 	STREAMS = 100,                        /* at a time, where the server grants more */
-	STREAM_WINDOW = 256 * 1024,           /* what may still come of a response whose client does not read: see STREAM_OUT_MAX */
+	STREAM_WINDOW = 1024 * 1024,          /* of a response that is taken as it comes; else 64 KiB: see STREAM_OUT_MAX */
 	CONNECTION_WINDOW = 16 * 1024 * 1024, /* given back at once: no stream holds up another */
 };
 

@@ -6,8 +6,8 @@
  * being made wait for it together; where TLS agrees on HTTP/1.1 instead
  * (ALPN), the first of them has the connection and the others get their own.
  * Once it is retired it takes no more, and closes with its last stream: the
- * server has said so (GOAWAY) or is silent, the config does not name it any
- * more, or the proxy drains. A stream's end, however bad, is not the
+ * server has said so (GOAWAY) or is silent, too many of its requests have been
+ * taken back, the config does not name it any more, or the proxy drains. A stream's end, however bad, is not the
  * connection's.
  *
  * origin_h2.c has the connection, origin_h2_stream.c its exchanges.
@@ -26,6 +26,7 @@ struct origin_h2 {
 	TAILQ_HEAD(origin_streams, origin_stream) streams; /* in the order in which they came */
 	struct origin_stream *touched; /* of the data that is being received the last; to be flushed. NULL: none */
 	uint64_t heard;                /* reads so far: tells whether the server lives */
+	unsigned resets;               /* requests that were taken back */
 	bool shared;                   /* on pool->shared */
 	bool deaf;                     /* the socket takes no more; what the server said before may still be there */
 };

@@ -4,6 +4,9 @@
 #include "proxy/grpc.h"
 #include "proxy/origin.h"
 
+/* Taken back on a connection, which then takes no more: servers end one with many for an attack (CVE-2023-44487), and all on it. */
+enum { RESETS_MAX = 100 };
+
 static struct origin_stream *
 of_stream(struct h2_stream *st)
 {
@@ -74,6 +77,15 @@ begin(struct origin_stream *st)
 		arm_response(st);
 }
 
+/* What is above the server's limit is the client's fault, and would be every server's trouble. */
+static bool
+said(struct exchange *x, bool ok)
+{
+	if (!ok && x->origin_stream->h2.too_large)
+		exchange_refuse(x, 431, "the fields are above the origin's SETTINGS_MAX_HEADER_LIST_SIZE");
+	return ok;
+}
+
 static bool
 back_head(struct exchange *x, const struct http_head *h, enum http_framing framing, uint64_t length)
 {
@@ -86,7 +98,7 @@ back_head(struct exchange *x, const struct http_head *h, enum http_framing frami
 	};
 
 	begin(st);
-	return h2_request(&link_of(x)->h2, &st->h2, h, &r);
+	return said(x, h2_request(&link_of(x)->h2, &st->h2, h, &r));
 }
 
 static bool
@@ -105,7 +117,7 @@ back_end(struct exchange *x, const struct http_head *trailers)
 
 	if (!st->in_body)
 		arm_response(st);
-	return h2_end(&link_of(x)->h2, &st->h2, trailers);
+	return said(x, h2_end(&link_of(x)->h2, &st->h2, trailers));
 }
 
 /* That the socket is broken is all of the connection's streams' concern, and found out by the connection. */
@@ -166,8 +178,12 @@ back_detach(struct exchange *x, enum side_end how)
 	struct origin_stream *st = x->origin_stream;
 	struct origin *o = x->origin;
 
-	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0)
+	if (how == SIDE_BROKEN || !st->read || h2_pending(&st->h2) > 0) {
+		o->h2->resets += st->h2.open && st->h2.id > 0;
 		h2_reset(&o->h2->link.h2, &st->h2, H2_CANCEL);
+		if (o->h2->resets >= RESETS_MAX)
+			origin_h2_retire(o);
+	}
 	origin_stream_free(st);
 	if (o->stream.open)
 		h2_link_flush_later(&o->h2->link);

@@ -253,3 +253,93 @@ def test_a_server_that_takes_no_bodies(before):
     asked.abort()
     wait.until(lambda: origin.peers[0].resets, "the upload to be taken back")
     assert other.ask("GET", "/").body == b"ok" and len(origin.peers) == 1
+
+
+# --- who measures ---
+
+MESSAGE = b"\0\0\0\0\5hello"
+MEASURES = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\x0a") + frame(PING, 0, 0, b"how far?")  # as gRPC in Go does for each message
+
+
+def test_a_server_may_answer_each_message_with_ping(before):
+    def script(peer):
+        peer.request()
+        peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
+        while True:
+            if peer.read() == DATA:
+                peer.send(MEASURES, frame(DATA, 0, peer.requests[0].stream, MESSAGE))
+
+    origin = before.origin(script)
+    before.start()
+    a = before.connect().open("POST", "/", streamed=True)
+    for _ in range(1000):
+        a.send(MESSAGE)
+        assert a.read(len(MESSAGE)) == MESSAGE
+    assert len(origin.peers) == 1
+    a.abort()
+
+
+def test_a_client_may_answer_each_message_with_ping(before):
+    def script(peer):
+        peer.request()
+        peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
+        while True:
+            if peer.read() == DATA:
+                peer.send(frame(DATA, 0, peer.requests[0].stream, MESSAGE))
+
+    before.origin(script)
+    before.start()
+    c = before.connect()
+    a = c.open("POST", "/", streamed=True)
+    for _ in range(1000):
+        a.send(MESSAGE)
+        assert a.read(len(MESSAGE)) == MESSAGE
+        c.client.raw(MEASURES)
+    a.abort()
+
+
+# --- what one client could have the server hold against all ---
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_clients_that_leave_do_not_share_a_connection_for_ever(before, front):
+    """A server takes many resets for an attack, and ends the connection that they come on."""
+    origin = before.origin()
+    p = before.start()
+    stays = several(before.connect(), 1)
+    origin.wait_held(1)
+    for n in range(250):
+        with front(p.port) as c:
+            c.open("GET", "/hold/leaves")
+            wait.until(lambda: sum(len(q.requests) for q in list(origin.peers)) == n + 2, "the request")
+        wait.until(lambda: sum(len(q.resets) for q in list(origin.peers)) == n + 1, "it to be taken back")
+    assert [len(q.resets) for q in origin.peers] == [100, 100, 50]
+    origin.let_go()
+    assert statuses(stays) == [200]
+    wait.until(lambda: [c.closed.is_set() for c in origin.connections] == [True, True, False], "the first two to be closed")
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("where", ["head", "trailers"])
+def test_fields_above_what_the_server_takes_are_not_sent(before, front, where):
+    """It may end the connection for them: Netty's does, when they are a quarter above."""
+    origin = before.origin(first=[(6, 8192)])
+    p = before.start()
+    beside = before.connect()
+    assert beside.ask().body == b"ok"
+    held = several(beside, 1)
+    origin.wait_held(1)
+    c = before.connect(front)
+    large = [("x-large", "x" * 8200)]
+    if where == "head":
+        assert c.ask("GET", "/", [("x-large", "x" * 7000)]).status == 200
+        assert c.ask("GET", "/", large).status == 431
+    else:
+        a = c.open("POST", "/hold", streamed=True)
+        a.send(b"some")
+        a.end(large)
+        assert a.rest().status == 431
+    origin.let_go()
+    assert statuses(held) == [200]
+    assert len(origin.peers) == 1 and p.counter("origin_failures") == 0
+    assert large[0] not in [f for r in origin.all for f in r.fields]
