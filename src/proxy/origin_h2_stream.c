@@ -54,7 +54,7 @@ on_timer(struct net_timer *timer)
 	if (st->origin->h2->heard == st->heard_mark)
 		origin_h2_retire(st->origin); /* not a word in all that time: others had better not wait here too */
 	if (x->deadline != 0)
-		grpc_expire(x); /* no other is set */
+		grpc_expire(x, st->ends_with_status); /* no other is set */
 	else if (sending)
 		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
 	else if (!st->in_body)
@@ -246,6 +246,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	if (h->status >= 200) {
 		st->origin->reused = true;
 		st->in_body = true;
+		st->ends_with_status = grpc_ends_with_status(h, framing);
 		arm_body(st);
 	}
 	exchange_response_head(x, h, framing, length);

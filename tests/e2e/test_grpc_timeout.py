@@ -78,6 +78,20 @@ def test_a_call_that_stops_within_its_answer(before):
     assert statuses(beside) == [200] and len(origin.peers) == 1
 
 
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("fields", [HEAD[:1], HEAD[:1] + [("content-length", "100")], HEAD + [("content-length", "100")]],
+                         ids=["not of gRPC", "of a length", "of gRPC, of a length"])  # fmt: skip
+def test_half_an_answer_does_not_pass_for_the_whole(before, front, fields):
+    """What is no call's, or has told its length, can not end with a status: its client has to see that it is cut."""
+
+    def half(peer, r):
+        peer.send(peer.headers(r.stream, fields), frame(DATA, 0, r.stream, b"half"))
+
+    before.origin(lambda peer: peer.serve({"/half": half}))
+    before.start()
+    assert call(before.connect(front), "/half", "300m").rest().cut
+
+
 def test_a_call_whose_client_takes_its_time(before):
     """The deadline of a call holds while it is sent, in place of timeouts.body."""
     origin = before.origin()
@@ -101,7 +115,9 @@ def test_what_is_no_call_has_no_grpc_timeout(before):
     before.start(timeouts={"response": "300ms"})
     c = before.connect()
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m"), ("content-type", "text/plain")]).status == 504
+    assert c.ask("POST", "/hold", [("grpc-timeout", "1m"), ("content-type", "application/grpc-web")]).status == 504
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m")]).status == 504
+    assert c.ask("GET", "/hold", [("grpc-timeout", "1m"), ("content-type", "application/grpc")]).status == 504
 
 
 @pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
