@@ -7,7 +7,7 @@
 enum {
 	CALM = 400,            /* frames that do nothing: so many at once */
 	CALM_PER_SECOND = 50,  /* and so many more a second */
-	RESPONSE_CALM = 3,     /* so much of it a response gives back: a server may have reasons to reset, or to ask whether we live */
+	SERVER_CALM = 3,       /* so much of it a server has back for a response, and for DATA that it gets: see h2_give_calm() */
 	WINDOW_UPDATE_MIN = 1024, /* bytes: with smaller ones nothing is meant */
 	SECTION_MAX = 16 * 1024 * 1024, /* to be sent; above all that limits.head_bytes and the config's edits make possible */
 	SECTION_TIMES = 8,     /* a section that is so many times above its limit is an attack on the decoder */
@@ -19,6 +19,16 @@ fail(struct h2 *s, const char *why, enum h2_error error)
 	if (s->fault == NULL)
 		s->fault = why;
 	return nghttp2_session_terminate_session(s->session, error) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/*
+ * A server may have reasons to reset a stream, or to ask whether we live; and on each DATA it may open two windows a little
+ * and measure the way by a PING, as those of gRPC do.
+ */
+void
+h2_give_calm(struct h2 *s)
+{
+	s->calm = MIN_OF((unsigned)CALM, s->calm + SERVER_CALM);
 }
 
 /* --- sections ------------------------------------------------------------------------------------------------- */
@@ -121,7 +131,7 @@ end_response(struct h2 *s, const nghttp2_frame *f)
 {
 	struct h2_stream *st = h2_stream_of(s->session, f->hd.stream_id);
 
-	s->calm = MIN_OF((unsigned)CALM, s->calm + RESPONSE_CALM);
+	h2_give_calm(s);
 	if (st == NULL)
 		return;
 	if (h2_block_end_response(s->block))

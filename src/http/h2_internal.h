@@ -21,6 +21,9 @@ extern const nghttp2_data_provider h2_source;
 int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
     nghttp2_data_source *source, void *user);
 
+/* h2.c: a server may say something without content for what has been sent or received. */
+void h2_give_calm(struct h2 *s);
+
 /* NULL: it is not ours, or no longer. */
 static inline struct h2_stream *
 h2_stream_of(nghttp2_session *session, int32_t id)

@@ -240,6 +240,8 @@ h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0 && s->events->is_full(s))
 		return NGHTTP2_ERR_WOULDBLOCK;
+	if (s->is_client)
+		h2_give_calm(s);
 	s->events->put(s, sv_of((const char *)framehd, FRAME_HEAD));
 	st->sent_bytes += length;
 	size_t kept = MIN_OF(buf_len(&st->kept), length);
