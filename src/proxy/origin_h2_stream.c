@@ -224,6 +224,16 @@ frame(const struct http_head *h, bool bodiless, uint64_t *length)
 	return HTTP_STREAMED_BODY;
 }
 
+/* An answer it is, so the request is not sent again. `detail`: NULL where the library has found out. */
+static void
+malformed(struct exchange *x, const char *detail)
+{
+	const char *what = "the origin's response is malformed";
+
+	x->answered = true;
+	exchange_origin_failed(x, 502, detail != NULL ? origin_explain(x, what, detail) : what);
+}
+
 void
 origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bool bodiless)
 {
@@ -236,7 +246,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	if (x == NULL)
 		return;
 	if (b->fault != H1_OK) {
-		exchange_origin_failed(x, 502, origin_explain(x, "the origin's response is malformed", h1_fault_text(b->fault)));
+		malformed(x, h1_fault_text(b->fault));
 		return;
 	}
 	x->answered = true;
@@ -296,7 +306,7 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	else if (h2->reset)
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
 	else
-		exchange_origin_failed(x, 502, "the origin's response is malformed");
+		malformed(x, NULL);
 }
 
 void
