@@ -371,8 +371,8 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 		return;
 	}
 	bool again = may_try_again(x, status);
-	/* An idle connection that the server closes is no fault of the server. */
-	bool stale = again && x->head_sent && x->origin->reused, elsewhere = again && has_another_address(x);
+	/* An idle connection that the server closes is no fault of the server; of a new one others may have made a reused one since. */
+	bool stale = again && x->head_sent && x->origin->reused && !x->fresh, elsewhere = again && has_another_address(x);
 	if (!stale)
 		server_leave_address(upstream_at(x->upstream->balance, (unsigned)x->server)->state, x->address_turn);
 	if (stale) {

@@ -36,14 +36,33 @@ parse_timeout(struct sv text, uint64_t *ms)
 	return true;
 }
 
+/* "application/grpc" and its formats ("+proto"), but not "application/grpc-web", which ends otherwise. */
+static bool
+is_grpc(const struct http_head *h)
+{
+	const struct http_field *type = http_head_get(h, HTTP_CONTENT_TYPE);
+	const struct sv name = SV("application/grpc");
+
+	if (type == NULL || !sv_starts(type->value, name))
+		return false;
+	char next = type->value.n > name.n ? type->value.p[name.n] : ';';
+	return next == '+' || next == ';' || next == ' ' || next == '\t';
+}
+
+bool
+grpc_ends_with_status(const struct http_head *h, enum http_framing framing)
+{
+	return framing == HTTP_STREAMED_BODY && is_grpc(h);
+}
+
 void
 grpc_note_deadline(struct exchange *x)
 {
-	const struct http_field *type = http_head_get(&x->request, HTTP_CONTENT_TYPE);
-	const struct http_field *timeout = type != NULL ? http_head_find(&x->request, SV("grpc-timeout")) : NULL;
+	bool is_call = x->request.method_id == HTTP_POST && is_grpc(&x->request);
+	const struct http_field *timeout = is_call ? http_head_find(&x->request, SV("grpc-timeout")) : NULL;
 	uint64_t ms;
 
-	if (timeout == NULL || !sv_starts(type->value, SV("application/grpc")) || !parse_timeout(timeout->value, &ms))
+	if (timeout == NULL || !parse_timeout(timeout->value, &ms))
 		return;
 	x->deadline = x->started_ms + MIN_OF(ms, x->action->timeouts->tunnel);
 }
@@ -59,7 +78,7 @@ grpc_patience(const struct exchange *x, uint64_t ms)
 }
 
 void
-grpc_expire(struct exchange *x)
+grpc_expire(struct exchange *x, bool with_status)
 {
 	const struct exchange_field answer[] = {
 		{SV("Content-Type"), SV("application/grpc")},
@@ -71,6 +90,10 @@ grpc_expire(struct exchange *x)
 	x->failure = "the call took longer than its grpc-timeout";
 	if (!x->response_started) {
 		exchange_respond(x, 200, answer, COUNTOF(answer), SV(""));
+		return;
+	}
+	if (!with_status) {
+		exchange_end(x, SIDE_BROKEN);
 		return;
 	}
 	http_head_init(trailers, true);

@@ -17,7 +17,13 @@ void grpc_note_deadline(struct exchange *x);
 /* How long the server may be silent now, where the config says `ms`. */
 uint64_t grpc_patience(const struct exchange *x, uint64_t ms);
 
-/* The call is late: both sides are told. */
-void grpc_expire(struct exchange *x);
+/* Does a response with this head end with a status in its trailers? */
+bool grpc_ends_with_status(const struct http_head *h, enum http_framing framing);
+
+/*
+ * The call is late: both sides are told. `with_status`: what of the response has come may end with one. Else it is cut, if it has
+ * begun: half of it must not pass for the whole.
+ */
+void grpc_expire(struct exchange *x, bool with_status);
 
 #endif

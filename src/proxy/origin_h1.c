@@ -411,6 +411,7 @@ attach(struct origin *o, struct exchange *x)
 	x->origin = o;
 	x->back = &back;
 	x->answered = false;
+	x->deadline = 0; /* gRPC is HTTP/2's; here the config's timeouts hold */
 	return true;
 }
 

@@ -37,13 +37,20 @@ leave_idle(struct origin *o)
 	counter_sub(&o->thread->counters.origin_connections_idle, 1);
 }
 
+/* No more requests come to it. */
+static void
+unshare(struct origin *o)
+{
+	if (o->h2->shared)
+		LIST_REMOVE(o, link);
+	o->h2->shared = false;
+}
+
 static void
 leave(struct origin *o)
 {
 	leave_idle(o);
-	if (o->h2->shared)
-		LIST_REMOVE(o, link);
-	o->h2->shared = false;
+	unshare(o);
 	o->h2->link.silent = true;
 }
 
@@ -52,9 +59,7 @@ origin_h2_retire(struct origin *o)
 {
 	if (o->closed)
 		return;
-	if (o->h2->shared)
-		LIST_REMOVE(o, link);
-	o->h2->shared = false;
+	unshare(o);
 	if (!is_unused(o))
 		return;
 	if (!o->h2->link.h2.goes_away)
@@ -162,6 +167,7 @@ end_if_over(struct origin *o)
 void
 origin_h2_deafen(struct origin *o)
 {
+	unshare(o);
 	o->h2->link.silent = o->h2->deaf = true;
 	net_stream_again(&o->stream);
 }

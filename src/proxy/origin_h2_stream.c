@@ -57,7 +57,7 @@ on_timer(struct net_timer *timer)
 	if (st->origin->h2->heard == st->heard_mark)
 		origin_h2_retire(st->origin); /* not a word in all that time: others had better not wait here too */
 	if (x->deadline != 0)
-		grpc_expire(x); /* no other is set */
+		grpc_expire(x, st->ends_with_status); /* no other is set */
 	else if (sending)
 		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
 	else if (!st->in_body)
@@ -240,6 +240,16 @@ frame(const struct http_head *h, bool bodiless, uint64_t *length)
 	return HTTP_STREAMED_BODY;
 }
 
+/* An answer it is, so the request is not sent again. `detail`: NULL where the library has found out. */
+static void
+malformed(struct exchange *x, const char *detail)
+{
+	const char *what = "the origin's response is malformed";
+
+	x->answered = true;
+	exchange_origin_failed(x, 502, detail != NULL ? origin_explain(x, what, detail) : what);
+}
+
 void
 origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bool bodiless)
 {
@@ -252,7 +262,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	if (x == NULL)
 		return;
 	if (b->fault != H1_OK) {
-		exchange_origin_failed(x, 502, origin_explain(x, "the origin's response is malformed", h1_fault_text(b->fault)));
+		malformed(x, h1_fault_text(b->fault));
 		return;
 	}
 	x->answered = true;
@@ -262,6 +272,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	if (h->status >= 200) {
 		st->origin->reused = true;
 		st->in_body = true;
+		st->ends_with_status = grpc_ends_with_status(h, framing);
 		arm_body(st);
 	}
 	exchange_response_head(x, h, framing, length);
@@ -311,7 +322,7 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	else if (h2->reset)
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
 	else
-		exchange_origin_failed(x, 502, "the origin's response is malformed");
+		malformed(x, NULL);
 }
 
 void

@@ -138,7 +138,8 @@ step_route(struct exchange *x)
 		exchange_refuse(x, 413, "Content-Length is above limits.body_bytes");
 	if (x->ended || !hops_go_on(x))
 		return STEP_OVER;
-	grpc_note_deadline(x);
+	if (upstream_conf(x->upstream->balance)->http2) /* else nobody sees to it, and a client could hang on by it */
+		grpc_note_deadline(x);
 	return STEP_PREPARE;
 }
 

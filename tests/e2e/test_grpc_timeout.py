@@ -78,6 +78,20 @@ def test_a_call_that_stops_within_its_answer(before):
     assert statuses(beside) == [200] and len(origin.peers) == 1
 
 
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+@pytest.mark.parametrize("fields", [HEAD[:1], HEAD[:1] + [("content-length", "100")], HEAD + [("content-length", "100")]],
+                         ids=["not of gRPC", "of a length", "of gRPC, of a length"])  # fmt: skip
+def test_half_an_answer_does_not_pass_for_the_whole(before, front, fields):
+    """What is no call's, or has told its length, can not end with a status: its client has to see that it is cut."""
+
+    def half(peer, r):
+        peer.send(peer.headers(r.stream, fields), frame(DATA, 0, r.stream, b"half"))
+
+    before.origin(lambda peer: peer.serve({"/half": half}))
+    before.start()
+    assert call(before.connect(front), "/half", "300m").rest().cut
+
+
 def test_a_call_whose_client_takes_its_time(before):
     """The deadline of a call holds while it is sent, in place of timeouts.body."""
     origin = before.origin()
@@ -101,14 +115,16 @@ def test_what_is_no_call_has_no_grpc_timeout(before):
     before.start(timeouts={"response": "300ms"})
     c = before.connect()
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m"), ("content-type", "text/plain")]).status == 504
+    assert c.ask("POST", "/hold", [("grpc-timeout", "1m"), ("content-type", "application/grpc-web")]).status == 504
     assert c.ask("POST", "/hold", [("grpc-timeout", "1m")]).status == 504
+    assert c.ask("GET", "/hold", [("grpc-timeout", "1m"), ("content-type", "application/grpc")]).status == 504
 
 
 @pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
-@pytest.mark.parametrize("how", ["by config", "by ALPN"])
-def test_a_deadline_does_not_keep_a_silent_client(before, front, how):
+@pytest.mark.parametrize("how, timeout", [("by config", "1H"), ("by ALPN", "300m")])
+def test_a_deadline_does_not_keep_a_silent_client(before, front, how, timeout):
     """Where the request goes by HTTP/1.1, its deadline is none; a client that sends nothing can not hang on with one."""
     tls = how == "by ALPN"
     before.origin(tls=tls, **({"alpn": ["http/1.1"]} if tls else {}))
     before.start(timeouts={"body": "100ms"}, upstreams={"origin": {"http2": tls}})
-    assert call(before.connect(front), "/hold/call", "300m", body=None).rest().status == 408
+    assert call(before.connect(front), "/hold/call", timeout, body=None).rest().status == 408

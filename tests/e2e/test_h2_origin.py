@@ -370,6 +370,25 @@ def test_a_refusal_is_passed_on_where_the_body_has_gone(before, front):
     assert before.ask().status == 200
 
 
+def test_a_server_is_asked_again_once(before):
+    """Though others have been answered on the new connection, too, until that one's turn came."""
+
+    def bad(peer, r):
+        peer.answer(peer.request())
+        peer.reset(r, "INTERNAL_ERROR")
+
+    origin = before.origin(lambda peer: peer.serve({"/bad": bad}))
+    before.start()
+    c = before.connect()
+    assert c.ask().status == 200
+    asked = c.open("GET", "/bad")
+    for n in (1, 2):
+        wait.until(lambda n=n: [r.path for r in origin.all].count("/bad") == n, "the request to come, %d" % n)
+        assert c.ask("GET", "/next").status == 200
+    assert asked.rest().status == 502
+    assert len(origin.peers) == 2
+
+
 def test_a_server_that_always_refuses(before):
     origin = before.origin(lambda peer: [peer.reset(peer.request()) for _ in iter(int, 1)])
     before.start(upstreams={"origin": {"tries": 4}})

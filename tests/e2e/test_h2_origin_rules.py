@@ -143,6 +143,17 @@ def test_malformed(before, where, what):
     assert p.counter("requests_in_flight") == 0
 
 
+def test_what_is_malformed_is_not_asked_for_again(before):
+    """It is an answer, whatever it says; also on a connection that has carried others."""
+    what = head(("x-a", "1"))
+    origin = before.origin(lambda peer: peer.serve({"/bad": lambda peer, r: peer.send(what(peer, r))}))
+    before.start()
+    c = before.connect()
+    assert c.ask().body == b"ok"
+    assert c.ask("GET", "/bad").status == 502
+    assert [r.path for r in origin.all] == ["/", "/bad"]
+
+
 @pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
 def test_white_space_around_a_value_is_taken_off(before, front):
     """Malformed by the letter (RFC 9113, 8.2.1), but gRPC servers send messages that end so."""

@@ -62,11 +62,19 @@ put(struct h2 *s, struct sv bytes)
 	cr_assert(buf_append(&c.wire, bytes.p, bytes.n));
 }
 
+static bool
+is_full(const struct h2 *s)
+{
+	(void)s;
+	return false;
+}
+
 static const struct h2_limits limits = {.head_bytes = ROOM, .fields = 20, .streams = STREAMS, .stream_window = 65535,
     .connection_window = 65535, .calm = 400, .calm_per_second = 50};
 static const struct h2_events events = {.on_request = on_request, .on_closed = on_closed, .on_refused = on_refused, .put = put,
     .point = put};
-static const struct h2_events events_to_server = {.on_response = on_response, .on_closed = on_closed, .put = put, .point = put};
+static const struct h2_events events_to_server = {.on_response = on_response, .on_closed = on_closed, .put = put, .point = put,
+    .is_full = is_full};
 
 static void
 setup(void)
@@ -176,9 +184,9 @@ setup_to_server(void)
 TestSuite(h2_to_server, .init = setup_to_server, .fini = teardown, .timeout = 20);
 
 static struct h2_stream *
-ask(void)
+ask_with(bool body)
 {
-	const struct h2_request r = {.scheme = SV("https"), .bodiless = true};
+	const struct h2_request r = {.scheme = SV("https"), .bodiless = !body};
 	struct h2_stream *st = &c.streams[c.n++];
 	struct http_head h;
 
@@ -190,6 +198,12 @@ ask(void)
 	cr_assert(h2_request(&c.h2, st, &h, &r));
 	cr_assert(h2_send(&c.h2));
 	return st;
+}
+
+static struct h2_stream *
+ask(void)
+{
+	return ask_with(false);
 }
 
 #define RESPONSE(n) "\0\0\x01\x01\x05\0\0\0" n "\x88" /* 200 */
@@ -210,4 +224,31 @@ Test(h2_to_server, a_response_to_what_is_forgotten)
 	(void)ask();
 	cr_assert(h2_receive(&c.h2, SV(RESPONSE("\x03")), 1));
 	cr_expect_eq(c.n_responses, 1);
+}
+
+#define PING "\0\0\x08\x06\0\0\0\0\0" "the way?"
+#define WINDOW_UPDATE(n) "\0\0\x04\x08\0\0\0\0" n "\0\0\0\x01"
+
+/* Servers of gRPC measure the way by what they receive. */
+Test(h2_to_server, a_ping_for_each_data)
+{
+	struct h2_stream *st = ask_with(true);
+
+	cr_assert(h2_receive(&c.h2, SV(SETTINGS), 1));
+	for (unsigned i = 0; i < 1000; i++) {
+		cr_assert(h2_body(&c.h2, st, SV("x")) && h2_send(&c.h2));
+		cr_assert(h2_receive(&c.h2, SV(PING WINDOW_UPDATE("\0") WINDOW_UPDATE("\x01")), 1), "%u", i);
+		buf_clear(&c.wire);
+	}
+}
+
+Test(h2_to_server, a_flood_of_pings)
+{
+	unsigned n = 0;
+
+	(void)ask_with(true);
+	cr_assert(h2_receive(&c.h2, SV(SETTINGS), 1));
+	while (n < 1000 && h2_receive(&c.h2, SV(PING), 1))
+		n++;
+	cr_expect_lt(n, 500);
 }

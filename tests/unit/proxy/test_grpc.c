@@ -15,6 +15,7 @@ deadline(const char *type, const char *timeout)
 {
 	x.deadline = 0;
 	http_head_init(&x.request, false);
+	x.request.method_id = HTTP_POST;
 	cr_assert(type == NULL || http_head_add_id(&x.request, HTTP_CONTENT_TYPE, sv_cstr(type)));
 	cr_assert(timeout == NULL || http_head_add(&x.request, SV("grpc-timeout"), sv_cstr(timeout)));
 	grpc_note_deadline(&x);
@@ -50,6 +51,8 @@ Test(grpc, calls_alone_have_one)
 	cr_expect_eq(deadline("application/grpc+proto", "5S"), 5000);
 	cr_expect_eq(deadline("application/grpc; x=y", "5S"), 5000);
 	cr_expect_eq(deadline("text/plain", "5S"), 0);
+	cr_expect_eq(deadline("application/grpc-web", "5S"), 0);
+	cr_expect_eq(deadline("application/grpcs", "5S"), 0);
 	cr_expect_eq(deadline(NULL, "5S"), 0);
 	cr_expect_eq(deadline("application/grpc", NULL), 0);
 }
