@@ -354,3 +354,27 @@ def test_fields_above_what_the_server_takes_are_not_sent(before, front, where):
     assert statuses(held) == [200]
     assert len(origin.peers) == 1 and p.counter("origin_failures") == 0
     assert large[0] not in [f for r in origin.all for f in r.fields]
+
+
+def test_windows_of_responses_follow_what_is_taken(before):
+    """A response that is read as it comes may run ahead by more than one that nobody reads."""
+    widest, sent = [], [0, 0]
+
+    def script(x):
+        x.respond(200)
+        if x.target == "/read":
+            for _ in range(64):
+                x.send(bytes(32768))
+                widest.append(x.connection.h2.local_flow_control_window(x.stream))
+            x.send(b"!", end=True)
+            return
+        sent[0] = x.connection.h2.local_flow_control_window(x.stream)
+        x.send(bytes(sent[0]))
+        x.send(b"the end", end=True)
+
+    before.add(h2origin.H2Origin(script))
+    before.start()
+    assert len(before.connect().ask("GET", "/read").body) == 64 * 32768 + 1
+    assert max(widest) > 128 * 1024
+    with fronts.H2Front(before.proxy.port) as c:
+        assert c.ask("GET", "/first").body.endswith(b"the end") and sent[0] == 64 * 1024, "and the next begins anew"
