@@ -372,7 +372,7 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 	}
 	bool again = may_try_again(x, status);
 	/* An idle connection that the server closes is no fault of the server; of a new one others may have made a reused one since. */
-	bool stale = again && x->head_sent && x->origin->reused && !x->fresh, elsewhere = again && has_another_address(x);
+	bool stale = again && x->head_sent && origin_was_stale(x->origin) && !x->fresh, elsewhere = again && has_another_address(x);
 	if (!stale)
 		server_leave_address(upstream_at(x->upstream->balance, (unsigned)x->server)->state, x->address_turn);
 	if (stale) {
@@ -413,7 +413,7 @@ static void
 pass_refusal_on(struct exchange *x, const char *why)
 {
 	if (!x->front->refuses) {
-		exchange_origin_failed(x, 503, why);
+		exchange_refuse(x, 503, why);
 		return;
 	}
 	x->failure = why;

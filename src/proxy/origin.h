@@ -63,6 +63,13 @@ void origin_close(struct origin *o);
 /* Keep a connection that is done with its exchange, on its pool's list or its client's, or close it when it can not be kept. */
 void origin_release(struct origin *o, uint64_t idle_max, uint64_t idle_ms);
 
+/* Has an exchange on it failed because it ended, as one may that was open before, and had crossed with the request? */
+static inline bool
+origin_was_stale(const struct origin *o)
+{
+	return o->reused && (o->h2 == NULL || o->closed);
+}
+
 /* "what: detail", which lives as long as x. */
 const char *origin_explain(struct exchange *x, const char *what, const char *detail);
 

@@ -92,12 +92,10 @@ static bool
 has_room(const struct origin *o)
 {
 	const struct h2 *h2 = &o->h2->link.h2;
-	struct origin_pool *p = o->pool;
+	const struct origin_pool *p = o->pool;
 
-	if (o->h2->heard > 0) {
-		p->streams = h2_granted(h2);
+	if (o->h2->heard > 0)
 		return h2_has_room(h2);
-	}
 	return (o->stream.open || !p->http1) && h2->n_streams < (p->streams != 0 ? p->streams : STREAMS);
 }
 
@@ -228,6 +226,7 @@ read_once(struct origin *o)
 	}
 	oh->heard++;
 	bool ok = h2_link_receive(&oh->link, sv_of(to, (size_t)n));
+	o->pool->streams = h2_granted(&oh->link.h2);
 	origin_h2_settle(oh);
 	if (!ok && !o->closed) {
 		(void)!h2_link_send(&oh->link); /* what is wrong, in a GOAWAY */
@@ -256,22 +255,27 @@ readable(struct origin *o)
 static void
 fall_back(struct origin *o)
 {
-	struct origin_stream *st = TAILQ_FIRST(&o->h2->streams);
-	struct exchange *first = st->exchange;
+	struct origin_stream *first, *st;
 
 	o->pool->http1 = true;
 	leave(o);
-	origin_stream_free(st);
-	while ((st = TAILQ_FIRST(&o->h2->streams)) != NULL) {
+	/* One that goes elsewhere may end there, and take its client with it, and what else that has here. */
+	while ((first = TAILQ_FIRST(&o->h2->streams)) != NULL && (st = TAILQ_NEXT(first, link)) != NULL) {
 		struct exchange *x = st->exchange;
 		origin_stream_free(st);
 		exchange_origin_elsewhere(x);
 	}
+	if (first == NULL) {
+		origin_close(o);
+		return;
+	}
+	struct exchange *x = first->exchange;
+	origin_stream_free(first);
 	h2_link_close(&o->h2->link);
 	o->h2 = NULL;
 	origin_h1_init(o);
-	(void)o->codec->attach(o, first); /* can not fail */
-	exchange_origin_ready(first);
+	(void)o->codec->attach(o, x); /* can not fail */
+	exchange_origin_ready(x);
 }
 
 static struct origin_stream *
