@@ -80,6 +80,7 @@ def test_who_comes_while_it_is_being_made_waits_for_it(before):
     c = before.connect()
     asked = [c.open("GET", "/%d" % i) for i in range(20)]
     asked += [before.connect(fronts.H1Front).open("GET", "/%d" % i) for i in range(20, 25)]
+    in_flight(before, 25)
     asked[0].abort()
     in_flight(before, 24)
     origin.go.set()
@@ -375,7 +376,7 @@ def test_a_server_is_asked_again_once(before):
 
     def bad(peer, r):
         peer.answer(peer.request())
-        peer.reset(r, "INTERNAL_ERROR")
+        peer.connection.close()
 
     origin = before.origin(lambda peer: peer.serve({"/bad": bad}))
     before.start()

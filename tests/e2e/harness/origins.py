@@ -61,8 +61,9 @@ class Connection:
         self.socket.close()
 
     def close(self):
+        """From any thread: one that reads sees the end. An SSLSocket's own shutdown() would take its TLS away from under it."""
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError:
             pass
         self.socket.close()
