@@ -52,7 +52,11 @@ fail(struct client *c)
 {
 	const struct h2 *h2 = &c->h2->link.h2;
 
-	if (log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop)))
+	uint64_t now = net_loop_now(c->thread->loop);
+
+	if (h2->kind == H2_FLOODED && log_allows(&c->thread->client_lines, LOG_WARNING, now))
+		log_warning("client %.*s: HTTP/2: %s: its connection is closed", SV_FMT(c->address), h2->fault);
+	else if (h2->kind != H2_FLOODED && log_allows(&c->thread->client_lines, LOG_INFO, now))
 		log_info("client %.*s: HTTP/2: %s", SV_FMT(c->address), h2->fault);
 	c->logged = true;
 	if (h2->kind == H2_BROKE_RULE)

@@ -83,11 +83,11 @@ grpc_expire(struct exchange *x, bool with_status)
 	const struct exchange_field answer[] = {
 		{SV("Content-Type"), SV("application/grpc")},
 		{SV("grpc-status"), SV("4")}, /* DEADLINE_EXCEEDED */
-		{SV("grpc-message"), SV("the call took longer than its grpc-timeout")},
+		{SV("grpc-message"), SV("the call took longer than its grpc-timeout, of which timeouts.tunnel is the most")},
 	};
 	struct http_head *trailers = &x->thread->response;
 
-	x->failure = "the call took longer than its grpc-timeout";
+	x->failure = "the call took longer than its grpc-timeout, of which timeouts.tunnel is the most";
 	if (!x->response_started) {
 		exchange_respond(x, 200, answer, COUNTOF(answer), SV(""));
 		return;

@@ -151,7 +151,8 @@ end_if_over(struct origin *o)
 	if (oh->shared && !h2_takes_requests(&oh->link.h2))
 		origin_h2_retire(o);
 	if (h2_is_over(&oh->link.h2) && !is_unused(o))
-		fail(o, 502, "the origin's HTTP/2 is malformed", NULL);
+		fail(o, 502, "the origin's HTTP/2 is malformed", o->reused ? "see RFC 9113" :
+		    "where it knows HTTP/1.1 alone, \"http2\" is not for its upstream");
 	else if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
 		origin_close(o);
 }
