@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import select
 import socket
 import subprocess
 import threading
@@ -99,7 +98,7 @@ def fill(s, block):
 
 def take_all(s):
     """Read until nothing has come for a moment, or the end."""
-    while select.select([s], [], [], 0.3 * wait.SLOW)[0]:
+    while wait.readable(s, 0.3 * wait.SLOW):
         if not s.recv(1 << 20):
             return
 

@@ -145,7 +145,7 @@ def test_408_though_bytes_drip_in(simple):
 
         import select
 
-        wait.until(lambda: select.select([c.raw], [], [], 0)[0], "an answer", on_end=drip)
+        wait.until(lambda: wait.readable(c.raw, 0), "an answer", on_end=drip)
         assert c.response().status in (408, 431)
 
 

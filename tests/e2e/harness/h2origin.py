@@ -1,6 +1,5 @@
 """An origin that speaks HTTP/2, by python3-h2, which checks what the proxy sends; many streams a connection."""
 
-import select
 import socket
 import ssl
 import struct
@@ -144,7 +143,7 @@ class H2Connection:
     def _read(self):
         """A socket of TLS must not be read and written at the same time."""
         if not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
-            select.select([self.socket], [], [])
+            wait.readable(self.socket)
         with self.changed:
             data = self.socket.recv(65536)
             for event in self.h2.receive_data(data) if data else ():

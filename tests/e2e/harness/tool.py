@@ -4,7 +4,6 @@ import os
 import pathlib
 import pty
 import re
-import select
 import signal
 import subprocess
 import time
@@ -88,7 +87,7 @@ class Terminal:
         return found
 
     def _read(self, seconds):
-        if not select.select([self.fd], [], [], seconds)[0]:
+        if not wait.readable(self.fd, seconds):
             return None
         try:
             data = os.read(self.fd, 65536)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import select
 import time
 
 # Sanitizers and valgrind are slower: BASCULE_SLOW=10 makes every deadline ten times longer, and counts smaller.
@@ -26,6 +27,13 @@ def until(condition, what, deadline=DEADLINE, on_end=None):
         if on_end:
             on_end()
         time.sleep(0.005)
+
+
+def readable(sock, seconds=None):
+    """Is there something to read, or the end, within so many seconds; None: wait for ever? Numbers above 1023 are no matter."""
+    p = select.poll()
+    p.register(sock, select.POLLIN)
+    return bool(p.poll(None if seconds is None else max(0, seconds * 1000)))
 
 
 def unread(port, peer):
