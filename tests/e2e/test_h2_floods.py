@@ -52,7 +52,7 @@ def test_floods_of_frames(served, kind, piece):
         send(c, piece * 2000)
         assert c.wait_goaway() == ERRORS["ENHANCE_YOUR_CALM"]
         assert other.get("/").status == 200, "nobody else notices"
-        p.wait_log("HTTP/2: a flood of %s$" % kind)
+        p.wait_log("HTTP/2: a flood of %s: its connection is closed$" % kind)
         c.close()
         wait.until(lambda: closed(p, "flood") == 1, "the connection to be counted")
         settle(p, "http2_connections_open", 1)
