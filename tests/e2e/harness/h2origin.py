@@ -59,9 +59,11 @@ class H2Exchange(Exchange):
                 raise Cut("RST_STREAM %s" % self.reset)
             try:
                 what(*arguments, **more)
+                self.connection.flush()
             except h2.exceptions.StreamClosedError as e:
                 raise Cut("the stream is closed") from e
-            self.connection.flush()
+            except ConnectionError as e:
+                raise Cut("the connection has ended") from e
 
     def _head(self, status, fields, end):
         self._do(self.connection.h2.send_headers, self.stream, [(":status", str(status))] + list(fields), end_stream=end)
