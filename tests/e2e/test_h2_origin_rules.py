@@ -288,6 +288,7 @@ def test_a_server_may_answer_each_message_with_ping(before):
         assert a.read(len(MESSAGE)) == MESSAGE
     assert len(origin.peers) == 1
     a.abort()
+    wait.until(lambda: origin.peers[0].resets, "the stream to be taken back")
 
 
 def test_a_client_may_answer_each_message_with_ping(before):
