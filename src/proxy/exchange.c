@@ -447,9 +447,7 @@ exchange_origin_refused(struct exchange *x, const char *why)
 void
 exchange_origin_elsewhere(struct exchange *x)
 {
-	server_end(upstream_at(x->upstream->balance, (unsigned)x->server)->state);
-	x->origin = NULL;
-	x->back = NULL;
+	detach_back(x, SIDE_BROKEN);
 	go_on(x, STEP_CONNECT);
 }
 

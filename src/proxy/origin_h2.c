@@ -261,11 +261,8 @@ fall_back(struct origin *o)
 	o->pool->http1 = true;
 	leave(o);
 	/* One that goes elsewhere may end there, and take its client with it, and what else that has here. */
-	while ((first = TAILQ_FIRST(&o->h2->streams)) != NULL && (st = TAILQ_NEXT(first, link)) != NULL) {
-		struct exchange *x = st->exchange;
-		origin_stream_free(st);
-		exchange_origin_elsewhere(x);
-	}
+	while ((first = TAILQ_FIRST(&o->h2->streams)) != NULL && (st = TAILQ_NEXT(first, link)) != NULL)
+		exchange_origin_elsewhere(st->exchange);
 	if (first == NULL) {
 		origin_close(o);
 		return;
