@@ -2,24 +2,17 @@
 
 import contextlib
 import os
-import pathlib
 import socket
 import subprocess
 
 import pytest
 
-from harness import wait
+from harness import proxy, wait
 from harness.client import curl
 from harness.pair import each
 from harness.ports import free_port
 
 BULK = 1 << 30
-
-
-def peak(pid):
-    """The most resident memory so far, in MiB."""
-    status = pathlib.Path("/proc/%d/status" % pid).read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 @pytest.fixture
@@ -67,13 +60,13 @@ def swallow(c):
 
 def bulk(pair, address, ca, *options):
     """One transfer by curl; what it says of it."""
-    pair.proxy = pair._start(pair.config(address))
-    before = peak(pair.proxy.worker)
+    pair.proxy = pair._start(pair.config(address), environment=proxy.MEASURED)
+    before = pair.proxy.peak_memory
     options += ("--http2" if pair.h2_front else "--http1.1", "--max-time", str(int(120 * wait.SLOW)))
     done = curl(pair.proxy.port, "/bulk", "-w", "%{http_version} %{http_code} %{size_download} %{size_upload}", "-H", "Expect:",
                 *options, ca=ca, deadline=120 * wait.SLOW)  # fmt: skip
     assert done.returncode == 0, done
-    grown = peak(pair.proxy.worker) - before
+    grown = pair.proxy.peak_memory - before
     assert grown < 8 * max(1, wait.SLOW), "%d MiB for a body that streams" % grown
     return done.stdout.split("\n")[-1].split()
 

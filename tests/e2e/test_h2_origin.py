@@ -1,5 +1,6 @@
 """Connections of HTTP/2 to origins: shared, waited for, limited, refused, ended, and what a bad one costs the others."""
 
+import contextlib
 import socket
 import threading
 
@@ -91,8 +92,9 @@ def test_who_comes_while_it_is_being_made_waits_for_it(before):
 
 def test_the_same_without_tls(before):
     """The queue of the server is full, so that the kernel lets nobody in for a while."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        fillers = [socket.socket() for _ in range(2)]
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        fillers = [stack.enter_context(socket.socket()) for _ in range(2)]
         for s in fillers:
             s.setblocking(False)
             s.connect_ex(listener.getsockname())
@@ -102,14 +104,13 @@ def test_the_same_without_tls(before):
         in_flight(before, 20)
         assert before.opened() == 1
         listener.settimeout(wait.DEADLINE)
-        accepted = [listener.accept()[0] for _ in range(3)]
-        proxys = next(s for s in accepted if s.getpeername() not in [f.getsockname() for f in fillers])
-        peer = Peer(origins.Connection(proxys))
+        theirs = [f.getsockname() for f in fillers]
+        while (s := stack.enter_context(listener.accept()[0])).getpeername() in theirs:
+            pass
+        peer = Peer(origins.Connection(s))
         for r in peer.take(20):
             peer.answer(r)
         assert statuses(asked) == [200] * 20 and before.opened() == 1
-        for s in fillers + accepted:
-            s.close()
 
 
 def test_nobody_waits_any_more(before):

@@ -211,7 +211,7 @@ class H2Connection:
 
     def close(self):
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)  # an SSLSocket's own takes its TLS away from under who reads
         except OSError:
             pass
 

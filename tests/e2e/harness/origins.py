@@ -27,6 +27,7 @@ class Connection:
         self.requests = []
         self.closed = threading.Event()
         self.reader = wire.Reader(self._recv)
+        self._thread = threading.get_ident()
 
     def _recv(self, n):
         data = self.socket.recv(n)
@@ -61,12 +62,16 @@ class Connection:
         self.socket.close()
 
     def close(self):
-        """From any thread: one that reads sees the end. An SSLSocket's own shutdown() would take its TLS away from under it."""
+        """
+        From any thread. Its own, which may be reading, sees the end and gives the descriptor back: were that done under it, it
+        would read from whatever has the number next. (An SSLSocket's own shutdown() would take its TLS away from under it.)
+        """
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError:
             pass
-        self.socket.close()
+        if threading.get_ident() == self._thread:
+            self.socket.close()
 
     def wait_for_end(self):
         """Read until the peer has closed."""
