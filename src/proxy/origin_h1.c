@@ -415,13 +415,6 @@ attach(struct origin *o, struct exchange *x)
 	return true;
 }
 
-static void
-leave(struct origin *o)
-{
-	if (o->is_idle)
-		origin_pool_leave(o);
-}
-
 const struct origin_codec origin_h1_codec = {
 	.attach = attach,
 	.opened = opened,
@@ -429,7 +422,7 @@ const struct origin_codec origin_h1_codec = {
 	.drained = drained,
 	.expired = expired,
 	.failed = failed,
-	.leave = leave,
+	.leave = origin_pool_leave,
 	.free = free_codec,
 };
 

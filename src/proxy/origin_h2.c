@@ -27,16 +27,6 @@ is_unused(const struct origin *o)
 
 /* --- the pool's list -------------------------------------------------------------------------------------------- */
 
-static void
-leave_idle(struct origin *o)
-{
-	if (!o->is_idle)
-		return;
-	o->is_idle = false;
-	o->pool->n_idle--;
-	counter_sub(&o->thread->counters.origin_connections_idle, 1);
-}
-
 /* No more requests come to it. */
 static void
 unshare(struct origin *o)
@@ -49,7 +39,7 @@ unshare(struct origin *o)
 static void
 leave(struct origin *o)
 {
-	leave_idle(o);
+	origin_pool_leave(o);
 	unshare(o);
 	o->h2->link.silent = true;
 }
@@ -72,16 +62,12 @@ origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 {
 	if (o->closed)
 		return;
-	if (!o->stream.open) {
+	if (!o->stream.open)
 		origin_close(o); /* nobody waits for it any more */
-	} else if (!o->h2->shared || o->pool->n_idle >= idle_max || o->thread->draining) {
+	else if (!o->h2->shared || o->pool->n_idle >= idle_max || o->thread->draining)
 		origin_h2_retire(o);
-	} else {
-		o->is_idle = true;
-		o->pool->n_idle++;
-		counter_add(&o->thread->counters.origin_connections_idle, 1);
-		net_stream_deadline(&o->stream, idle_ms);
-	}
+	else
+		origin_pool_keep(o, idle_ms);
 }
 
 /*
@@ -121,7 +107,7 @@ attach(struct origin *o, struct exchange *x)
 	if (st == NULL)
 		return false;
 	if (o->is_idle) {
-		leave_idle(o);
+		origin_pool_leave(o);
 		net_stream_deadline(&o->stream, 0);
 	}
 	TAILQ_INSERT_TAIL(&oh->streams, st, link);

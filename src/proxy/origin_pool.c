@@ -53,7 +53,10 @@ origin_pool_take(struct origin_pool *p)
 void
 origin_pool_leave(struct origin *o)
 {
-	LIST_REMOVE(o, link);
+	if (!o->is_idle)
+		return;
+	if (o->h2 == NULL)
+		LIST_REMOVE(o, link); /* HTTP/2 is on `shared`, idle or not */
 	o->is_idle = false;
 	o->pool->n_idle--;
 	counter_sub(&o->thread->counters.origin_connections_idle, 1);
@@ -64,8 +67,9 @@ origin_pool_keep(struct origin *o, uint64_t idle_ms)
 {
 	struct origin_pool *p = o->pool;
 
+	if (o->h2 == NULL)
+		LIST_INSERT_HEAD(&p->idle, o, link);
 	o->is_idle = true;
-	LIST_INSERT_HEAD(&p->idle, o, link);
 	p->n_idle++;
 	counter_add(&o->thread->counters.origin_connections_idle, 1);
 	net_stream_resume(&o->stream);

@@ -40,7 +40,7 @@ struct origin_pool *origin_pool_find(struct px_thread *t, struct server_state *s
 /* The idle connection that was used last, no longer idle. NULL: none. */
 struct origin *origin_pool_take(struct origin_pool *p);
 
-/* An open connection waits for the next request, `idle_ms` at most; and no longer. */
+/* An open connection waits for the next request, `idle_ms` at most; and no longer (idempotent). */
 void origin_pool_keep(struct origin *o, uint64_t idle_ms);
 void origin_pool_leave(struct origin *o);
 
