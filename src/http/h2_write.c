@@ -28,6 +28,14 @@ field_flags(const struct http_field *f)
 	return secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
 }
 
+static nghttp2_nv
+length_pair(uint64_t length, char text[LENGTH_TEXT])
+{
+	int digits = snprintf(text, LENGTH_TEXT, "%llu", (unsigned long long)length);
+
+	return pair(SV("content-length"), sv_of(text, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
+}
+
 static const struct h2_response plain = {.status = 0};
 
 static bool
@@ -83,10 +91,8 @@ h2_respond(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 	if (!st->open)
 		return true;
 	n += collect(h, r, v + n);
-	if (r->has_length && !r->keep_length) {
-		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
-		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
-	}
+	if (r->has_length && !r->keep_length)
+		v[n++] = length_pair(r->length, length);
 	return nghttp2_submit_response(s->session, st->id, v, n, r->bodiless ? NULL : &h2_source) == 0;
 }
 
@@ -137,10 +143,8 @@ h2_request(struct h2 *s, struct h2_stream *st, const struct http_head *h, const 
 	v[n++] = pair(SV(":authority"), host->value, NGHTTP2_NV_FLAG_NONE);
 	v[n++] = pair(SV(":path"), path, NGHTTP2_NV_FLAG_NONE);
 	n += collect_request(h, v + n);
-	if (r->has_length) {
-		int digits = snprintf(length, sizeof(length), "%llu", (unsigned long long)r->length);
-		v[n++] = pair(SV("content-length"), sv_of(length, (size_t)digits), NGHTTP2_NV_FLAG_NONE);
-	}
+	if (r->has_length)
+		v[n++] = length_pair(r->length, length);
 	if (!is_taken(s, st, v, n))
 		return false;
 	int32_t id = nghttp2_submit_request(s->session, NULL, v, n, r->bodiless ? NULL : &h2_source, st);

@@ -399,6 +399,16 @@ exchange_origin_failed(struct exchange *x, unsigned status, const char *why)
 	go_on(x, elsewhere ? STEP_CONNECT : STEP_CHOOSE);
 }
 
+void
+exchange_origin_late(struct exchange *x)
+{
+	const char *why = exchange_is_sending(x) ? "nothing of the request was taken within timeouts.send" :
+	    !x->response_started ? "no response within timeouts.response" :
+	    "no byte of the response's body within timeouts.response_body";
+
+	exchange_origin_failed(x, 504, why);
+}
+
 static bool
 has_another_server(const struct exchange *x)
 {

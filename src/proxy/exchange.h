@@ -185,6 +185,16 @@ void exchange_origin_ready(struct exchange *x);
 /* Before a final head came: the connection could not be made, broke, or its answer was malformed. `status`: 502 or 504. */
 void exchange_origin_failed(struct exchange *x, unsigned status, const char *why);
 
+/* The server has let the time go by that it was given: for the request, its response, or what follows of that. 504. */
+void exchange_origin_late(struct exchange *x);
+
+/* Does timeouts.send hold? An early answer ends that. */
+static inline bool
+exchange_is_sending(const struct exchange *x)
+{
+	return !x->request_sent && !x->response_started;
+}
+
 /* The server has done nothing with the request, and says so (RFC 9113, 8.7): it may be sent again, whatever it is. */
 void exchange_origin_refused(struct exchange *x, const char *why);
 

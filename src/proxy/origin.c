@@ -59,6 +59,15 @@ origin_explain(struct exchange *x, const char *what, const char *detail)
 	return text != NULL ? text : what;
 }
 
+void
+origin_malformed(struct exchange *x, const char *detail)
+{
+	const char *what = "the origin's response is malformed";
+
+	x->answered = true;
+	exchange_origin_failed(x, 502, detail != NULL ? origin_explain(x, what, detail) : what);
+}
+
 static struct origin *
 of_stream(struct net_stream *s)
 {

@@ -73,4 +73,7 @@ origin_was_stale(const struct origin *o)
 /* "what: detail", which lives as long as x. */
 const char *origin_explain(struct exchange *x, const char *what, const char *detail);
 
+/* An answer it is, so the request is not sent again: 502. `detail`: NULL where a library has found out. */
+void origin_malformed(struct exchange *x, const char *detail);
+
 #endif

@@ -97,7 +97,7 @@ back_flush(struct exchange *x)
 	if (o->h1.deaf && x->response_ended)
 		return false; /* there is nothing more to read that would tell */
 	/* The client is not read from while much is pending, so its deadline does not hold. */
-	if (!x->request_sent && !o->h1.in_body && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
+	if (exchange_is_sending(x) && net_stream_pending(&o->stream) > 0 && o->stream.deadline == 0)
 		arm_send(o);
 	return true;
 }
@@ -154,14 +154,6 @@ static const struct side_ops back = {
 /* --- reading responses -------------------------------------------------------------------------------------- */
 
 static void
-malformed(struct exchange *x, enum h1_fault fault)
-{
-	const char *why = arena_printf(&x->extra, "the origin's response is malformed: %s", h1_fault_text(fault));
-
-	exchange_origin_failed(x, 502, why != NULL ? why : h1_fault_text(fault));
-}
-
-static void
 final_head(struct origin *o, struct http_head *h)
 {
 	struct exchange *x = o->exchange;
@@ -198,7 +190,7 @@ read_head(struct origin *o, struct sv in)
 	case H1_MORE:
 		return 0;
 	case H1_BAD:
-		malformed(o->exchange, fault);
+		origin_malformed(o->exchange, h1_fault_text(fault));
 		return in.n;
 	case H1_DONE:
 		break;
@@ -221,7 +213,7 @@ read_body(struct origin *o, struct sv in)
 	enum h1_status r = h1_body_next(&o->h1.body, &rest, &data, &fault);
 
 	if (r == H1_BAD) {
-		malformed(x, fault);
+		origin_malformed(x, h1_fault_text(fault));
 		return in.n;
 	}
 	if (data.n > 0)
@@ -263,10 +255,9 @@ at_end(struct origin *o, ssize_t n)
 			exchange_response_end(x, NULL);
 		return;
 	}
-	const char *text = arena_printf(&x->extra, "the connection ended %s: %s", o->h1.in_body ? "in the middle of the response" :
-	    x->answered ? "in the middle of the response's head" : "without a response",
-	    clean ? "closed by the origin" : strerror(errno));
-	exchange_origin_failed(x, 502, text != NULL ? text : "the connection ended");
+	const char *what = o->h1.in_body ? "the connection ended in the middle of the response" :
+	    x->answered ? "the connection ended in the middle of the response's head" : "the connection ended without a response";
+	exchange_origin_failed(x, 502, origin_explain(x, what, clean ? "closed by the origin" : strerror(errno)));
 }
 
 /* Keep the start of a head that is not complete; bytes behind a whole response are nobody's. */
@@ -354,7 +345,7 @@ drained(struct origin *o)
 
 	if (x == NULL)
 		return;
-	if (!x->request_sent && !o->h1.in_body)
+	if (exchange_is_sending(x))
 		net_stream_deadline(&o->stream, 0); /* it takes the request's body again */
 	exchange_origin_drained(x);
 }
@@ -369,14 +360,10 @@ expired(struct origin *o)
 		origin_close(o);
 	else if (!s->open)
 		exchange_origin_failed(x, 504, "no connection within timeouts.connect");
-	else if (!x->request_sent && !o->h1.in_body && s->sent != o->h1.sent_mark)
+	else if (exchange_is_sending(x) && s->sent != o->h1.sent_mark)
 		arm_send(o); /* slow, but it takes some */
-	else if (!x->request_sent && !o->h1.in_body)
-		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
-	else if (!o->h1.in_body)
-		exchange_origin_failed(x, 504, "no response within timeouts.response");
 	else
-		exchange_origin_failed(x, 504, "no byte of the response's body within timeouts.response_body");
+		exchange_origin_late(x);
 }
 
 static void

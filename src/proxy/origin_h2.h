@@ -42,7 +42,6 @@ struct origin_stream {
 	uint64_t sent_mark;        /* h2.sent_bytes when the timer was set */
 	uint64_t heard_mark;       /* origin_h2.heard when the request was sent */
 	bool began;                /* the connection was ready for it */
-	bool in_body;              /* the final head has been passed on */
 	bool ends_with_status;     /* and it was one of gRPC */
 	bool read;                 /* the server has sent all of its response */
 	bool paused;               /* its window is not given back */

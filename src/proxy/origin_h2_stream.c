@@ -48,9 +48,8 @@ on_timer(struct net_timer *timer)
 {
 	struct origin_stream *st = CONTAINER_OF(timer, struct origin_stream, timer);
 	struct exchange *x = st->exchange;
-	bool sending = !x->request_sent && !st->in_body;
 
-	if (sending && x->deadline == 0 && st->h2.sent_bytes != st->sent_mark) {
+	if (exchange_is_sending(x) && x->deadline == 0 && st->h2.sent_bytes != st->sent_mark) {
 		arm_send(st); /* slow, but it takes some */
 		return;
 	}
@@ -58,12 +57,8 @@ on_timer(struct net_timer *timer)
 		origin_h2_retire(st->origin); /* not a word in all that time: others had better not wait here too */
 	if (x->deadline != 0)
 		grpc_expire(x, st->ends_with_status); /* no other is set */
-	else if (sending)
-		exchange_origin_failed(x, 504, "nothing of the request was taken within timeouts.send");
-	else if (!st->in_body)
-		exchange_origin_failed(x, 504, "no response within timeouts.response");
 	else
-		exchange_origin_failed(x, 504, "no byte of the response's body within timeouts.response_body");
+		exchange_origin_late(x);
 }
 
 /* --- the back of an exchange ------------------------------------------------------------------------------------ */
@@ -115,7 +110,7 @@ back_end(struct exchange *x, const struct http_head *trailers)
 {
 	struct origin_stream *st = x->origin_stream;
 
-	if (!st->in_body)
+	if (!x->response_started)
 		arm_response(st);
 	return said(x, h2_end(&link_of(x)->h2, &st->h2, trailers));
 }
@@ -136,7 +131,7 @@ back_flush(struct exchange *x)
 	if (!h2_keep(&l->h2, &st->h2))
 		return false;
 	/* The client is not read from while much is pending, so its deadline does not hold. */
-	if (!x->request_sent && !st->in_body && h2_pending(&st->h2) > 0 && !net_timer_pending(&st->timer))
+	if (exchange_is_sending(x) && h2_pending(&st->h2) > 0 && !net_timer_pending(&st->timer))
 		arm_send(st);
 	return true;
 }
@@ -153,7 +148,7 @@ back_pause(struct exchange *x)
 	struct origin_stream *st = x->origin_stream;
 
 	st->paused = true;
-	if (st->in_body && x->deadline == 0)
+	if (x->response_started && x->deadline == 0)
 		net_timer_cancel(&st->timer);
 }
 
@@ -165,7 +160,7 @@ back_resume(struct exchange *x)
 	st->paused = false;
 	h2_take(&link_of(x)->h2, &st->h2);
 	/* Interim responses, however many, do not put off the deadline of the final one. */
-	if (st->in_body)
+	if (x->response_started)
 		arm_body(st);
 	h2_link_flush_later(link_of(x));
 }
@@ -240,16 +235,6 @@ frame(const struct http_head *h, bool bodiless, uint64_t *length)
 	return HTTP_STREAMED_BODY;
 }
 
-/* An answer it is, so the request is not sent again. `detail`: NULL where the library has found out. */
-static void
-malformed(struct exchange *x, const char *detail)
-{
-	const char *what = "the origin's response is malformed";
-
-	x->answered = true;
-	exchange_origin_failed(x, 502, detail != NULL ? origin_explain(x, what, detail) : what);
-}
-
 void
 origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bool bodiless)
 {
@@ -262,7 +247,7 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	if (x == NULL)
 		return;
 	if (b->fault != H1_OK) {
-		malformed(x, h1_fault_text(b->fault));
+		origin_malformed(x, h1_fault_text(b->fault));
 		return;
 	}
 	x->answered = true;
@@ -271,7 +256,6 @@ origin_h2_on_response(struct h2 *s, struct h2_stream *h2, struct h2_block *b, bo
 	enum http_framing framing = frame(h, bodiless, &length);
 	if (h->status >= 200) {
 		st->origin->reused = true;
-		st->in_body = true;
 		st->ends_with_status = grpc_ends_with_status(h, framing);
 		arm_body(st);
 	}
@@ -317,12 +301,12 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	if (x == NULL)
 		return;
 	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
-	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !st->in_body)
+	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !x->response_started)
 		exchange_origin_refused(x, "the origin refused the stream");
 	else if (h2->reset)
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
 	else
-		malformed(x, NULL);
+		origin_malformed(x, NULL);
 }
 
 void
@@ -334,7 +318,7 @@ origin_h2_on_drained(struct h2 *s, struct h2_stream *h2)
 	(void)s;
 	if (x == NULL)
 		return;
-	if (!x->request_sent && !st->in_body && x->deadline == 0)
+	if (exchange_is_sending(x) && x->deadline == 0)
 		net_timer_cancel(&st->timer); /* it takes the request's body again */
 	exchange_origin_drained(x);
 }
