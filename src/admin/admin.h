@@ -113,4 +113,7 @@ MUST_CHECK bool admin_metrics_reference(struct buf *out);
 /* The sum of one counter, by its offset in struct counters, over all threads. */
 uint64_t admin_sum(const struct admin *a, size_t offset);
 
+/* How many connections of clients were closed for that reason. */
+uint64_t admin_closed(const struct admin *a, enum close_reason r);
+
 #endif

@@ -300,7 +300,8 @@ print_servers(FILE *out, const json_t *list)
 {
 	static const struct column columns[] = {
 	    {"    ", "address", cell_text, 26},
-	    {" ", "state", cell_text, 8},
+	    {" ", "state", cell_text, 10},
+	    {" ", "protocol", cell_text, 8},
 	    {" ", "in_flight", cell_number, 6},
 	    {" in flight ", "requests", cell_number, 10},
 	    {" requests ", "errors", cell_number, 8},
@@ -326,15 +327,20 @@ print_upstreams(FILE *out, const json_t *list)
 }
 
 static void
-print_counters(FILE *out, json_t *counters)
+print_counters(FILE *out, const char *title, json_t *counters, bool zeros)
 {
 	const char *name;
+	bool begun = false;
 	json_t *value;
 
-	(void)fputs("\nCounters\n", out);
 	json_object_foreach(counters, name, value) {
+		if (!zeros && json_integer_value(value) == 0)
+			continue;
+		if (!begun)
+			(void)fprintf(out, "\n%s\n", title);
+		begun = true;
 		(void)fputs("  ", out);
-		print_safe(out, name, 28);
+		print_safe(out, name, 30);
 		(void)fprintf(out, " %14" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
 	}
 }
@@ -353,7 +359,8 @@ admin_print_status(const struct admin_reply *r, FILE *out, struct err *err)
 	print_sites(out, json_object_get(root, "sites"));
 	print_bundles(out, json_object_get(root, "bundles"));
 	print_upstreams(out, json_object_get(root, "upstreams"));
-	print_counters(out, json_object_get(root, "counters"));
+	print_counters(out, "Counters", json_object_get(root, "counters"), true);
+	print_counters(out, "Connections closed, by reason", json_object_get(root, "connections_closed"), false);
 	json_decref(root);
 	return print_done(out, err);
 }

@@ -80,6 +80,16 @@ admin_sum(const struct admin *a, size_t offset)
 	return sum;
 }
 
+uint64_t
+admin_closed(const struct admin *a, enum close_reason r)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < a->n_threads; i++)
+		sum += counter_read(&a->threads[i]->closed[r]);
+	return sum;
+}
+
 static bool
 put_head(struct buf *out, const char *name, const char *kind, const char *help)
 {
@@ -91,13 +101,9 @@ put_closed(const struct admin *a, struct buf *out)
 {
 	bool ok = put_head(out, "connections_closed", "counter", closed_help);
 
-	for (int r = 0; ok && r < CLOSE_REASONS_N; r++) {
-		uint64_t sum = 0;
-		for (unsigned i = 0; i < a->n_threads; i++)
-			sum += counter_read(&a->threads[i]->closed[r]);
-		ok = buf_printf(out, "bascule_connections_closed{reason=\"%s\"} %llu\n", close_reason_name((enum close_reason)r),
-		    (unsigned long long)sum);
-	}
+	for (enum close_reason r = 0; ok && r < CLOSE_REASONS_N; r++)
+		ok = buf_printf(out, "bascule_connections_closed{reason=\"%s\"} %llu\n", close_reason_name(r),
+		    (unsigned long long)admin_closed(a, r));
 	return ok;
 }
 

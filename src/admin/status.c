@@ -194,7 +194,8 @@ server(const struct upstream_server *s)
 {
 	const char *state = s->n_addresses == 0 ? "unresolved" : server_usable(s->state, clock_mono_ms()) ? "up" : "left out";
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "address", s->conf->address, "state", state, "weight",
+	return json_pack("{s:s, s:s, s:s?, s:I, s:I, s:I, s:I}", "address", s->conf->address, "state", state, "protocol",
+	    __atomic_load_n(&s->state->version, __ATOMIC_RELAXED), "weight",
 	    (json_int_t)s->conf->weight, "in_flight", (json_int_t)__atomic_load_n(&s->state->in_flight, __ATOMIC_RELAXED), "requests",
 	    (json_int_t)counter_read(&s->state->requests), "errors", (json_int_t)counter_read(&s->state->errors));
 }
@@ -231,6 +232,16 @@ counters(const struct admin *a)
 #define X(name, kind, help) json_put(o, #name, json_integer((json_int_t)admin_sum(a, offsetof(struct counters, name))));
 	COUNTER_ROWS(X)
 #undef X
+	return o;
+}
+
+static json_t *
+closed(const struct admin *a)
+{
+	json_t *o = json_object();
+
+	for (enum close_reason r = 0; r < CLOSE_REASONS_N; r++)
+		json_put(o, close_reason_name(r), json_integer((json_int_t)admin_closed(a, r)));
 	return o;
 }
 
@@ -285,6 +296,7 @@ admin_status_json(const struct admin *a)
 	json_put(o, "bundles", bundles(s->store));
 	json_put(o, "upstreams", upstreams(s));
 	json_put(o, "counters", counters(a));
+	json_put(o, "connections_closed", closed(a));
 	return json_text(o);
 }
 

@@ -162,9 +162,11 @@ server_leave_address(struct server_state *s, uint32_t turn)
 }
 
 uint64_t
-server_succeeded(struct server_state *s)
+server_succeeded(struct server_state *s, const char *version)
 {
-	/* Read first: what nearly always is zero already need not be written, and its cache line stays shared. */
+	/* Read first: what nearly always is so already need not be written, and its cache line stays shared. */
+	if (LOAD(&s->version) != version)
+		STORE(&s->version, version);
 	if (LOAD(&s->failures) != 0)
 		STORE(&s->failures, 0);
 	if (LOAD(&s->ejected_until_ms) == 0 || __atomic_exchange_n(&s->ejected_until_ms, 0, __ATOMIC_RELAXED) == 0)

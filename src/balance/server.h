@@ -23,6 +23,7 @@ struct server_state {
 	uint64_t requests, errors; /* totals, for status */
 	uint64_t out_since_ms;     /* when it was left out, while it is */
 	uint64_t told_ms;          /* when it was last said that it fails */
+	const char *version;       /* of HTTP, of its last response; static; NULL: none yet */
 	uint64_t turns;            /* position in the round-robin of its upstream; used in the first server only */
 	char names[]; /* what `upstream` and `address` point to */
 };
@@ -52,8 +53,11 @@ void server_end(struct server_state *s);
 uint32_t server_address_turn(const struct server_state *s);
 void server_leave_address(struct server_state *s, uint32_t turn);
 
-/* It answered: in service. Returns since when it had been left out (monotonic) if this brings it back; 0: no news. */
-uint64_t server_succeeded(struct server_state *s);
+/*
+ * It answered, in this version of HTTP (static): in service. Returns since when it had been left out (monotonic) if this
+ * brings it back; 0: no news.
+ */
+uint64_t server_succeeded(struct server_state *s, const char *version);
 
 enum server_news {
 	SERVER_FAILED,      /* but is in service */

@@ -37,6 +37,14 @@
 	    "Origin connections open that serve one client connection alone: by the PROXY protocol, NTLM or Negotiate.") \
 	X(origin_failures, counter, "Origin connections refused, reset, timed out, or whose answer was malformed.")  \
 	X(origin_retries, counter, "Requests that went to another server because nothing had reached the first.")    \
+	X(origin_http2_connections_open, gauge, "Origin connections open now that speak HTTP/2.")                    \
+	X(origin_http2_streams_open, gauge, "Requests that are with origins by HTTP/2 now, or wait for such a connection.") \
+	X(origin_http2_streams_refused, counter,                                                                     \
+	    "Requests that an origin refused by HTTP/2 (REFUSED_STREAM, GOAWAY) and that were asked again. Many: it takes " \
+	    "fewer at a time than it grants.")                                                                       \
+	X(origin_http2_streams_reset, counter, "Streams that origins reset for another reason: their requests failed.") \
+	X(origin_http2_protocol_errors, counter,                                                                     \
+	    "Connections of HTTP/2 ended because the origin broke a rule of it, or flooded.")                        \
 	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \
 	X(bytes_to_clients, counter, "Bytes of response bodies sent.")                                               \
 	X(http2_connections_open, gauge, "Client connections open now that speak HTTP/2.")                           \

@@ -10,6 +10,12 @@ http_head_init(struct http_head *h, bool is_response)
 	h->major = 1;
 }
 
+const char *
+http_version(const struct http_head *h)
+{
+	return h->major == 2 ? "HTTP/2.0" : h->minor == 1 ? "HTTP/1.1" : "HTTP/1.0";
+}
+
 /* Index of the first field from `from` on with this id (a known one) or, for HTTP_OTHER, this name; n_fields: none. */
 static size_t
 next_field(const struct http_head *h, size_t from, enum http_field_id id, struct sv name)

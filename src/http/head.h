@@ -102,6 +102,9 @@ struct http_head {
 /* Without touching the fields array beyond n_fields: a head is large and made once per request. */
 void http_head_init(struct http_head *h, bool is_response);
 
+/* "HTTP/1.1"; static. */
+const char *http_version(const struct http_head *h);
+
 enum http_field_id http_field_id(struct sv name);
 /* Equal but for case, and for "_" in place of "-". */
 bool http_field_same(struct sv a, struct sv b);

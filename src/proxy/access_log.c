@@ -126,12 +126,6 @@ field(const struct exchange *x, enum http_field_id id)
 	return f != NULL ? f->value : SV_NONE;
 }
 
-static struct sv
-protocol(const struct http_head *h)
-{
-	return h->major == 2 ? SV("HTTP/2.0") : h->minor == 1 ? SV("HTTP/1.1") : SV("HTTP/1.0");
-}
-
 /* --- the two forms ------------------------------------------------------------------------------------------ */
 
 static void
@@ -149,7 +143,7 @@ put_json(struct buf *b, const struct exchange *x)
 	put_string(b, SV("method"), x->request.method);
 	put_string(b, SV("host"), x->request.authority);
 	put_string(b, SV("target"), x->request.target);
-	put_string(b, SV("protocol"), protocol(&x->request));
+	put_string(b, SV("protocol"), sv_cstr(http_version(&x->request)));
 	put_number(b, "status", x->status);
 	put_number(b, "bytes_in", x->body_in);
 	put_number(b, "bytes_out", x->body_out);
@@ -160,6 +154,8 @@ put_json(struct buf *b, const struct exchange *x)
 		put_string(b, SV("upstream"), sv_cstr(upstream_conf(x->upstream->balance)->name));
 		put_string(b, SV("server"), sv_cstr(upstream_at(x->upstream->balance, (unsigned)x->server)->conf->address));
 		put_number(b, "tries", x->tries);
+		if (x->origin_version != NULL)
+			put_string(b, SV("server_protocol"), sv_cstr(x->origin_version));
 	}
 	if (client_tls_words(x->client, &tls, &server_name)) {
 		put_string(b, SV("tls"), tls);
@@ -201,7 +197,7 @@ put_combined(struct buf *b, const struct exchange *x)
 	put_escaped(b, x->request.method);
 	put(b, SV(" "));
 	put_escaped(b, x->request.target);
-	(void)!buf_printf(b, " %.*s\" %u %llu \"", SV_FMT(protocol(&x->request)), x->status, (unsigned long long)x->body_out);
+	(void)!buf_printf(b, " %s\" %u %llu \"", http_version(&x->request), x->status, (unsigned long long)x->body_out);
 	put_escaped(b, field_or_dash(x, HTTP_REFERER));
 	put(b, SV("\" \""));
 	put_escaped(b, field_or_dash(x, HTTP_USER_AGENT));

@@ -336,7 +336,7 @@ static void
 count_success(struct exchange *x)
 {
 	const struct upstream_server *server = upstream_at(x->upstream->balance, (unsigned)x->server);
-	uint64_t since = server_succeeded(server->state), now = net_loop_now(x->thread->loop);
+	uint64_t since = server_succeeded(server->state, x->origin_version), now = net_loop_now(x->thread->loop);
 	char out[CLOCK_DURATION_SIZE];
 
 	if (since != 0 && log_allows(&x->thread->origin_lines, LOG_NOTICE, now))
@@ -479,6 +479,7 @@ exchange_response_head(struct exchange *x, struct http_head *h, enum http_framin
 		x->response_started = true;
 		x->status = h->status;
 		x->failure = NULL;
+		x->origin_version = http_version(h);
 		count_success(x);
 		let_go_of_held(x);
 	}

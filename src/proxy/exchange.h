@@ -126,6 +126,7 @@ struct exchange {
 	uint32_t head_bytes;
 	uint64_t body_in, body_out; /* bytes */
 	uint16_t status;       /* of the final response; 0: none */
+	const char *origin_version; /* of HTTP, of the final response; static; NULL: none came */
 	const char *failure;   /* why the proxy answered for the origin; NULL: it did not */
 
 	struct net_deferred free_later;

@@ -42,6 +42,9 @@ leave(struct origin *o)
 	origin_pool_leave(o);
 	unshare(o);
 	o->h2->link.silent = true;
+	if (o->h2->counted)
+		counter_sub(&o->thread->counters.origin_http2_connections_open, 1);
+	o->h2->counted = false;
 }
 
 void
@@ -128,6 +131,13 @@ fail(struct origin *o, unsigned status, const char *what, const char *detail)
 		exchange_origin_failed(st->exchange, status, detail != NULL ? origin_explain(st->exchange, what, detail) : what);
 }
 
+static void
+broke_rule(struct origin *o, const char *detail)
+{
+	counter_add(&o->thread->counters.origin_http2_protocol_errors, 1);
+	fail(o, 502, "the origin's HTTP/2 is malformed", detail);
+}
+
 /* All has been sent. What the library finds malformed it tells the server alone, in a GOAWAY, and then reads nothing more. */
 static void
 end_if_over(struct origin *o)
@@ -137,8 +147,7 @@ end_if_over(struct origin *o)
 	if (oh->shared && !h2_takes_requests(&oh->link.h2))
 		origin_h2_retire(o);
 	if (h2_is_over(&oh->link.h2) && !is_unused(o))
-		fail(o, 502, "the origin's HTTP/2 is malformed", o->reused ? "see RFC 9113" :
-		    "where it knows HTTP/1.1 alone, \"http2\" is not for its upstream");
+		broke_rule(o, o->reused ? "see RFC 9113" : "where it knows HTTP/1.1 alone, \"http2\" is not for its upstream");
 	else if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
 		origin_close(o);
 }
@@ -217,7 +226,7 @@ read_once(struct origin *o)
 	origin_h2_settle(oh);
 	if (!ok && !o->closed) {
 		(void)!h2_link_send(&oh->link); /* what is wrong, in a GOAWAY */
-		fail(o, 502, "the origin's HTTP/2 is malformed", oh->link.h2.fault);
+		broke_rule(o, oh->link.h2.fault);
 	}
 	return !o->closed;
 }
@@ -283,6 +292,8 @@ opened(struct origin *o)
 		return;
 	}
 	o->pool->http1 = false;
+	o->h2->counted = true;
+	counter_add(&o->thread->counters.origin_http2_connections_open, 1);
 	while (!o->closed && (st = first_waiting(o)) != NULL) {
 		st->began = true;
 		exchange_origin_ready(st->exchange);

@@ -28,6 +28,7 @@ struct origin_h2 {
 	uint64_t heard;                /* reads so far: tells whether the server lives */
 	unsigned resets;               /* requests that were taken back */
 	bool shared;                   /* on pool->shared */
+	bool counted;                  /* among those open: the server has chosen HTTP/2 */
 	bool deaf;                     /* the socket takes no more; what the server said before may still be there */
 };
 

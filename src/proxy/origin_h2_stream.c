@@ -301,12 +301,15 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 	if (x == NULL)
 		return;
 	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
-	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !x->response_started)
+	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !x->response_started) {
+		counter_add(&x->thread->counters.origin_http2_streams_refused, 1);
 		exchange_origin_refused(x, "the origin refused the stream");
-	else if (h2->reset)
+	} else if (h2->reset) {
+		counter_add(&x->thread->counters.origin_http2_streams_reset, 1);
 		exchange_origin_failed(x, 502, origin_explain(x, "the origin reset the stream", h2_error_text(error)));
-	else
+	} else {
 		origin_malformed(x, NULL);
+	}
 }
 
 void
@@ -340,6 +343,7 @@ origin_stream_new(struct origin *o, struct exchange *x)
 	x->origin_stream = st;
 	x->back = &back;
 	x->answered = false;
+	counter_add(&o->thread->counters.origin_http2_streams_open, 1);
 	return st;
 }
 
@@ -357,6 +361,7 @@ origin_stream_free(struct origin_stream *st)
 	if (oh->touched == st)
 		oh->touched = NULL;
 	net_timer_cancel(&st->timer);
+	counter_sub(&st->origin->thread->counters.origin_http2_streams_open, 1);
 	st->exchange->origin_stream = NULL;
 	st->exchange = NULL;
 	h2_stream_free(&oh->link.h2, &st->h2);

@@ -79,7 +79,7 @@ Test(server, left_out_after_failures_in_a_row)
 
 	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
 	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
-	cr_expect_eq(server_succeeded(s), 0);
+	cr_expect_eq(server_succeeded(s, "HTTP/1.1"), 0);
 	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED, "a success ends the row");
 	cr_expect_eq(server_failed(s, 100, 3, 1000), SERVER_FAILED);
 	cr_expect(server_usable(s, 100));
@@ -123,8 +123,8 @@ Test(server, one_request_tries_it)
 	cr_expect_eq(server_failed(s, 2200, 1, 1000), SERVER_OUT);
 	cr_expect_not(server_take(s, 3199, 1000));
 	cr_expect(server_take(s, 3200, 1000));
-	cr_expect_eq(server_succeeded(s), 100, "when it was left out");
-	cr_expect_eq(server_succeeded(s), 0);
+	cr_expect_eq(server_succeeded(s, "HTTP/1.1"), 100, "when it was left out");
+	cr_expect_eq(server_succeeded(s, "HTTP/1.1"), 0);
 	cr_expect(server_take(s, 3200, 1000));
 	cr_expect(server_take(s, 3200, 1000));
 	cr_expect_eq(server_failed(s, 3200, 1, 1000), SERVER_LEFT_OUT, "news again");

@@ -153,7 +153,7 @@ Test(sticky, moves_on_when_its_server_is_left_out)
 	pool_eject(&p, 1);
 	for (int i = 0; i < 6; i++)
 		cr_assert_neq(pool_choose(&p), 1);
-	server_succeeded(pool_state(&p, 1));
+	server_succeeded(pool_state(&p, 1), "HTTP/1.1");
 	expect_always(&p, 1);
 	upstream_mark_tried(&p.tried, 1);
 	for (int i = 0; i < 6; i++)

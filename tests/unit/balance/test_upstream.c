@@ -47,7 +47,7 @@ Test(upstream, left_out_and_back)
 		p.now += 1;
 		pool_count(&p, 100, n);
 		cr_expect(n[0] == 1 && n[1] == 99, "one request tries it: %u %u", n[0], n[1]);
-		server_succeeded(pool_state(&p, 0));
+		server_succeeded(pool_state(&p, 0), "HTTP/1.1");
 		pool_count(&p, 100, n);
 		cr_expect(n[0] > 20 && n[1] > 20, "it is back: %u %u", n[0], n[1]);
 	}
