@@ -394,7 +394,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 	nghttp2_option *o = new_options(is_client);
 
 	*s = (struct h2){.events = events, .limits = *limits, .spare = spare, .calm = (int)limits->calm, .is_client = is_client,
-	    .last = INT32_MAX};
+	    .last = INT32_MAX, .section_max = UINT32_MAX};
 	bool ok = c != NULL && o != NULL && make(&s->session, c, s, o, &memory) == 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
@@ -451,6 +451,7 @@ h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
 	if (n < 0)
 		(void)h2_fail(s, nghttp2_strerror((int)n), fatal_error((int)n));
+	s->section_max = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
 	return s->fault == NULL;
 }
 

@@ -126,6 +126,7 @@ struct h2 {
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
+	uint32_t section_max;      /* of a server: the largest section that it takes, as it has said last or its owner expects */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 	uint64_t sent_bytes;       /* of body, of all of them */
 	uint64_t due;              /* bytes that the connection's window is to be given back for */

@@ -107,7 +107,7 @@ is_taken(const struct h2 *s, struct h2_stream *st, const nghttp2_nv *v, size_t n
 
 	for (size_t i = 0; i < n; i++)
 		size += v[i].namelen + v[i].valuelen + SECTION_OVERHEAD;
-	st->too_large = size > nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+	st->too_large = size > s->section_max;
 	return !st->too_large;
 }
 

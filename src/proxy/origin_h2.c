@@ -75,16 +75,17 @@ origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 
 /*
  * Until the server has said what it grants, it is taken to grant what it did last. One that is being made may turn out to be
- * of HTTP/1.1, as the last one did: then there is no use in waiting together.
+ * of HTTP/1.1, as the last one did: then there is no use in waiting together. Where others' bodies, that the server's
+ * handlers do not read, have used up the connection's window, another body would only wait behind them.
  */
 static bool
-has_room(const struct origin *o)
+has_room(const struct origin *o, const struct exchange *x)
 {
 	const struct h2 *h2 = &o->h2->link.h2;
 	const struct origin_pool *p = o->pool;
 
 	if (o->h2->heard > 0)
-		return h2_has_room(h2);
+		return h2_has_room(h2) && (x->request_framing == HTTP_NO_BODY || h2_window(h2) > 0);
 	return (o->stream.open || !p->http1) && h2->n_streams < (p->streams != 0 ? p->streams : STREAMS);
 }
 
@@ -93,7 +94,7 @@ struct origin *
 origin_h2_find(const struct origin_pool *p, const struct exchange *x)
 {
 	for (struct origin *o = LIST_FIRST(&p->shared); o != NULL; o = LIST_NEXT(o, link)) {
-		if (!has_room(o) || (x->fresh && o->reused))
+		if (!has_room(o, x) || (x->fresh && o->reused))
 			continue;
 		if (!o->is_idle || !net_stream_is_stale(&o->stream))
 			return o;
@@ -223,6 +224,7 @@ read_once(struct origin *o)
 	oh->heard++;
 	bool ok = h2_link_receive(&oh->link, sv_of(to, (size_t)n));
 	o->pool->streams = h2_granted(&oh->link.h2);
+	o->pool->section_max = oh->link.h2.section_max;
 	origin_h2_settle(oh);
 	if (!ok && !o->closed) {
 		(void)!h2_link_send(&oh->link); /* what is wrong, in a GOAWAY */
@@ -364,6 +366,7 @@ origin_h2_init(struct origin *o)
 		return false;
 	}
 	TAILQ_INIT(&oh->streams);
+	oh->link.h2.section_max = o->pool->section_max;
 	oh->origin = o;
 	o->h2 = oh;
 	o->codec = &origin_h2_codec;

@@ -17,6 +17,7 @@ origin_pool_find(struct px_thread *t, struct server_state *server, struct tls_cl
 	if (p == NULL)
 		return NULL;
 	p->key = key;
+	p->section_max = UINT32_MAX;
 	HASH_ADD(hh, t->pools, key, sizeof(p->key), p);
 	if (p->hh.tbl == NULL) {
 		free(p); /* the table could not grow */

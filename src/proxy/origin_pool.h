@@ -28,6 +28,7 @@ struct origin_pool {
 	LIST_HEAD(, origin) shared;  /* of HTTP/2: those that take more requests, being made or open */
 	unsigned n_idle, n_all;
 	uint32_t streams;            /* at a time, that the server granted HTTP/2 last; 0: not known */
+	uint32_t section_max;        /* the largest section that it took; UINT32_MAX: any, or not known */
 	bool http1;                  /* where HTTP/2 was offered last, the server chose HTTP/1.1 */
 	bool named;                  /* by the newest snapshot, as of its sweep */
 	struct tls_client_session session;

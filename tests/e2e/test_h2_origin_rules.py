@@ -357,6 +357,46 @@ def test_fields_above_what_the_server_takes_are_not_sent(before, front, where):
     assert large[0] not in [f for r in origin.all for f in r.fields]
 
 
+def test_what_the_server_takes_is_remembered(before):
+    """Else the first request on its next connection would be sent before it can say so."""
+
+    def end(peer, r):
+        peer.answer(r)
+        peer.connection.close()
+
+    origin = before.origin(lambda peer: peer.serve({"/end": end}), first=[(6, 8192)])
+    before.start()
+    large = [("x-large", "x" * 8200)]
+    assert before.ask("/end").status == 200
+    assert origin.connections[0].closed.wait(wait.DEADLINE)
+    assert before.ask("/", fields=large).status == 431
+    assert before.ask("/", fields=[("x-large", "x" * 7000)]).status == 200
+    assert len(origin.peers) == 2 and large[0] not in [f for r in origin.all for f in r.fields]
+
+
+@pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
+def test_a_handler_that_does_not_read_holds_up_no_other_upload(before, front):
+    """It has used up the window of its whole connection: bodies go by another, requests without one need none."""
+    origin = before.origin()
+    before.start()
+    c = before.connect(front)
+    assert c.ask().status == 200
+    stuck = c.open("POST", "/hold/stuck", length=65536)
+    stuck.send(bytes(65535))
+    wait.until(lambda: sum(len(d) for d in origin.peers[0].data.values()) == 65535, "the window to be used up")
+    assert before.ask().status == 200
+    for _ in range(2):
+        assert before.ask("/", "POST", body=b"some").status == 200
+    assert [[r.method for r in q.requests] for q in origin.peers] == [["GET", "POST", "GET"], ["POST", "POST"]]
+    origin.peers[0].widen(0, 1)
+    origin.peers[0].widen(origin.peers[0].requests[1].stream, 1)
+    stuck.send(b"x")
+    stuck.end()
+    wait.until(lambda: sum(len(d) for d in origin.peers[0].data.values()) == 65536, "the rest")
+    origin.let_go()
+    assert stuck.rest().status == 200
+
+
 def test_windows_of_responses_follow_what_is_taken(before):
     """A response that is read as it comes may run ahead by more than one that nobody reads."""
     widest, sent = [], [0, 0]
