@@ -426,7 +426,7 @@ pass_refusal_on(struct exchange *x, const char *why)
 		exchange_refuse(x, 503, why);
 		return;
 	}
-	x->failure = why;
+	exchange_blame(x, 503, why);
 	x->status = 503;
 	exchange_end(x, SIDE_REFUSED);
 }

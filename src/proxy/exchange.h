@@ -214,6 +214,9 @@ void exchange_origin_drained(struct exchange *x);
  */
 void exchange_refuse(struct exchange *x, unsigned status, const char *why);
 
+/* Why it is not the origin that answers, or has answered in full: for the log and the counters; the access log has it, too. */
+void exchange_blame(struct exchange *x, unsigned status, const char *why);
+
 /* For Allow: those that go through anywhere. Others do, too, but these everybody knows. */
 #define EXCHANGE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 

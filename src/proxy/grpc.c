@@ -77,17 +77,19 @@ grpc_patience(const struct exchange *x, uint64_t ms)
 	return x->deadline > now ? x->deadline - now : 1;
 }
 
+#define LATE "the call took longer than its grpc-timeout, of which timeouts.tunnel is the most"
+
 void
 grpc_expire(struct exchange *x, bool with_status)
 {
 	const struct exchange_field answer[] = {
 		{SV("Content-Type"), SV("application/grpc")},
 		{SV("grpc-status"), SV("4")}, /* DEADLINE_EXCEEDED */
-		{SV("grpc-message"), SV("the call took longer than its grpc-timeout, of which timeouts.tunnel is the most")},
+		{SV("grpc-message"), SV(LATE)},
 	};
 	struct http_head *trailers = &x->thread->response;
 
-	x->failure = "the call took longer than its grpc-timeout, of which timeouts.tunnel is the most";
+	exchange_blame(x, 504, LATE);
 	if (!x->response_started) {
 		exchange_respond(x, 200, answer, COUNTOF(answer), SV(""));
 		return;

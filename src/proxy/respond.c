@@ -55,6 +55,17 @@ ends_connection(unsigned status)
 }
 
 void
+exchange_blame(struct exchange *x, unsigned status, const char *why)
+{
+	x->failure = why;
+	if (!x->response_started)
+		counter_add(&x->thread->counters.requests_refused, 1);
+	if (log_allows(&x->thread->client_lines, LOG_INFO, net_loop_now(x->thread->loop)))
+		log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(x->client->address), SV_FMT(x->request.method),
+		    SV_FMT(x->request.authority), SV_FMT(x->request.path), status, why);
+}
+
+void
 exchange_refuse(struct exchange *x, unsigned status, const char *why)
 {
 	char text[256];
@@ -66,17 +77,13 @@ exchange_refuse(struct exchange *x, unsigned status, const char *why)
 
 	if (x->ended)
 		return;
-	x->failure = why;
 	x->last |= ends_connection(status);
-	if (log_allows(&x->thread->client_lines, LOG_INFO, net_loop_now(x->thread->loop)))
-		log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(x->client->address), SV_FMT(x->request.method),
-		    SV_FMT(x->request.authority), SV_FMT(x->request.path), status, why);
+	exchange_blame(x, status, why);
 	if (x->response_started) {
 		/* Half a response can not be taken back: the client must see that it is not whole. */
 		exchange_end(x, SIDE_BROKEN);
 		return;
 	}
-	counter_add(&x->thread->counters.requests_refused, 1);
 	int n = snprintf(text, sizeof(text), "%u %s\n", status, http_reason(status));
 	exchange_respond(x, status, fields, status == 503 || status == 405 ? 2 : 1, sv_of(text, (size_t)n));
 }

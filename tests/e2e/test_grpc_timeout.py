@@ -24,13 +24,15 @@ def call(c, path, timeout, body=b"\0\0\0\0\0"):
 def test_a_call_that_takes_too_long(before, timeout, tunnel):
     """Its own deadline holds, up to timeouts.tunnel: both sides are told in their words."""
     origin = before.origin()
-    before.start(timeouts={"response": "1h", "tunnel": tunnel})
+    p = before.start(timeouts={"response": "1h", "tunnel": tunnel})
     c = before.connect()
     assert c.ask().body == b"ok"
     beside = several(c, 1)
     r = call(c, "/hold/call", timeout).rest()
     assert r.whole and r.status == 200 and r.body == b"" and r.trailers == []
     assert r.field("grpc-status") == "4" and r.field("content-type") == "application/grpc" and r.field("grpc-message")
+    p.wait_log(r"POST site\.test/hold/call: 504: the call took longer than its grpc-timeout")
+    assert p.counter("requests_refused") == 1
     peer = origin.peers[0]
     if any(q.path == "/hold/call" for q in peer.requests):  # with 1n it may be over before it goes out
         stream = next(q.stream for q in peer.requests if q.path == "/hold/call")

@@ -368,7 +368,7 @@ def test_a_refusal_is_passed_on_where_the_body_has_gone(before, front):
         assert r.cut and r.reset == ERRORS["REFUSED_STREAM"]
     else:
         assert r.status == 503
-    assert len(origin.all) == 1 and p.access(1)[0]["status"] == 503
+    assert len(origin.all) == 1 and p.access(1)[0]["status"] == 503 and p.counter("requests_refused") == 1
     assert before.ask().status == 200
 
 
