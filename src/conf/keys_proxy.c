@@ -198,8 +198,8 @@ static const struct key http2_keys[] = {
 	    "grow, so that slow origins do not stop a client's other uploads.", .min = 65535, .max = 64 * 1024 * 1024,
 	    .preset = 4 * 1024 * 1024),
 	ROW_SIZE("send_buffer", conf_http2, send_buffer,
-	    "How much of responses is kept for one connection whose client does not take them. Beyond that no more is read from "
-	    "origins.", .min = 65536, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
+	    "How much of responses is kept for one connection whose client does not take them, beyond one read (64 KiB) of each. "
+	    "Then no more is read from origins.", .min = 65536, .max = 64 * 1024 * 1024, .preset = 1024 * 1024),
 	ROW_NUMBER("flood_burst", conf_http2, flood_burst,
 	    "How many frames that bring nothing a connection may send at once: PING, SETTINGS, PRIORITY, PRIORITY_UPDATE, DATA "
 	    "without content, WINDOW_UPDATE of less than 1 KiB. A request that is taken back, malformed or one too many counts as "
