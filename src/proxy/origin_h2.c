@@ -55,6 +55,10 @@ origin_h2_retire(struct origin *o)
 	unshare(o);
 	if (!is_unused(o))
 		return;
+	if (o->h2->deaf) {
+		origin_close(o);
+		return;
+	}
 	if (!o->h2->link.h2.goes_away)
 		h2_go_away(&o->h2->link.h2, true);
 	h2_link_flush_later(&o->h2->link); /* then the end: flushed() */
@@ -157,14 +161,14 @@ end_if_over(struct origin *o)
 
 /*
  * A server may close without reading the rest: writing fails, and its answers still stand in the socket. Then nothing more
- * is said, and reading finds them, or the end.
+ * is said, and reading finds them, or the end. Where nobody waits for any, that is the end.
  */
 void
 origin_h2_deafen(struct origin *o)
 {
-	unshare(o);
 	o->h2->link.silent = o->h2->deaf = true;
 	net_stream_again(&o->stream);
+	origin_h2_retire(o);
 }
 
 static void
