@@ -251,13 +251,14 @@ def test_a_server_that_takes_no_bodies(before):
     """The window of the connection is shut: 504 for who waits for that, and what has no body goes on."""
     origin = before.origin(lambda peer: peer.serve())
     before.start(timeouts={"send": "300ms"})
-    c = before.connect()
+    c, other = before.connect(), before.connect()
     asked = c.open("POST", "/hold", length=len(BIG))
-    asked.send(BIG[:65535])
     origin.wait_held(1)
-    other = before.connect()
-    assert other.ask("GET", "/").body == b"ok"
     blocked = other.open("POST", "/hold/blocked", length=10)
+    origin.wait_held(2)
+    asked.send(BIG[:65535])
+    wait.until(lambda: sum(len(d) for d in origin.peers[0].data.values()) == 65535, "the window to be used up")
+    assert other.ask("GET", "/").body == b"ok"
     blocked.send(b"0123456789")
     assert other.ask("GET", "/").body == b"ok"
     assert blocked.rest().status == 504
