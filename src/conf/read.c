@@ -1,8 +1,6 @@
 #include "conf/read.h"
 
-#include <stdio.h>
-
-#include "base/nearest.h"
+#include "conf/hints.h"
 #include "conf/places.h"
 #include "conf/value.h"
 
@@ -80,20 +78,7 @@ reader_presets(const struct key_object *o, void *base)
 static void
 wrong(struct conf_reader *r, const struct key *k, const json_t *json, uint32_t node)
 {
-	char expected[VALUE_EXPECTED_TEXT], example[VALUE_EXPECTED_TEXT], raw[TEXT_RAW_SIZE];
-	const char *word = json_string_value(json), *meant = NULL;
-	size_t n = 0;
-
-	value_expected(k, expected);
-	value_example(k, example);
-	conf_text_raw(r->text, node, raw);
-	while (k->words != NULL && k->words[n] != NULL)
-		n++;
-	if (word != NULL && n > 0)
-		meant = nearest_word(word, k->words, n);
-	conf_text_error(r->text, node, r->problems, "expected %s, not %s%s%s%s%s%s", expected, raw,
-	    example[0] != '\0' ? "; write " : "", example, meant != NULL ? "; did you mean \"" : "",
-	    meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
+	hint_wrong_value(r->text, node, k, json, r->problems);
 }
 
 char *
@@ -431,37 +416,6 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 	}
 }
 
-/* The object within this one that knows a key which this one does not. */
-static const struct key *
-home_of(const struct key_object *o, const char *name)
-{
-	for (size_t i = 0; i < o->n_keys; i++)
-		if (o->keys[i].type == KEY_OBJECT && key_find(o->keys[i].object, name) != NULL)
-			return &o->keys[i];
-	return NULL;
-}
-
-static void
-unknown_key(struct conf_reader *r, const struct key_object *o, const char *name, uint32_t node)
-{
-	const char *names[64], *meant;
-	char known[512] = "";
-	const struct key *home;
-	size_t n = 0, len = 0;
-
-	for (; n < MIN_OF(o->n_keys, COUNTOF(names)); n++) {
-		names[n] = o->keys[n].name;
-		if (len < sizeof(known))
-			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", n > 0 ? ", " : "", names[n]);
-	}
-	if ((meant = nearest_word(name, names, n)) != NULL)
-		conf_text_key_error(r->text, node, r->problems, "unknown key; did you mean \"%s\"?", meant);
-	else if ((home = home_of(o, name)) != NULL)
-		conf_text_key_error(r->text, node, r->problems, "unknown key here; it belongs into \"%s\"", home->name);
-	else
-		conf_text_key_error(r->text, node, r->problems, "unknown key; known here are: %s", known);
-}
-
 /* The key that this value stands for, a string or a list in place of the object; NULL: it is to be the object. */
 static const struct key *
 shorthand(const struct key_object *o, const json_t *json)
@@ -520,7 +474,7 @@ reader_object(
 		if (k != NULL)
 			read_value(r, k, base, v, at);
 		else
-			unknown_key(r, o, name, at);
+			hint_unknown_key(text, at, o, name, r->problems);
 		all_known = all_known && k != NULL;
 		at = text->nodes[at].end;
 	}

@@ -79,7 +79,26 @@ Test(conf_values, numbers_as_text)
 static const struct try_fault faults[] = {
 	{"\"lissteners\": []", "c.json:2:1: lissteners: unknown key; did you mean \"listeners\"?\n"},
 	{"\"watch\": true", "c.json:2:1: watch: unknown key here; it belongs into \"reload\"\n"},
-	{"\"admin\": { \"path\": 1 }", "c.json:2:12: admin.path: unknown key; known here are: socket\n"},
+	{"\"admin\": { \"way\": 1 }", "c.json:2:12: admin.way: unknown key; known here are: socket\n"},
+	/* known, but not here: where? */
+	{"\"trace\": true", "c.json:2:1: trace: unknown key here; it is a key of sites[]\n"},
+	{"\"sites\": [ { \"http2\": true } ]", "c.json:2:14: sites[0].http2: unknown key here; it is a key of the top and upstreams.NAME\n"},
+	{"\"sites\": [ { \"proxy_protocol\": \"v2\" } ]",
+	    "c.json:2:14: sites[0].proxy_protocol: unknown key here; it is a key of listeners[] and upstreams.NAME\n"},
+	{"\"upstreams\": { \"u\": { \"servers\": [ { \"address\": \"h:1\", \"http2\": true } ] } }",
+	    "c.json:2:56: upstreams.u.servers[0].http2: unknown key here; it is a key of the top and upstreams.NAME\n"},
+	{"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"response\": \"5s\" } }",
+	    "c.json:2:45: upstreams.u.response: unknown key here; it is a key of sites[].routes[].timeouts, sites[].timeouts and timeouts\n"},
+	{"\"sites\": [ { \"pins\": [] } ]",
+	    "c.json:2:14: sites[0].pins: unknown key here; it belongs into \"client_certificate\"\n"},
+	{"\"sites\": [ { \"response\": \"5s\" } ]",
+	    "c.json:2:14: sites[0].response: unknown key here; did you mean \"response_headers\"? \"response\" is a key of timeouts\n"},
+	{"\"http2\": { \"trac\": 1, \"tracks\": 1, \"track\": 1 }",
+	    "c.json:2:12: http2.trac: unknown key; known here are: enabled, streams, stream_window, connection_window, send_buffer, "
+	    "flood_burst, flood_rate\n"
+	    "c.json:2:23: http2.tracks: unknown key; known here are: enabled, streams, stream_window, connection_window, send_buffer, "
+	    "flood_burst, flood_rate\n"
+	    "c.json:2:36: http2.track: unknown key here; it is a key of bundles.NAME.rotation\n"},
 	{"\"threads\": \"4\"", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not \"4\"\n"},
 	{"\"threads\": -1", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not -1\n"},
 	{"\"threads\": 1.5", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not 1.5\n"},
