@@ -92,18 +92,23 @@ void
 hint_wrong_value(
     struct conf_text *t, uint32_t node, const struct key *k, const json_t *json, struct conf_problems *problems)
 {
-	char expected[VALUE_EXPECTED_TEXT], example[VALUE_EXPECTED_TEXT], raw[TEXT_RAW_SIZE];
+	char expected[VALUE_EXPECTED_TEXT], example[VALUE_EXPECTED_TEXT], hint[VALUE_EXPECTED_TEXT], raw[TEXT_RAW_SIZE];
 	const char *word = json_string_value(json), *meant = NULL;
 	size_t n = 0;
 
 	value_expected(k, expected);
 	value_example(k, example);
 	conf_text_raw(t, node, raw);
+	value_meant(k, json, raw, hint);
 	while (k->words != NULL && k->words[n] != NULL)
 		n++;
 	if (word != NULL && n > 0)
 		meant = nearest_word(word, k->words, n);
-	conf_text_error(t, node, problems, "expected %s, not %s%s%s%s%s%s", expected, raw,
-	    example[0] != '\0' ? "; write " : "", example, meant != NULL ? "; did you mean \"" : "",
-	    meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
+	if (meant != NULL)
+		conf_text_error(t, node, problems, "expected %s, not %s; did you mean \"%s\"?", expected, raw, meant);
+	else if (hint[0] != '\0')
+		conf_text_error(t, node, problems, "expected %s, not %s; %s", expected, raw, hint);
+	else
+		conf_text_error(t, node, problems, "expected %s, not %s%s%s", expected, raw,
+		    example[0] != '\0' ? "; write " : "", example);
 }

@@ -234,7 +234,7 @@ append(const struct key *k, void *base)
 	return *array + (*count_of(base, k))++ * element_size(k);
 }
 
-/* What an element of a list of strings, or the value of a pair, is expected to be. */
+/* What the value of a pair is expected to be. */
 static const struct key one_string = {.type = KEY_STRING, .flags = KEY_EMPTY};
 
 static void
@@ -242,11 +242,12 @@ read_strings(struct conf_reader *r, const struct key *k, void *base, const json_
 {
 	size_t n = json_is_string(json) ? 1 : json_array_size(json);
 	uint32_t at = json_is_string(json) ? node : node + 1;
+	const struct key one = {.type = k->type == KEY_PATHS ? KEY_PATH : KEY_STRING, .check = k->check};
 
 	for (size_t i = 0; i < n; i++, at = r->text->nodes[at].end) {
 		const char *text = json_string_value(json_is_string(json) ? json : json_array_get(json, i));
 		if (text == NULL) {
-			wrong(r, &one_string, json_array_get(json, i), at);
+			wrong(r, &one, json_array_get(json, i), at);
 			continue;
 		}
 		const char *copy = read_text(r, k, text, at);
@@ -380,13 +381,14 @@ read_array(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 static void
 check_unstored(struct conf_reader *r, const struct key *k, const json_t *json, uint32_t node)
 {
+	static const struct key one = {.type = KEY_STRING, .flags = KEY_NOT_STORED};
 	uint32_t at = node + 1;
 
 	if (!json_is_string(json) && !json_is_array(json))
 		wrong(r, k, json, node);
 	for (size_t i = 0; i < json_array_size(json); i++, at = r->text->nodes[at].end)
 		if (!json_is_string(json_array_get(json, i)))
-			wrong(r, &one_string, json_array_get(json, i), at);
+			wrong(r, &one, json_array_get(json, i), at);
 }
 
 static void
@@ -466,7 +468,7 @@ reader_object(
 	if (!json_is_object(json)) {
 		/* An example of several lines would not stand in one. */
 		bool is_short = o->example != NULL && strchr(o->example, '\n') == NULL;
-		wrong(r, &(struct key){.type = KEY_OBJECT, .example = is_short ? o->example : NULL}, json, node);
+		wrong(r, &(struct key){.type = KEY_OBJECT, .object = o, .example = is_short ? o->example : NULL}, json, node);
 		return;
 	}
 	json_object_foreach(json, name, v) {

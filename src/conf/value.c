@@ -7,8 +7,10 @@
 static const struct unit {
 	const char *suffix;
 	uint64_t factor;
-} duration_units[] = {{"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", 1}},
-  size_units[] = {{"g", GIB}, {"m", MIB}, {"k", KIB}};
+	const char *words[2]; /* what people write in its place, or begin to */
+} duration_units[] = {{"d", DAY, {"days"}}, {"h", HOUR, {"hours", "hrs"}}, {"m", MINUTE, {"minutes"}},
+    {"s", SECOND, {"seconds"}}, {"ms", 1, {"milliseconds", "msecs"}}},
+  size_units[] = {{"g", GIB, {"gb", "gib"}}, {"m", MIB, {"mb", "mib"}}, {"k", KIB, {"kb", "kib"}}};
 
 static bool
 parse_units(struct sv s, const struct unit *units, size_t n_units, uint64_t *out)
@@ -44,6 +46,36 @@ value_number(const struct key *k, const json_t *v, uint64_t *out)
 		return false;
 	}
 	return (*out == 0 && k->zero != NULL) || (*out >= k->min && *out <= k->max);
+}
+
+static bool
+is_called(const struct unit *u, struct sv suffix)
+{
+	if (sv_ieq(suffix, sv_cstr(u->suffix)))
+		return true;
+	for (size_t i = 0; i < COUNTOF(u->words) && u->words[i] != NULL; i++)
+		if (suffix.n >= 2 && suffix.n <= strlen(u->words[i]) && sv_ieq(suffix, sv_of(u->words[i], suffix.n)))
+			return true;
+	return false;
+}
+
+bool
+value_read_loosely(enum key_type type, struct sv s, uint64_t *out)
+{
+	const struct unit *units = type == KEY_DURATION ? duration_units : size_units;
+	size_t n_units = type == KEY_DURATION ? COUNTOF(duration_units) : COUNTOF(size_units), n = 0;
+
+	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+		n++;
+	if (!sv_u64(sv_of(s.p, n), out))
+		return false;
+	while (n < s.n && s.p[n] == ' ')
+		n++;
+	struct sv suffix = sv_of(s.p + n, s.n - n);
+	for (size_t i = 0; i < n_units; i++)
+		if (is_called(&units[i], suffix))
+			return !__builtin_mul_overflow(*out, units[i].factor, out);
+	return false;
 }
 
 void

@@ -13,6 +13,9 @@ enum { VALUE_NUMBER_TEXT = 32, VALUE_EXPECTED_TEXT = 512 };
 /* A number, duration or size within the row's bounds. */
 bool value_number(const struct key *k, const json_t *v, uint64_t *out);
 
+/* "10 min", "64KB": a duration or a size that a file may not hold, but whose meaning is plain. Bounds are not looked at. */
+bool value_read_loosely(enum key_type type, struct sv s, uint64_t *out);
+
 /* As it would stand in a file: 65535, "10s", "32k". */
 void value_number_text(enum key_type type, uint64_t v, char out[VALUE_NUMBER_TEXT]);
 
@@ -27,5 +30,11 @@ void value_example(const struct key *k, char out[VALUE_EXPECTED_TEXT]);
 
 /* The default as JSON, empty when there is none. */
 void value_preset(const struct key *k, char out[VALUE_NUMBER_TEXT]);
+
+/*
+ * What to write in place of a value that the row does not take, where that is plain: "write true". `raw` is the value as it
+ * stands in the file. Empty: who knows.
+ */
+void value_meant(const struct key *k, const json_t *v, const char *raw, char out[VALUE_EXPECTED_TEXT]);
 
 #endif

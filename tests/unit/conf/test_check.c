@@ -156,8 +156,7 @@ Test(conf_check, all_problems_are_told)
 			       "\"bundles\": { \"b\": { \"certificat\": \"x\" } } }");
 	cr_expect_str_eq(t.text, "c.json:2:1: thread: unknown key; did you mean \"threads\"?\n"
 				 "c.json:3:28: sites[0].upsteram: unknown key; did you mean \"upstream\"?\n"
-				 "c.json:4:12: sites[1].names: expected a string or a list of strings, not 5; write [ \"shop.example\", "
-				 "\"*.shop.example\" ]\n"
+				 "c.json:4:12: sites[1].names: expected a string or a list of strings, not 5; write \"5\"\n"
 				 "c.json:5:21: bundles.b.certificat: unknown key; did you mean \"certificate\"?\n");
 	cr_expect_eq(t.problems.errors, 4);
 }
