@@ -344,19 +344,9 @@ read_map(struct conf_reader *r, const struct key *k, void *base, json_t *json, u
 static bool
 has_type(const struct key *k, const json_t *json)
 {
-	switch (k->type) {
-	case KEY_STRINGS:
-	case KEY_PATHS:
-	case KEY_WORDS:
-		return json_is_string(json) || json_is_array(json);
-	case KEY_LIST:
-		return json_is_array(json);
-	case KEY_PAIRS:
-	case KEY_MAP:
-		return json_is_object(json);
-	default:
-		return !(k->flags & KEY_NOT_STORED) || json_is_string(json); /* else told by those who read it */
-	}
+	if (is_array(k) || k->type == KEY_WORDS)
+		return value_has_form(k, json);
+	return !(k->flags & KEY_NOT_STORED) || json_is_string(json); /* else told by those who read it */
 }
 
 static void
@@ -391,6 +381,26 @@ check_unstored(struct conf_reader *r, const struct key *k, const json_t *json, u
 			wrong(r, &one, json_array_get(json, i), at);
 }
 
+/* The key that this value stands for, a string or a list in place of the object; NULL: it is to be the object. */
+static const struct key *
+shorthand(const struct key_object *o, const json_t *json)
+{
+	const struct key *k = o->shorthand != NULL ? key_find(o, o->shorthand) : NULL;
+
+	return k != NULL && (json_is_string(json) || (k->type == KEY_STRINGS && json_is_array(json))) ? k : NULL;
+}
+
+/* `name`: of the key whose value is to be the object; NULL: it has none. */
+static void
+wrong_object(struct conf_reader *r, const char *name, const struct key_object *o, const json_t *json, uint32_t node)
+{
+	/* An example of several lines would not stand in one. */
+	bool is_short = o->example != NULL && strchr(o->example, '\n') == NULL;
+	const struct key k = {.name = name, .type = KEY_OBJECT, .object = o, .example = is_short ? o->example : NULL};
+
+	wrong(r, &k, json, node);
+}
+
 static void
 read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json, uint32_t node)
 {
@@ -405,6 +415,8 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 		check_unstored(r, k, json, node);
 	} else if (is_array(k)) {
 		read_array(r, k, base, json, node);
+	} else if (k->type == KEY_OBJECT && !json_is_object(json) && shorthand(k->object, json) == NULL) {
+		wrong_object(r, k->name, k->object, json, node);
 	} else if (k->type == KEY_OBJECT) {
 		reader_object(r, r->text, k->object, field, json, node);
 	} else if ((first = reader_place(r, field)) != NULL) {
@@ -416,15 +428,6 @@ read_value(struct conf_reader *r, const struct key *k, void *base, json_t *json,
 	} else {
 		read_scalar(r, k, field, json, node);
 	}
-}
-
-/* The key that this value stands for, a string or a list in place of the object; NULL: it is to be the object. */
-static const struct key *
-shorthand(const struct key_object *o, const json_t *json)
-{
-	const struct key *k = o->shorthand != NULL ? key_find(o, o->shorthand) : NULL;
-
-	return k != NULL && (json_is_string(json) || (k->type == KEY_STRINGS && json_is_array(json))) ? k : NULL;
 }
 
 static void
@@ -466,9 +469,7 @@ reader_object(
 		return;
 	}
 	if (!json_is_object(json)) {
-		/* An example of several lines would not stand in one. */
-		bool is_short = o->example != NULL && strchr(o->example, '\n') == NULL;
-		wrong(r, &(struct key){.type = KEY_OBJECT, .object = o, .example = is_short ? o->example : NULL}, json, node);
+		wrong_object(r, NULL, o, json, node);
 		return;
 	}
 	json_object_foreach(json, name, v) {

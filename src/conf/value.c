@@ -106,6 +106,33 @@ value_word(const struct key *k, const char *word)
 	return -1;
 }
 
+bool
+value_has_form(const struct key *k, const json_t *v)
+{
+	uint64_t number;
+
+	switch (k->type) {
+	case KEY_BOOL:
+		return json_is_boolean(v);
+	case KEY_NUMBER:
+	case KEY_DURATION:
+	case KEY_SIZE:
+		return value_number(k, v, &number);
+	case KEY_WORD:
+	case KEY_STRING:
+	case KEY_PATH:
+		return json_is_string(v) && (k->words == NULL || value_word(k, json_string_value(v)) >= 0);
+	case KEY_WORDS:
+	case KEY_STRINGS:
+	case KEY_PATHS:
+		return json_is_string(v) || json_is_array(v);
+	case KEY_LIST:
+		return json_is_array(v);
+	default:
+		return json_is_object(v);
+	}
+}
+
 void
 value_preset(const struct key *k, char out[VALUE_NUMBER_TEXT])
 {

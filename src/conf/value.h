@@ -13,6 +13,9 @@ enum { VALUE_NUMBER_TEXT = 32, VALUE_EXPECTED_TEXT = 512 };
 /* A number, duration or size within the row's bounds. */
 bool value_number(const struct key *k, const json_t *v, uint64_t *out);
 
+/* Is it of the form that the row wants? What is in it is not looked at. */
+bool value_has_form(const struct key *k, const json_t *v);
+
 /* "10 min", "64KB": a duration or a size that a file may not hold, but whose meaning is plain. Bounds are not looked at. */
 bool value_read_loosely(enum key_type type, struct sv s, uint64_t *out);
 

@@ -158,6 +158,15 @@ static const struct try_fault faults[] = {
 	    "\"10.0.0.2:8080\", \"weight\": 2 } ]\n"},
 	{"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"sticky\": true } }",
 	    "c.json:2:55: upstreams.u.sticky: expected an object, not true; write {}\n"},
+	/* of the form that a key of the same name has elsewhere */
+	{"\"http2\": true", "c.json:2:10: http2: expected an object, not true; write { \"streams\": 64 }; the \"http2\" of upstreams.NAME takes true\n"},
+	{"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"http2\": { \"streams\": 5 } } }",
+	    "c.json:2:54: upstreams.u.http2: expected true or false, not an object; the \"http2\" of the top takes an object\n"},
+	{"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"tls\": true } }",
+	    "c.json:2:52: upstreams.u.tls: expected an object, not true; write {}; the \"tls\" of listeners[] takes true\n"},
+	{"\"upstreams\": { \"u\": { \"servers\": [ \"h:1\" ], \"proxy_protocol\": { \"from\": [] } } }",
+	    "c.json:2:63: upstreams.u.proxy_protocol: expected one of \"none\", \"v1\", \"v2\", not an object; the "
+	    "\"proxy_protocol\" of listeners[] takes an object\n"},
 	{"\"limits\": []", "c.json:2:11: limits: expected an object, not a list; write { \"head_bytes\": \"16k\", \"body_bytes\": \"10m\" }\n"},
 	{"\"sites\": {}", "c.json:2:10: sites: expected a list of objects, not an object; write it in brackets: [ { … } ]\n"},
 	{"\"upstreams\": []",
