@@ -83,17 +83,38 @@ check_fields(struct checker *c, const struct conf_fields *f)
 				    f->remove.v[j]);
 }
 
-/* Methods are told apart by case (RFC 9110, 9.1), and no client sends these. */
+/* Methods are told apart by case (RFC 9110, 9.1), and no client sends these; TRACE needs the site's consent. */
 static void
-check_methods(struct checker *c, const struct conf_strings *methods)
+check_methods(struct checker *c, const struct conf_site *s, const struct conf_strings *methods)
 {
-	for (size_t i = 0; i < methods->n; i++)
+	for (size_t i = 0; i < methods->n; i++) {
+		if (strcmp(methods->v[i], "TRACE") == 0 && !s->trace)
+			check_warning(c, &methods->v[i],
+			    "no TRACE goes further than here: it is answered 405, unless the site has \"trace\": true");
 		for (const char *m = methods->v[i]; *m != '\0'; m++)
 			if (*m >= 'a' && *m <= 'z') {
 				check_warning(c, &methods->v[i], "\"%s\" is not in capitals, so hardly a request matches",
 				    methods->v[i]);
 				break;
 			}
+	}
+}
+
+/* What a connection stands for is HTTP/1.1's alone, where it serves one client: such requests share none (RFC 9113, 8.6). */
+static void
+check_connection_auth(struct checker *c, const struct conf_site *s, const char *const *upstream)
+{
+	struct check_name *found = NULL;
+
+	if (!s->connection_auth || *upstream == NULL)
+		return;
+	HASH_FIND_STR(c->upstreams, *upstream, found);
+	const struct conf_upstream *u = found != NULL ? CONTAINER_OF(found->field, const struct conf_upstream, at) : NULL;
+	if (u != NULL && u->http2)
+		check_warning(c, upstream,
+		    "\"http2\" of \"%s\" has no effect here: with \"connection_auth\" of the site its requests go by HTTP/1.1 alone, over "
+		    "connections of each client's own%s",
+		    *upstream, u->tls.present ? "" : "; without \"tls\" the servers must take both versions on one port");
 }
 
 static bool
@@ -114,7 +135,8 @@ check_route(struct checker *c, const struct conf_site *s, const struct conf_rout
 	if (r->rewrite != NULL && r->path != NULL && strncmp(r->path, "^/", 2) == 0 && strchr("/$", r->rewrite[0]) == NULL)
 		check_warning(c, &r->rewrite, "begins with no slash, in place of what begins with one; a path without is "
 		    "answered 500");
-	check_methods(c, &r->methods);
+	check_connection_auth(c, s, &r->upstream);
+	check_methods(c, s, &r->methods);
 	check_fields(c, &r->request_headers);
 	check_fields(c, &r->response_headers);
 }
@@ -129,6 +151,7 @@ check_routes(struct checker *c, const struct conf_site *s)
 			check_warning(c, &r->at,
 			    "has no condition, so it takes every request and the routes after it none");
 	}
+	check_connection_auth(c, s, &s->upstream);
 	if (s->upstream != NULL)
 		check_known(c, c->upstreams, &s->upstream, "upstream");
 	else if (s->n_routes == 0 && check_sound(c, &s->at))

@@ -1,5 +1,6 @@
 /* What single values can not tell: references, doubles, contradictions. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "try.h"
 
@@ -123,6 +124,41 @@ Test(conf_check, warnings_do_not_refuse)
 	    "c.json:2:64: warning: upstreams.u.tls.verify: any server can pose as one of these, and read and change what passes; give a "
 	    "\"ca\" or a \"pin\" instead\n"
 	    "c.json:3:57: warning: sites[0].routes[0]: has no condition, so it takes every request and the routes after it none\n");
+}
+
+static void
+expect_warnings(const char *config, unsigned n, const char *says)
+{
+	try_text(&t, config);
+	cr_expect_not_null(t.conf);
+	cr_expect_eq(t.problems.warnings, n);
+	cr_expect_str_eq(t.text, says, "%s", t.text);
+}
+
+Test(conf_check, connection_auth_is_not_for_http2)
+{
+	static const char ups[] = "\"upstreams\": { \"h2\": { \"servers\": [ \"h:1\" ], \"http2\": true },\n"
+				  "\"tls\": { \"servers\": [ \"h:1\" ], \"http2\": true, \"tls\": {} }, \"h1\": { \"servers\": [ \"h:1\" ] } } }";
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text), TRY_BEGIN "\"sites\": [ { \"names\": \"a\", \"upstream\": \"h2\", \"connection_auth\": true,\n"
+	    "\"routes\": [ { \"path\": \"x\", \"upstream\": \"tls\" }, { \"path\": \"y\", \"upstream\": \"h1\" }, { \"path\": \"z\" } ] } ],\n%s", ups);
+	expect_warnings(text, 2,
+	    "c.json:3:40: warning: sites[0].routes[0].upstream: \"http2\" of \"tls\" has no effect here: with \"connection_auth\" of the "
+	    "site its requests go by HTTP/1.1 alone, over connections of each client's own\n"
+	    "c.json:2:40: warning: sites[0].upstream: \"http2\" of \"h2\" has no effect here: with \"connection_auth\" of the site its "
+	    "requests go by HTTP/1.1 alone, over connections of each client's own; without \"tls\" the servers must take both versions "
+	    "on one port\n");
+	(void)snprintf(text, sizeof(text), TRY_BEGIN "\"sites\": [ { \"names\": \"a\", \"upstream\": \"h2\" } ],\n%s", ups);
+	expect_warnings(text, 0, "");
+}
+
+Test(conf_check, trace_needs_the_site)
+{
+	expect_warnings(TRY_BEGIN SITE(TO_NODES "\"routes\": [ { \"methods\": [ \"GET\", \"TRACE\" ] } ]") " }", 1,
+	    "c.json:2:83: warning: sites[0].routes[0].methods[1]: no TRACE goes further than here: it is answered 405, unless the site "
+	    "has \"trace\": true\n");
+	expect_warnings(TRY_BEGIN SITE(TO_NODES "\"trace\": true, \"routes\": [ { \"methods\": \"TRACE\" } ]") " }", 0, "");
 }
 
 /* Names that may be in a directory are not known until it is read. */
