@@ -41,6 +41,7 @@ enum h1_status { H1_MORE, H1_DONE, H1_BAD };
 	X(H1_TOO_MANY_FIELDS, 431, "more fields than limits.fields")               \
 	X(H1_TARGET_TOO_LONG, 414, "request target longer than limits.head_bytes") \
 	X(H1_TRAILER_TOO_LARGE, 431, "trailer section larger than 4096 bytes")     \
+	X(H1_SPEAKS_H2, 502, "it speaks HTTP/2")                                   \
 	X(H1_NO_MEMORY, 503, "out of memory")
 
 enum h1_fault {

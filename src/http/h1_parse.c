@@ -162,12 +162,25 @@ h1_parse_request(struct http_head *h, struct sv in, struct h1_scan *scan, const 
 	return *fault == H1_OK ? H1_DONE : H1_BAD;
 }
 
+/* SETTINGS, with which a server begins HTTP/2 (RFC 9113, 3.4). No response is complete that begins so, so it is looked for late. */
+static bool
+begins_as_h2(struct sv in)
+{
+	static const char rest[] = {4, 0, 0, 0, 0, 0}; /* the type, no flags, stream 0 */
+
+	return in.n >= 3 + sizeof(rest) && in.p[0] == 0 && in.p[1] == 0 && memcmp(in.p + 3, rest, sizeof(rest)) == 0;
+}
+
 enum h1_status
 h1_parse_response(struct http_head *h, struct sv in, enum http_method answered, struct h1_scan *scan,
     const struct h1_limits *limits, size_t *used, enum h1_fault *fault)
 {
 	*fault = H1_OK;
 	enum h1_status status = find_end(in, true, scan, limits->head_bytes, used, fault);
+	if (status != H1_DONE && begins_as_h2(in)) {
+		*fault = H1_SPEAKS_H2;
+		status = H1_BAD;
+	}
 	if (status == H1_MORE)
 		return status;
 	http_head_init(h, true);

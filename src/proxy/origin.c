@@ -68,6 +68,18 @@ origin_malformed(struct exchange *x, const char *detail)
 	exchange_origin_failed(x, 502, detail != NULL ? origin_explain(x, what, detail) : what);
 }
 
+const char *
+origin_speaks_h2(struct exchange *x)
+{
+	const struct conf_upstream *conf = upstream_conf(x->upstream->balance);
+	const char *text;
+
+	if (conf->http2)
+		return "it speaks HTTP/2 alone, but WebSocket and requests that authenticate their connection go by HTTP/1.1";
+	text = arena_printf(&x->extra, "it speaks HTTP/2: set \"http2\": true in upstream \"%s\"", conf->name);
+	return text != NULL ? text : h1_fault_text(H1_SPEAKS_H2);
+}
+
 static struct origin *
 of_stream(struct net_stream *s)
 {
@@ -107,7 +119,9 @@ on_failed(struct net_stream *s, int error)
 
 	if (!s->open && !s->connecting && o->pool->tls != NULL) {
 		tls_stream_failure(s, &f);
-		o->codec->failed(o, "TLS handshake with the origin failed", f.text);
+		bool h1_refused = f.no_protocol && o->h2 == NULL && o->exchange != NULL;
+		const char *detail = h1_refused ? origin_explain(o->exchange, f.text, origin_speaks_h2(o->exchange)) : f.text;
+		o->codec->failed(o, "TLS handshake with the origin failed", detail);
 	} else {
 		o->codec->failed(o, s->open ? "the connection broke" : "can not connect", strerror(error));
 	}

@@ -76,4 +76,7 @@ const char *origin_explain(struct exchange *x, const char *what, const char *det
 /* An answer it is, so the request is not sent again: 502. `detail`: NULL where a library has found out. */
 void origin_malformed(struct exchange *x, const char *detail);
 
+/* What to do about a server that knows HTTP/2 alone, where HTTP/1.1 was spoken. Lives as long as x. */
+const char *origin_speaks_h2(struct exchange *x);
+
 #endif

@@ -190,7 +190,7 @@ read_head(struct origin *o, struct sv in)
 	case H1_MORE:
 		return 0;
 	case H1_BAD:
-		origin_malformed(o->exchange, h1_fault_text(fault));
+		origin_malformed(o->exchange, fault == H1_SPEAKS_H2 ? origin_speaks_h2(o->exchange) : h1_fault_text(fault));
 		return in.n;
 	case H1_DONE:
 		break;

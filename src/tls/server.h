@@ -126,6 +126,7 @@ bool tls_stream_satisfies(const struct net_stream *s, struct tls_policy *p, stru
 struct tls_failure {
 	char text[160];
 	unsigned peer_alert;    /* the alert that the peer sent, + 1; 0: none */
+	bool no_protocol;       /* that alert: the peer speaks nothing that ALPN has offered (RFC 7301, 3.2) */
 	bool unrecognized_name; /* choose refused */
 	bool peer_left;         /* the peer ended the connection without an alert */
 };

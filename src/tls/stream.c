@@ -144,6 +144,7 @@ tls_stream_failure(const struct net_stream *s, struct tls_failure *out)
 		return;
 	(void)snprintf(out->text, sizeof(out->text), "%s", t->failure != NULL ? t->failure : "no reason known");
 	out->peer_alert = t->alert;
+	out->no_protocol = t->alert == SSL_AD_NO_APPLICATION_PROTOCOL + 1;
 	out->unrecognized_name = t->unrecognized;
 	out->peer_left = t->left;
 }

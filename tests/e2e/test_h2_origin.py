@@ -1,6 +1,7 @@
 """Connections of HTTP/2 to origins: shared, waited for, limited, refused, ended, and what a bad one costs the others."""
 
 import contextlib
+import re
 import socket
 import threading
 
@@ -546,6 +547,44 @@ def test_a_server_that_knows_http1_alone(before, recorder):
     c = before.connect()
     assert statuses([c.open("GET", "/%d" % i) for i in range(5)]) == [502] * 5
     before.proxy.wait_log("127.0.0.1:%d.*HTTP/2 is malformed|127.0.0.1:%d.*ended" % (old.port, old.port))
+
+
+WEBSOCKET = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "a" * 22 + "==")]
+SET_HTTP2 = 'it speaks HTTP/2: set "http2": true in upstream "origin"'
+
+
+@pytest.mark.parametrize("http2, fields, told", [(False, [], SET_HTTP2), (True, WEBSOCKET, "it speaks HTTP/2 alone, but WebSocket and")])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_server_that_knows_http2_alone(before, recorder, http2, fields, told, pieces):
+    """It begins as such servers do, and waits for what it knows: nobody waits with it."""
+
+    def speak(c):
+        first = settings((MAX_CONCURRENT_STREAMS, 10))
+        if pieces == 2:
+            c.send(first[:5])
+            c.request_head()
+        c.send(first[5 if pieces == 2 else 0 :])
+        c.wait_for_end()
+
+    origin = recorder(speak)
+    before.start(origin.address, upstreams={"origin": {"http2": http2}})
+    assert before.ask(fields=fields).status == 502
+    before.proxy.wait_log("127.0.0.1:%d.*: the origin's response is malformed: %s" % (origin.port, re.escape(told)))
+
+
+@pytest.mark.parametrize("alert, told", [(120, ": " + re.escape(SET_HTTP2)), (40, "$")])
+def test_a_server_that_knows_http2_alone_by_tls(before, recorder, alert, told):
+    """The alert is no_application_protocol (RFC 7301, 3.2); another says nothing of versions."""
+
+    def refuse(c):
+        c.send(bytes([21, 3, 3, 0, 2, 2, alert]))
+        c.wait_for_end()
+
+    origin = recorder(refuse)
+    before.tls = True
+    before.start(origin.address, upstreams={"origin": {"http2": False}})
+    assert before.ask().status == 502
+    before.proxy.wait_log(r"127.0.0.1:%d.*: TLS handshake with the origin failed: [^:]*\(SSL alert number %d\)%s" % (origin.port, alert, told))
 
 
 def test_a_slow_answer_does_not_retire_a_server_that_lives(before):
