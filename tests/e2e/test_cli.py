@@ -277,10 +277,8 @@ def paths_in(value, key=None):
         yield key, value
 
 
-@pytest.mark.parametrize("example", [p for p in EXAMPLES if p.name != "schema.json"], ids=lambda p: p.name)
-def test_an_example_passes_check(example, directory, ca):
+def passes_check(text, name, directory, ca):
     """With every file that it names in place."""
-    text = example.read_text()
     contents = json.loads(COMMENT.sub(lambda m: m[1] or " ", text))
     root = directory / "etc" / "conf"
     root.mkdir(parents=True)
@@ -304,9 +302,21 @@ def test_an_example_passes_check(example, directory, ca):
             "crls": lambda t: pki.write(t, ca.crl()),
             **dict.fromkeys(MADE, lambda t: t.parent.mkdir(parents=True, exist_ok=True)),
         }[key](target)
-    (root / example.name).write_text(text)
-    done = run(BINARY, "check", "-c", root / example.name)
+    (root / name).write_text(text)
+    done = run(BINARY, "check", "-c", root / name)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("example", [p for p in EXAMPLES if p.name != "schema.json"], ids=lambda p: p.name)
+def test_an_example_passes_check(example, directory, ca):
+    passes_check(example.read_text(), example.name, directory, ca)
+
+
+@pytest.mark.parametrize("n", range(2))
+def test_an_example_in_the_docs_passes_check(n, directory, ca):
+    blocks = re.findall(r"^```jsonc\n(.*?)^```$", (TREE / "docs" / "http2.md").read_text(), re.S | re.M)
+    assert len(blocks) == 2
+    passes_check(blocks[n], "http2.json", directory, ca)
 
 
 def test_there_are_examples():
