@@ -140,6 +140,19 @@ unknown_option(struct pki *p, const char *argument)
 	    p->command->name);
 }
 
+/* Who takes a subject takes one name, that of the files; a second is mostly what the certificate is to say. */
+static bool
+too_many(struct pki *p, const char *argument)
+{
+	char why[256];
+
+	if ((p->command->takes & TAKES_SUBJECT) == 0)
+		return fail(p, argument, "one argument too many");
+	(void)snprintf(why, sizeof(why), "the files have a name already, \"%.64s\"; the name in the certificate is written 'CN:%.64s'",
+	    p->args.v[0], argument);
+	return fail(p, argument, why);
+}
+
 bool
 args_parse(struct pki *p, int argc, char **argv)
 {
@@ -164,7 +177,7 @@ args_parse(struct pki *p, int argc, char **argv)
 		if (!only_arguments && argument[0] == '-' && argument[1] != '\0')
 			return unknown_option(p, argument);
 		if (p->args.n == p->command->max)
-			return fail(p, argument, "one argument too many");
+			return too_many(p, argument);
 		p->args.v[p->args.n++] = argument;
 	}
 	return p->args.n >= p->command->min || fail(p, p->command->usage, "something is missing");

@@ -73,13 +73,14 @@ add_certificate(struct pki *p, struct creation *c, enum create_kind kind)
 }
 
 static bool
-prepare(struct pki *p, struct creation *c, enum create_kind kind)
+prepare(struct pki *p, struct creation *c, enum create_kind kind, const char *name)
 {
 	c->subject = p->args.subject;
 	if (kind == CREATE_CA && c->subject.n_san > 0)
 		return err_set(&p->err, "a CA has no subjectAltName: it is no host; give it a common name (CN:…)");
 	if (kind == CREATE_CA && c->subject.cn == NULL)
-		return err_set(&p->err, "a CA needs a common name (CN:…), by which people know it");
+		return err_set(&p->err, "a CA needs a common name, by which people know it; write it behind that of the files: %s 'CN:%s CA'",
+		    name, name);
 	if (!subject_complete(p, &c->subject))
 		return false;
 	if (kind == CREATE_CA)
@@ -108,6 +109,15 @@ write_files(struct pki *p, const struct creation *c, const char *key_path, const
 	return true;
 }
 
+static bool
+check_base_name(struct pki *p, const char *name)
+{
+	struct err why;
+
+	return base_name_check(name, &why) ||
+	    err_set(&p->err, "%s; the name in the certificate is written behind it: 'CN:%.64s'", why.text, name);
+}
+
 bool
 create(struct pki *p, enum create_kind kind, const char *name)
 {
@@ -116,11 +126,11 @@ create(struct pki *p, enum create_kind kind, const char *name)
 	const char *path = place(p, name, kind == CREATE_REQUEST ? ".csr" : ".crt");
 	static const char *const what[] = {"request, for the CA", "certificate, signed by itself", "certificate of the CA"};
 
-	if (!base_name_check(name, &p->err) || key_path == NULL || path == NULL)
+	if (!check_base_name(p, name) || key_path == NULL || path == NULL)
 		return false;
 	pem_begin(&c.key_pem);
 	pem_begin(&c.pem);
-	bool ok = prepare(p, &c, kind) && write_files(p, &c, key_path, path);
+	bool ok = prepare(p, &c, kind, name) && write_files(p, &c, key_path, path);
 	if (ok)
 		(void)printf("%s: %s\n", path, what[kind]);
 	for (size_t i = 0; ok && i < c.subject.n_san; i++)

@@ -120,6 +120,15 @@ REFUSED_SUBJECTS = [
 ]
 
 
+@pytest.mark.parametrize("words, status, told", [
+    (["ca", "demo"], 1, "behind that of the files: demo 'CN:demo CA'"),
+    (["ca", "demo", "Demo CA"], 2, "already, \"demo\"; the name in the certificate is written 'CN:Demo CA'"),
+    (["csr", "shop.example"], 1, "written behind it: 'CN:shop.example'"),
+])  # fmt: skip
+def test_a_name_where_it_is_not_looked_for(tool, words, status, told):
+    tool.refused(re.escape(told), *words, status=status)
+
+
 @pytest.mark.parametrize("words, reason", REFUSED_SUBJECTS)
 def test_what_can_not_stand_in_a_request(tool, words, reason):
     done = tool("csr", "a", *words)

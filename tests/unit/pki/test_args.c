@@ -54,7 +54,8 @@ Test(args, refusals)
 	cr_expect_not(PARSE("name", "--cn="));
 	cr_expect_not(PARSE("name", "CN:a", "--cn", "b"));
 	cr_expect_not(PARSE("name", "--json=yes"));
-	cr_expect_not(PARSE("a", "b", "c"));
+	cr_expect_not(PARSE("a", "b", "Demo CA"));
+	cr_expect_not_null(strstr(scratch.err.text, "is written 'CN:Demo CA'"), "%s", scratch.err.text);
 	cr_expect_not(PARSE("--json"));
 	cr_expect(PARSE("--", "--json"));
 	cr_expect_str_eq(scratch.args.v[0], "--json");
