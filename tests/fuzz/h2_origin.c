@@ -46,7 +46,8 @@ latest(struct connection *c)
 
 /* --- the owner ----------------------------------------------------------------------------------------------- */
 
-static void
+/* False: the server has said that it takes no head of that size, and nothing has been asked. */
+static bool
 ask(struct connection *c, struct sv method, const struct h2_request *how)
 {
 	struct request *r = fuzz_alloc(sizeof(*r));
@@ -54,12 +55,18 @@ ask(struct connection *c, struct sv method, const struct h2_request *how)
 
 	*r = (struct request){.ended = how->bodiless};
 	wire_begin(&c->wire, &r->s, 0);
-	c->n_requests++;
 	http_head_init(&h, false);
 	h.method = method;
 	h.path = SV("/");
 	FUZZ_CHECK(http_head_add_id(&h, HTTP_HOST, SV("a")) && http_head_add_id(&h, HTTP_COOKIE, SV("a=b")));
-	FUZZ_CHECK(h2_request(&c->wire.h2, &r->s.h2, &h, how) && r->s.h2.id == (int32_t)(2 * c->n_requests - 1));
+	if (!h2_request(&c->wire.h2, &r->s.h2, &h, how)) {
+		FUZZ_CHECK(r->s.h2.too_large && r->s.h2.id == 0);
+		wire_forget(&r->s);
+		return false;
+	}
+	c->n_requests++;
+	FUZZ_CHECK(r->s.h2.id == (int32_t)(2 * c->n_requests - 1));
+	return true;
 }
 
 static void
@@ -89,8 +96,7 @@ begin_request(struct connection *c, char letter)
 		return;
 	how.has_length = letter == 'p';
 	how.length = BODY;
-	ask(c, how.bodiless ? letter == 'g' ? SV("GET") : SV("HEAD") : SV("POST"), &how);
-	if (letter == 'p') {
+	if (ask(c, how.bodiless ? letter == 'g' ? SV("GET") : SV("HEAD") : SV("POST"), &how) && letter == 'p') {
 		give_body(latest(c));
 		end(latest(c), false);
 	}
