@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 
 from . import origins, wait, wire
+from .messages import Incoming, chunk, last_chunk, text
 
 
 class Cut(wire.Ended):
@@ -28,36 +29,17 @@ class Signals:
         assert self._events[name].wait(wait.DEADLINE), "waited in vain for: " + name
 
 
-class Exchange:
+class Exchange(Incoming):
     """One request as it came, and what is said to it. `connection` tells which of them share one."""
 
     version = None
 
     def __init__(self, connection, method, target, authority, fields):
-        self.connection = connection
-        self.method, self.target, self.authority, self.fields = method, target, authority, fields
-        self.body, self.trailers, self.request_ended = b"", [], False
-        self.reset = None  # the code of RST_STREAM, in HTTP/2
-        self._taken = 0
-
-    def all(self, name):
-        return [v for n, v in self.fields if n == name]
-
-    def field(self, name):
-        return (self.all(name) or [None])[0]
+        super().__init__(method, fields)
+        self.connection, self.target, self.authority = connection, target, authority
+        self.request_ended, self.reset = False, None  # that one: the code of RST_STREAM, in HTTP/2
 
     # --- the request's body ---
-
-    def _more(self):
-        """One more piece into `body`; False: that was all."""
-        raise NotImplementedError
-
-    def read(self, n):
-        """The next n bytes of the body."""
-        while len(self.body) - self._taken < n:
-            assert self._more(), "the body ended after %d bytes" % len(self.body)
-        self._taken += n
-        return self.body[self._taken - n : self._taken]
 
     def rest(self):
         """The whole body, once its end has come."""
@@ -99,8 +81,7 @@ class H1Exchange(Exchange):
     version = "HTTP/1.1"
 
     def __init__(self, connection, message):
-        fields = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in message.fields]
-        super().__init__(connection, message.method, message.target, message.get("host"), fields)
+        super().__init__(connection, message.method, message.target, message.get("host"), text(message.fields))
         self._message, self._pieces, self._chunked, self.over = message, connection.reader.pieces(message), False, False
 
     def _more(self):
@@ -110,8 +91,7 @@ class H1Exchange(Exchange):
             self.body += next(self._pieces)
             return True
         except StopIteration:
-            self.request_ended = True
-            self.trailers = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in self._message.trailers]
+            self.request_ended, self.trailers = True, text(self._message.trailers)
             return False
         except (wire.Ended, OSError) as e:
             raise Cut(str(e)) from e
@@ -145,13 +125,13 @@ class H1Exchange(Exchange):
 
     def send(self, data, end=False):
         if data:
-            self._send(b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data)
+            self._send(chunk(data) if self._chunked else data)
         if end:
             self.end()
 
     def end(self, trailers=()):
         if self._chunked:
-            self._send("".join(["0\r\n"] + ["%s: %s\r\n" % f for f in trailers] + ["\r\n"]))
+            self._send(last_chunk(trailers))
         self.over = True
 
     def abort(self):

@@ -6,38 +6,24 @@ import struct
 from . import wire
 from .client import Client
 from .h2client import H2Client
+from .messages import Incoming, chunk, last_chunk, text
 
 
-class Asked:
-    """One request. The answer's parts are there as far as they have been read; `whole` when it has ended as it should."""
+class Asked(Incoming):
+    """One request, and the answer to it; `whole` when that has ended as it should."""
 
     def __init__(self, method):
-        self.method = method
-        self.status, self.fields, self.body, self.trailers, self.interim = None, [], b"", [], []
+        super().__init__(method)
+        self.status, self.interim = None, []
         self.whole = self.cut = False
-        self._taken = 0
-
-    def all(self, name):
-        return [v for n, v in self.fields if n == name]
-
-    def field(self, name):
-        return (self.all(name) or [None])[0]
-
-    def _more(self):
-        """Something more of the body; False: it is whole, or cut."""
-        raise NotImplementedError
 
     def head(self):
         """Wait for the final head; its status, None when there is none."""
         raise NotImplementedError
 
     def read(self, n):
-        """The next n bytes of the body."""
         self.head()
-        while len(self.body) - self._taken < n:
-            assert self._more(), "the response ended after %d bytes" % len(self.body)
-        self._taken += n
-        return self.body[self._taken - n : self._taken]
+        return super().read(n)
 
     def rest(self):
         """All the rest, whole or cut; the request itself."""
@@ -51,10 +37,6 @@ class Asked:
         return self
 
 
-def _text(fields):
-    return [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in fields]
-
-
 class H1Asked(Asked):
     def __init__(self, client, method, streamed):
         super().__init__(method)
@@ -62,26 +44,22 @@ class H1Asked(Asked):
 
     def send(self, data):
         if data:
-            self._client.send(b"%x\r\n%s\r\n" % (len(data), data) if self._streamed else data)
+            self._client.send(chunk(data) if self._streamed else data)
 
     def end(self, trailers=()):
         if self._streamed:
-            self._client.send("".join(["0\r\n"] + ["%s: %s\r\n" % f for f in trailers] + ["\r\n"]))
+            self._client.send(last_chunk(trailers))
 
     def abort(self):
         """The connection is reset."""
         self._client.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._client.close()
 
-    def _note_interim(self):
-        for i in self._interim[len(self.interim) :]:
-            self.interim.append((i.status, _text(i.fields)))
-
     def wait_interim(self):
         """The next head, which has to be an interim one; its status."""
         self._message = wire.Response(self._client.reader.line(), self._client.reader.fields())
         assert self._message.status < 200, "a final response: %r" % self._message.start
-        self.interim.append((self._message.status, _text(self._message.fields)))
+        self.interim.append((self._message.status, text(self._message.fields)))
         return self._message.status
 
     def head(self):
@@ -93,8 +71,8 @@ class H1Asked(Asked):
         except (wire.Ended, ConnectionError):
             self.cut = True
             return None
-        self.interim += [(i.status, _text(i.fields)) for i in interim]
-        self.status, self.fields = self._message.status, _text(self._message.fields)
+        self.interim += [(i.status, text(i.fields)) for i in interim]
+        self.status, self.fields = self._message.status, text(self._message.fields)
         bodiless = self.method == "HEAD" or self.status in (204, 304)
         self._pieces = iter(()) if bodiless else self._client.reader.pieces(self._message, default_length=None)
         return self.status
@@ -106,34 +84,10 @@ class H1Asked(Asked):
             self.body += next(self._pieces)
             return True
         except StopIteration:
-            self.whole, self.trailers = True, _text(self._message.trailers)
+            self.whole, self.trailers = True, text(self._message.trailers)
         except (wire.Ended, ConnectionError):
             self.cut = True
         return False
-
-
-class H1Front:
-    """One connection, one request at a time."""
-
-    version = "HTTP/1.1"
-
-    def __init__(self, port, **options):
-        self.client = Client(port, **options)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.client.close()
-
-    def open(self, method="GET", path="/", fields=(), length=None, streamed=False):
-        """The head of a request: without a body, with one of `length` bytes, or with one that has no length."""
-        fields = list(fields) + ([("content-length", str(length))] if length is not None else [])
-        self.client.send_request(method, path, fields + ([("transfer-encoding", "chunked")] if streamed else []))
-        return H1Asked(self.client, method, streamed)
-
-    def ask(self, method="GET", path="/", fields=(), body=None):
-        return _ask(self, method, path, fields, body)
 
 
 class H2Asked(Asked):
@@ -192,13 +146,13 @@ class H2Asked(Asked):
         return len(self.body) > size
 
 
-class H2Front:
-    """One connection, any number of requests."""
+class Front:
+    """One connection."""
 
-    version = "HTTP/2"
+    version, client_of = None, None
 
     def __init__(self, port, **options):
-        self.client = H2Client(port, **options)
+        self.client = self.client_of(port, **options)
 
     def __enter__(self):
         return self
@@ -206,19 +160,37 @@ class H2Front:
     def __exit__(self, *_):
         self.client.close()
 
+    def _open(self, method, path, fields, streamed, bodiless):
+        raise NotImplementedError
+
     def open(self, method="GET", path="/", fields=(), length=None, streamed=False):
+        """The head of a request: without a body, with one of `length` bytes, or with one that has no length."""
         fields = list(fields) + ([("content-length", str(length))] if length is not None else [])
-        bodiless = length is None and not streamed
-        return H2Asked(self.client, method, self.client.request(method, path, fields, end=bodiless), bodiless)
+        return self._open(method, path, fields, streamed, length is None and not streamed)
 
     def ask(self, method="GET", path="/", fields=(), body=None):
-        return _ask(self, method, path, fields, body)
+        """A request with all of its body, and the whole answer."""
+        asked = self.open(method, path, fields, length=None if body is None else len(body))
+        if body is not None:
+            asked.send(body)
+            asked.end()
+        return asked.rest()
 
 
-def _ask(front, method, path, fields, body):
-    """A request with all of its body, and the whole answer."""
-    asked = front.open(method, path, fields, length=None if body is None else len(body))
-    if body is not None:
-        asked.send(body)
-        asked.end()
-    return asked.rest()
+class H1Front(Front):
+    """One request at a time."""
+
+    version, client_of = "HTTP/1.1", Client
+
+    def _open(self, method, path, fields, streamed, bodiless):
+        self.client.send_request(method, path, fields + ([("transfer-encoding", "chunked")] if streamed else []))
+        return H1Asked(self.client, method, streamed)
+
+
+class H2Front(Front):
+    """Any number of requests at a time."""
+
+    version, client_of = "HTTP/2", H2Client
+
+    def _open(self, method, path, fields, streamed, bodiless):
+        return H2Asked(self.client, method, self.client.request(method, path, fields, end=bodiless), bodiless)
