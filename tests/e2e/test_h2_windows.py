@@ -2,13 +2,13 @@
 
 import contextlib
 import socket
-import ssl
 import threading
 
 import pytest
 
 from harness import origins, proxy, wait, wire
 from harness.h2client import H2Client
+from harness.listener import server_context
 
 FIRST = 64 << 10
 BODY = bytes(8 << 20)
@@ -80,8 +80,7 @@ class Deaf:
 
     def wake(self, identity):
         """The first of them is served after all."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(identity.file)
+        context = server_context(identity)
 
         def serve():
             with contextlib.suppress(OSError, wire.Ended), context.wrap_socket(self.socket.accept()[0], server_side=True) as s:

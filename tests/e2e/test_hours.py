@@ -2,20 +2,19 @@
 
 import contextlib
 import signal
-import ssl
 import threading
 
 import pytest
 
-from harness import backs, fronts, h2origin, proxy, wait
+from harness import fronts, h2origin, proxy, wait
 from harness.h2client import ERRORS
+from harness.listener import server_context
 from harness.load import WebSocketServer
 from harness.origins import resident_kib
+from harness.pair import BACKS, FRONTS
 from harness.ports import free_port
 from harness.websocket import CLOSE, H1WebSocket, H2WebSocket, echoes, unmasked
 
-FRONTS = {"h1-front": fronts.H1Front, "h2-front": fronts.H2Front}
-BACKS = {"h1-origin": backs.H1Origin, "h2-origin": h2origin.H2Origin}
 STREAMS = 10  # of a client's connection
 
 
@@ -89,9 +88,7 @@ class Hours:
         self.hold, others = Hold(), lambda x: (x.rest(), x.answer(200, b"elsewhere"))
         self.origins = {self.name(*k): origin(k[0], self.hold, tls=k[1]) for k in self.KINDS}
         self.others = {self.name(*k): origin("h1" if k[0] == "h2" else "h2", others, tls=k[1]) for k in self.KINDS}
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(ca.leaf("127.0.0.1").file)
-        self.sockets = {"ws": WebSocketServer(), "wss": WebSocketServer(ssl=context)}
+        self.sockets = {"ws": WebSocketServer(), "wss": WebSocketServer(ssl=server_context(ca.leaf("127.0.0.1")))}
         for s in self.sockets.values():
             stack.callback(s.stop)
 

@@ -1,11 +1,9 @@
 """Clients that ask in the same way in either version of HTTP, and tell the answers in the same words."""
 
-import socket
-import struct
-
 from . import wire
 from .client import Client
 from .h2client import H2Client
+from .listener import reset_at_close
 from .messages import Incoming, chunk, last_chunk, text
 
 
@@ -52,7 +50,7 @@ class H1Asked(Asked):
 
     def abort(self):
         """The connection is reset."""
-        self._client.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_at_close(self._client.raw)
         self._client.close()
 
     def wait_interim(self):

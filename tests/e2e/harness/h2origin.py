@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import struct
 import threading
 
 import h2.config
@@ -13,6 +12,7 @@ import h2.exceptions
 from . import wait
 from .backs import Cut, Exchange
 from .h2client import ERRORS
+from .listener import Listener, cut, reset_at_close, server_context
 
 
 class H2Exchange(Exchange):
@@ -205,42 +205,23 @@ class H2Connection:
     def reset(self):
         """Close with RST instead of FIN."""
         with self.changed:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_close(self.socket)
             self.socket.shutdown(socket.SHUT_RD)  # the thread that reads closes it
             assert self.changed.wait_for(lambda: self.closed, wait.DEADLINE)
 
     def close(self):
-        try:
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)  # an SSLSocket's own takes its TLS away from under who reads
-        except OSError:
-            pass
+        cut(self.socket)
 
 
-class H2Origin:
+class H2Origin(Listener):
     """With an identity by TLS and ALPN, else by prior knowledge. `strict` False: it may say what nobody may."""
 
     version = "HTTP/2"
 
     def __init__(self, script, identity=None, settings=None, strict=True):
         self.play, self.settings, self.strict = script, settings or {}, strict
-        self.exchanges, self.connections, self.failures = [], [], []
-        self._context = None
-        if identity:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(identity.file)
-            self._context.set_alpn_protocols(["h2"])
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self._listener.getsockname()[1]
-        self.address = "127.0.0.1:%d" % self.port
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self.exchanges = []
+        super().__init__(server_context(identity, ["h2"]) if identity else None)
 
     def _serve(self, sock):
         try:
@@ -254,12 +235,3 @@ class H2Origin:
         except (OSError, AssertionError) as e:
             if not isinstance(e, ConnectionError):
                 self.failures.append(e)
-
-    def stop(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for c in list(self.connections):
-            c.close()

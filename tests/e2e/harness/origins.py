@@ -7,11 +7,11 @@ import re
 import signal
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 
 from . import wait, wire
+from .listener import Listener, cut, reset_at_close, server_context
 from .ports import free_port
 
 
@@ -58,18 +58,12 @@ class Connection:
 
     def reset(self):
         """Close with RST instead of FIN."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_at_close(self.socket)
         self.socket.close()
 
     def close(self):
-        """
-        From any thread. Its own, which may be reading, sees the end and gives the descriptor back: were that done under it, it
-        would read from whatever has the number next. (An SSLSocket's own shutdown() would take its TLS away from under it.)
-        """
-        try:
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
-        except OSError:
-            pass
+        """From any thread; its own gives the descriptor back."""
+        cut(self.socket)
         if threading.get_ident() == self._thread:
             self.socket.close()
 
@@ -154,40 +148,13 @@ class Gate:
         self.released.release(n)
 
 
-class Recorder:
+class Recorder(Listener):
     """The recording origin: `script` is run for each connection in a thread of its own."""
 
     def __init__(self, script=echo, identity=None, client_ca=None, port=None, receive_buffer=None, alpn=()):
         self.script = script
-        self.connections = []
-        self.failures = []
-        self._context = None
-        if identity:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(identity.file)
-            if alpn:
-                self._context.set_alpn_protocols(alpn)
-            if client_ca:
-                self._context.verify_mode = ssl.CERT_REQUIRED
-                self._context.load_verify_locations(cadata=client_ca.pem.decode())
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if receive_buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", port or 0))
-        self._listener.listen(512)
-        self.port = self._listener.getsockname()[1]
-        self.address = "127.0.0.1:%d" % self.port
-        self._running = True
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while self._running:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        context = server_context(identity, alpn, client_ca) if identity else None
+        super().__init__(context, port, receive_buffer)
 
     def _serve(self, sock):
         c = Connection(sock)
@@ -228,20 +195,6 @@ class Recorder:
         for c in list(self.connections):
             c.received, c.requests = bytearray(), []
         self.connections = [c for c in self.connections if not c.closed.is_set()]
-
-    def drop_connections(self):
-        for c in list(self.connections):
-            c.close()
-
-    def stop(self):
-        """No more connections; those that are open are cut."""
-        self._running = False
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        self.drop_connections()
 
 
 # --- nginx -------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """The PROXY protocol as its specification has it, written and read here a second time."""
 
 import ipaddress
-import ssl as tls
 import struct
 
 from . import wire
+from .listener import server_context
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ALPN, AUTHORITY, CRC32C, NOOP, UNIQUE_ID, SSL = 1, 2, 3, 4, 5, 0x20
@@ -81,10 +81,7 @@ class Header:
     def __init__(self, script, identity=None):
         self.script = script
         self.told = []
-        self.context = None
-        if identity:
-            self.context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(identity.file)
+        self.context = server_context(identity) if identity else None
 
     def __call__(self, c):
         def exactly(n):

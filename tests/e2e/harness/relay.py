@@ -6,11 +6,10 @@ through untouched, so that TLS is between the program and the proxy.
 """
 
 import asyncio
-import socket
-import struct
 import threading
 
 from . import wait
+from .listener import reset_at_close
 from .ports import free_port
 
 
@@ -24,7 +23,7 @@ async def _pump(reader, writer):
     except OSError:
         s = writer.get_extra_info("socket")
         if not writer.transport.is_closing():
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_close(s)
         writer.transport.abort()
 
 
