@@ -123,6 +123,17 @@ def simple(bascule, directory, identity, echo, port):
 
 
 @pytest.fixture
+def served(bascule, directory, identity, recorder, port):
+    """The same before an origin by a script; both."""
+
+    def start(script=origins.echo, **over):
+        origin = recorder(script)
+        return bascule(proxy.config(port, identity.files(directory), origin.address, **over)), origin
+
+    return start
+
+
+@pytest.fixture
 def leaves(ca):
     """Two certificates for site.test that follow each other."""
     return ca.leaf("site.test"), ca.leaf("site.test")

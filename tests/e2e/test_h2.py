@@ -13,18 +13,6 @@ from harness.h2client import ERRORS, H2Client, Response, frame
 RANDOM = os.urandom(3_000_000)
 
 
-@pytest.fixture
-def served(bascule, directory, identity, port, recorder):
-    """A proxy in front of an origin by this script."""
-
-    def start(script=origins.echo, **over):
-        origin = recorder(script)
-        p = bascule(proxy.config(port, identity.files(directory), origin.address, **over))
-        return p, origin
-
-    return start
-
-
 def connect(p, **more):
     return H2Client(p.port, **more)
 
@@ -183,9 +171,8 @@ def test_curl(served, ca):
     assert origin.last.body == RANDOM[:500_000]
 
 
-def test_prior_knowledge(bascule, directory, identity, port, recorder):
-    origin = recorder()
-    p = bascule(proxy.config(port, identity.files(directory), origin.address, listeners=[proxy.listener(port, tls=False)]))
+def test_prior_knowledge(served, port):
+    p, _ = served(listeners=[proxy.listener(port, tls=False)])
     say = ("-w", "%{http_version} %{http_code}", "-o", "/dev/null")
     assert curl(p.port, "/x", "--http2-prior-knowledge", *say, scheme="http").stdout == "2 200"
     with H2Client(port, tls=False) as c:
@@ -410,23 +397,6 @@ def test_requests_behind_the_limit_reach_no_origin(served):
 # --- clients that stop reading ---
 
 
-def fill(stuck):
-    """An answer that does not end; `stuck` is set when nothing more of it is taken."""
-
-    def script(c):
-        c.request_head()
-        c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        c.socket.settimeout(1)
-        try:
-            while True:
-                c.send(b"8000\r\n" + bytes(0x8000) + b"\r\n")
-        except TimeoutError:
-            stuck.set()
-        c.wait_for_end()
-
-    return script
-
-
 def open_windows(c):
     c.h2.increment_flow_control_window(1 << 30)
     c.flush()
@@ -439,7 +409,7 @@ WIDE = {4: (1 << 31) - 1}  # SETTINGS_INITIAL_WINDOW_SIZE
 def test_a_reset_while_the_socket_is_full(served):
     """A frame of DATA that was begun waits for the socket, and its stream ends for a fault of the client's."""
     stuck = threading.Event()
-    p, _ = served(fill(stuck))
+    p, _ = served(origins.endless(stuck.set))
     with connect(p, settings=WIDE, receive_buffer=1 << 18) as c:
         open_windows(c)
         stream = c.request("POST", "/", body=b"x", end=False)

@@ -4,20 +4,9 @@ import threading
 
 import pytest
 
-from harness import origins, proxy, wait
+from harness import origins, wait
 from harness.h2client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ERRORS, HEADERS, PING, PRIORITY, PRIORITY_UPDATE, SETTINGS,
                               WINDOW_UPDATE, H2Client, frame)  # fmt: skip
-
-
-
-@pytest.fixture
-def served(bascule, directory, identity, port, recorder):
-    def start(script=origins.echo, **over):
-        origin = recorder(script)
-        p = bascule(proxy.config(port, identity.files(directory), origin.address, **over))
-        return p, origin
-
-    return start
 
 
 def send(c, data):
@@ -196,19 +185,7 @@ def test_a_reset_is_counted(served):
 def test_windows_that_stay_closed(served, window):
     """Many large responses that nobody takes: what is kept is bounded, timeouts.send ends them, and they are counted."""
     streams, stuck = 100, threading.Semaphore(0)
-
-    def script(c):
-        c.request()
-        c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        c.socket.settimeout(0.5)
-        try:
-            while True:
-                c.send(b"8000\r\n" + bytes(0x8000) + b"\r\n")
-        except TimeoutError:
-            stuck.release()
-        c.wait_for_end()
-
-    p, _ = served(script, timeouts={"send": "5s"})
+    p, _ = served(origins.endless(stuck.release, patience=0.5), timeouts={"send": "5s"})
     with H2Client(p.port, settings={4: window}) as c:
         c.automatic = False
         c.wait_head(c.request("GET", "/", authority="other.test"))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness import origins, proxy, wait
+from harness import wait
 from harness.h2client import PRIORITY_UPDATE, H2Client, frame
 
 WIDE = {4: (1 << 31) - 1}  # SETTINGS_INITIAL_WINDOW_SIZE
@@ -30,7 +30,7 @@ class Jam:
 
     def __init__(self, served):
         self.stuck = threading.Event()
-        self.p, _ = served(self.script)
+        self.p, _ = served(self.script, timeouts={"send": "1m"})
         self.client = Watching(self.p.port, settings=WIDE, receive_buffer=1 << 16)
         self.client.h2.increment_flow_control_window(1 << 30)
         self.client.flush()
@@ -73,11 +73,7 @@ class Jam:
 
 
 @pytest.fixture
-def jam(bascule, directory, identity, port, recorder):
-    def served(script):
-        origin = recorder(script)
-        return bascule(proxy.config(port, identity.files(directory), origin.address, timeouts={"send": "1m"})), origin
-
+def jam(served):
     j = Jam(served)
     yield j
     j.client.close()

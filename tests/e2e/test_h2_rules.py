@@ -7,7 +7,7 @@ import struct
 import hpack
 import pytest
 
-from harness import origins, proxy, wait
+from harness import origins, wait
 from harness.client import tls_context
 from harness.h2client import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ERRORS, GOAWAY, HEADERS, PING, PREFACE, PRIORITY,
                               PRIORITY_UPDATE, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, frame)  # fmt: skip
@@ -150,13 +150,10 @@ OTHERS = [
 
 
 @pytest.fixture
-def held(bascule, directory, identity, port, recorder):
+def held(served):
     """Requests for /hold stay open. Few streams, small windows."""
     gate = origins.Gate()
-    origin = recorder(gate)
-    p = bascule(proxy.config(port, identity.files(directory), origin.address,
-                             http2={"streams": 4, "stream_window": 65535, "connection_window": 131072}))  # fmt: skip
-    yield p, origin
+    yield served(gate, http2={"streams": 4, "stream_window": 65535, "connection_window": 131072})
     gate.release(50)
 
 

@@ -123,6 +123,23 @@ def by_target(answers, default=b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n
     return script
 
 
+def endless(stuck, patience=1):
+    """A script: an answer that does not end; `stuck` is called when for so many seconds nothing more of it is taken."""
+
+    def script(c):
+        c.request_head()
+        c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        c.socket.settimeout(patience)
+        try:
+            while True:
+                c.send(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+        except TimeoutError:
+            stuck()
+        c.wait_for_end()
+
+    return script
+
+
 class Gate:
     """A script that holds each answer back until it is released, so that tests need no guess about time."""
 
