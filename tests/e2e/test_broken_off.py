@@ -15,10 +15,8 @@ RANDOM = os.urandom(1_000_000)
 # --- the client breaks off ---
 
 
-@each_and_tls
-@pytest.mark.parametrize("step", ["after the head", "within the body", "before the response", "within the response"])
-def test_the_client_breaks_off(pair, step):
-    """The origin notices at once, and nobody else."""
+def up_to(pair, step):
+    """A script that comes to this step of an exchange; the client is to break off there."""
 
     def script(x):
         if step == "within the body":
@@ -32,15 +30,27 @@ def test_the_client_breaks_off(pair, step):
         x.wait_cut()
         pair.signals.say("noticed")
 
-    c = pair(script)
+    return script
+
+
+def come_to(pair, step, asked):
+    """The client's part of it."""
+    if step == "within the body":
+        asked.send(RANDOM[:1000])
+    pair.signals.wait("there")
+    if step == "within the response":
+        assert asked.read(1) == b"a"
+
+
+@each_and_tls
+@pytest.mark.parametrize("step", ["after the head", "within the body", "before the response", "within the response"])
+def test_the_client_breaks_off(pair, step):
+    """The origin notices at once, and nobody else."""
+    c = pair(up_to(pair, step))
     with pair.beside(c):
         has_body = step in ("after the head", "within the body")
         asked = c.open("POST" if has_body else "GET", "/", streamed=has_body)
-        if step == "within the body":
-            asked.send(RANDOM[:1000])
-        pair.signals.wait("there")
-        if step == "within the response":
-            assert asked.read(1) == b"a"
+        come_to(pair, step, asked)
         asked.abort()
         pair.signals.wait("noticed")
         assert not has_body or not pair.last.request_ended
@@ -51,27 +61,10 @@ def test_the_client_breaks_off(pair, step):
 @pytest.mark.parametrize("step", ["within the body", "before the response", "within the response"])
 def test_the_client_leaves(pair, step):
     """It closes its connection, with all that it has asked for on it; requests of others go on."""
-
-    def script(x):
-        if step == "within the body":
-            x.read(1000)
-        else:
-            x.rest()
-        if step == "within the response":
-            x.respond(200)
-            x.send(b"a")
-        pair.signals.say("there")
-        x.wait_cut()
-        pair.signals.say("noticed")
-
-    c = pair(script)
+    c = pair(up_to(pair, step))
     with pair.beside(pair.connect()):
         asked = c.open("POST", "/", length=len(RANDOM) if step == "within the body" else None)
-        if step == "within the body":
-            asked.send(RANDOM[:1000])
-        pair.signals.wait("there")
-        if step == "within the response":
-            assert asked.read(1) == b"a"
+        come_to(pair, step, asked)
         c.client.close()
         pair.signals.wait("noticed")
 
