@@ -100,7 +100,7 @@ def test_the_origin_breaks_off_before_its_response(pair, step):
 
     c = pair(script)
     with pair.beside(c):
-        other = c if pair.h2_front else pair.connect()
+        other = pair.other(c)
         asked = other.open("POST", "/", length=len(RANDOM) if step == "within the body" else 4)
         asked.send(RANDOM[:1000] if step == "within the body" else b"once")
         if step != "within the body":
@@ -127,7 +127,7 @@ def test_the_origin_breaks_off_within_its_response(pair, form):
 
     c = pair(script)
     with pair.beside(c):
-        other = c if pair.h2_front else pair.connect()
+        other = pair.other(c)
         asked = other.open("POST" if form == "early" else "GET", "/", streamed=form == "early")
         assert asked.read(3) == b"abc"
         pair.signals.say("seen")
@@ -187,7 +187,7 @@ def test_the_origin_goes_away(pair):
     c = pair(script)
     first = c.open("GET", "/first")
     pair.signals.wait("first has come")
-    second = (c if pair.h2_front else pair.connect()).open("POST", "/second")
+    second = pair.other(c).open("POST", "/second")
     assert second.rest().body == b"second"
     pair.signals.say("end first")
     assert first.rest().body == b"first"
@@ -208,7 +208,7 @@ def test_a_response_of_another_length_than_it_said(pair, size):
 
     c = pair(script)
     with pair.beside(c):
-        asked = (c if pair.h2_front else pair.connect()).open("GET", "/")
+        asked = pair.other(c).open("GET", "/")
         assert asked.read(1) == b"a"
         pair.signals.say("seen")
         r = asked.rest()
@@ -261,7 +261,7 @@ def test_a_malformed_response_beside_an_upload_is_its_last_word(pair):
     upload = c.open("POST", "/upload", length=200_000)
     upload.send(RANDOM[:160_000])
     pair.signals.wait("upload has come")
-    asked = (c if pair.h2_front else pair.connect()).open("GET", "/")
+    asked = pair.other(c).open("GET", "/")
     assert asked.read(1) == b"a"
     with proxy.Stopped(pair.proxy.worker):
         pair.signals.say("stopped")
@@ -308,7 +308,7 @@ def test_a_malformed_response(pair, head):
 
     c = pair(script, {"strict": False})
     with pair.beside(c):
-        r = (c if pair.h2_front else pair.connect()).ask("POST", "/")
+        r = pair.other(c).ask("POST", "/")
         assert r.status == 502 and b"evil" not in r.body and r.all("set-cookie") == []
 
 

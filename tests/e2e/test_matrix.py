@@ -196,7 +196,7 @@ def test_a_final_answer_in_place_of_100(pair):
         asked.abort()
     pair.signals.wait("told")
     assert pair.last.body == b""
-    assert (c if pair.h2_front else pair.connect()).ask("GET", "/next").body == b"ok"
+    assert pair.other(c).ask("GET", "/next").body == b"ok"
 
 
 # --- the response does not wait for the request ---
@@ -222,7 +222,7 @@ def test_an_early_response(pair):
     with contextlib.suppress(OSError):
         asked.send(RANDOM[1000:])
         asked.end()
-    assert (c if pair.h2_front else pair.connect()).ask("GET", "/next").body == b"ok"
+    assert pair.other(c).ask("GET", "/next").body == b"ok"
 
 
 @each_and_tls
@@ -270,7 +270,7 @@ def test_both_ways_in_turns(pair):
 
     c = pair(script)
     for _ in range(2):
-        c = c if pair.h2_front else pair.connect()  # it was told "close" when the request had not ended
+        c = pair.other(c)  # it was told "close" when the request had not ended
         asked = c.open("POST", "/", streamed=True)
         assert asked.head() == 200
         for i in range(20):

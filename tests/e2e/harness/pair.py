@@ -60,6 +60,10 @@ class Pair:
     def connect(self, **options):
         return self._stack.enter_context(self.front(options.pop("port", self.proxy.port), **options))
 
+    def other(self, client):
+        """What bears another request at the same time: with HTTP/2 the same connection."""
+        return client if self.h2_front else self.connect()
+
     @property
     def exchanges(self):
         return [x for o in self.origins for x in list(o.exchanges) if x.target != "/beside"]
@@ -74,7 +78,7 @@ class Pair:
         Another request is on its way meanwhile: with HTTP/2 on the same connections. It must go well, and the client's
         connection must be good for one more.
         """
-        other = client if self.h2_front else self.connect()
+        other = self.other(client)
         asked = other.open("GET", "/beside")
         self.signals.wait("beside has come")
         yield
