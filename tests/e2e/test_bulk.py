@@ -2,15 +2,13 @@
 
 import contextlib
 import os
-import socket
-import subprocess
 
 import pytest
 
 from harness import proxy, wait
 from harness.client import curl
+from harness.h2peers import Nghttpd
 from harness.pair import each
-from harness.ports import free_port
 
 BULK = 1 << 30
 
@@ -26,23 +24,15 @@ def sparse(directory):
     return path
 
 
-def listens(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def nghttpd():
     """A function that starts nghttpd, which serves files and takes uploads; its address."""
     with contextlib.ExitStack() as stack:
 
         def start(root):
-            port = free_port()
-            command = ["nghttpd", "-a", "127.0.0.1", "-d", str(root), "-w", "20", "-W", "24", "--no-tls", str(port)]
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            stack.callback(process.terminate)
-            wait.until(lambda: listens(port), "nghttpd to listen")
-            return "127.0.0.1:%d" % port
+            server = Nghttpd(root, "-w", "20", "-W", "24")
+            stack.callback(server.stop)
+            return server.address
 
         yield start
 

@@ -190,7 +190,11 @@ def origin(request, nginx, directory, identity, ca):
         for name, data in files.items():
             server.file(name, data)
     else:
-        server = Nghttpd(directory, files, identity if kind == "h2tls" else None)
+        root = directory / "nghttpd"
+        root.mkdir()
+        for name, data in dict(files, echo=b"").items():  # it sends back what is posted to /echo
+            (root / name).write_bytes(data)
+        server = Nghttpd(root, "--echo-upload", "--trailer=x-trailer: of nghttpd", identity=identity if kind == "h2tls" else None)
     yield server.address, upstream(kind, ca), files
     server.stop()
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import pathlib
-import signal
-import socket
 import subprocess
 
 from . import wait
 from .client import run
 from .ports import free_port
+from .program import Program
 
 
 @contextlib.contextmanager
@@ -35,32 +34,11 @@ def nghttp(port, target, *options, name="site.test"):
     return done.stdout
 
 
-class Nghttpd:
-    """nghttpd with these files, plain or with TLS. It sends back what is posted to /echo, and a trailer behind everything."""
+class Nghttpd(Program):
+    """nghttpd with the files in this directory, plain or with TLS."""
 
-    def __init__(self, directory, files, identity=None):
-        root = pathlib.Path(directory) / "nghttpd"
-        root.mkdir()
-        for name, data in dict(files, echo=b"").items():
-            (root / name).write_bytes(data)
-        self.port = free_port()
-        self.address = "127.0.0.1:%d" % self.port
+    def __init__(self, root, *options, identity=None):
+        port = free_port()
         how = [identity.file] * 2 if identity else ["--no-tls"]
-        self._log_path = root.with_suffix(".log")
-        self._log = open(self._log_path, "wb")
-        self.process = subprocess.Popen(
-            ["nghttpd", "--address=127.0.0.1", "--htdocs=%s" % root, "--echo-upload", "--trailer=x-trailer: of nghttpd",
-             str(self.port), *how],
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-        )  # fmt: skip
-        wait.until(self._answers, lambda: "nghttpd: " + self._log_path.read_text(errors="replace"))
-
-    def _answers(self):
-        assert self.process.poll() is None, "nghttpd ended: " + self._log_path.read_text(errors="replace")
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(wait.DEADLINE)
-        self._log.close()
+        command = ["nghttpd", "--address=127.0.0.1", "--htdocs=%s" % root, *options, port, *how]
+        super().__init__(command, port, pathlib.Path(root) / ("nghttpd-%d.log" % port))

@@ -4,15 +4,13 @@ import json
 import os
 import pathlib
 import re
-import signal
-import socket
 import ssl
-import subprocess
 import threading
 
 from . import wait, wire
 from .listener import Listener, cut, reset_at_close, server_context
 from .ports import free_port
+from .program import Program
 
 
 # --- the recording origin ----------------------------------------------------------------------------------------
@@ -257,8 +255,8 @@ NGINX_BODY = """
 """
 
 
-class Nginx:
-    """Debian's nginx, one process, with files to serve under `files`."""
+class Nginx(Program):
+    """Debian's nginx, with files to serve under `files`."""
 
     def __init__(self, directory, name="nginx", identity=None, body=None, lines="", proxy_protocol=False, http2=False):
         self.directory = pathlib.Path(directory) / name
@@ -267,30 +265,18 @@ class Nginx:
         self.files.mkdir(parents=True)
         for part in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
             (self.directory / part).mkdir()
-        self.port = free_port()
-        self.address = "127.0.0.1:%d" % self.port
+        port = free_port()
         certificate = ""
         if identity:
             certificate = "ssl_certificate {0}; ssl_certificate_key {0};".format(identity.file)
         text = NGINX_CONFIG.format(
-            directory=self.directory, port=self.port, name=name, certificate=certificate,
+            directory=self.directory, port=port, name=name, certificate=certificate,
             ssl=(" ssl" if identity else "") + (" proxy_protocol" if proxy_protocol else "") + (" http2" if http2 else ""),
             body=lines + (NGINX_BODY if body is None else body),
         ).replace("$hostport", name)  # fmt: skip
         config = self.directory / "nginx.conf"
         config.write_text(text)
-        self._log = open(self.directory / "error.log", "wb")
-        self.process = subprocess.Popen(["nginx", "-p", str(self.directory), "-c", str(config)], stderr=self._log,
-                                        stdout=self._log, stdin=subprocess.DEVNULL)  # fmt: skip
-        wait.until(self._answers, lambda: "nginx: " + self.log())
-
-    def _answers(self):
-        assert self.process.poll() is None, "nginx ended: " + self.log()
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def log(self):
-        return (self.directory / "error.log").read_text(errors="replace")
+        super().__init__(["nginx", "-p", self.directory, "-c", config], port, self.directory / "error.log")
 
     def served(self):
         """The requests that nginx has logged: tuples of method, target, status, Host."""
@@ -300,12 +286,6 @@ class Nginx:
 
     def file(self, name, data):
         (self.files / name).write_bytes(data)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(wait.DEADLINE)
-        self._log.close()
 
 
 def open_descriptors(pid):
