@@ -273,42 +273,27 @@ MESSAGE = b"\0\0\0\0\5hello"
 MEASURES = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\x0a") + frame(PING, 0, 0, b"how far?")  # as gRPC in Go does for each message
 
 
-def test_a_server_may_answer_each_message_with_ping(before):
+@pytest.mark.parametrize("who", ["server", "client"])
+def test_each_message_may_be_answered_with_ping(before, who):
     def script(peer):
         peer.request()
         peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
         while True:
             if peer.read() == DATA:
-                peer.send(MEASURES, frame(DATA, 0, peer.requests[0].stream, MESSAGE))
+                peer.send(MEASURES if who == "server" else b"", frame(DATA, 0, peer.requests[0].stream, MESSAGE))
 
     origin = before.origin(script)
-    before.start()
-    a = before.connect().open("POST", "/", streamed=True)
-    for _ in range(1000):
-        a.send(MESSAGE)
-        assert a.read(len(MESSAGE)) == MESSAGE
-    assert len(origin.peers) == 1
-    a.abort()
-    wait.until(lambda: origin.peers[0].resets, "the stream to be taken back")
-
-
-def test_a_client_may_answer_each_message_with_ping(before):
-    def script(peer):
-        peer.request()
-        peer.send(peer.headers(peer.requests[0].stream, [STATUS]))
-        while True:
-            if peer.read() == DATA:
-                peer.send(frame(DATA, 0, peer.requests[0].stream, MESSAGE))
-
-    before.origin(script)
     before.start()
     c = before.connect()
     a = c.open("POST", "/", streamed=True)
     for _ in range(1000):
         a.send(MESSAGE)
         assert a.read(len(MESSAGE)) == MESSAGE
-        c.client.raw(MEASURES)
+        if who == "client":
+            c.client.raw(MEASURES)
+    assert len(origin.peers) == 1
     a.abort()
+    wait.until(lambda: origin.peers[0].resets, "the stream to be taken back")
 
 
 # --- what one client could have the server hold against all ---
