@@ -339,11 +339,38 @@ new_bytes(size_t n, void *user)
 	return malloc(n);
 }
 
+/*
+ * The last block is given back with the next: where there is no memory to queue a DATA item, the library (1.52) frees it and
+ * leaves a stream pointing to it, which frees it again with the session. The block that was freed last when it gave up is
+ * kept until then.
+ */
 static void
 free_bytes(void *p, void *user)
 {
-	(void)user;
-	free(p);
+	struct h2 *s = user;
+
+	if (p == NULL)
+		return;
+	if (p == s->kept_freed)
+		s->kept_freed = NULL;
+	free(s->freed);
+	s->freed = p;
+}
+
+static void
+keep_freed(struct h2 *s)
+{
+	s->broken = true;
+	s->kept_freed = s->freed;
+	s->freed = NULL;
+}
+
+static void
+free_freed(struct h2 *s)
+{
+	free(s->freed);
+	free(s->kept_freed);
+	s->freed = s->kept_freed = NULL;
 }
 
 static void *
@@ -360,8 +387,6 @@ resize(void *p, size_t n, void *user)
 	(void)user;
 	return p == NULL && n >= LARGE ? pages_malloc(n) : realloc(p, n);
 }
-
-static nghttp2_mem memory = {.malloc = new_bytes, .free = free_bytes, .calloc = new_zeros, .realloc = resize};
 
 static bool
 introduce(struct h2 *s)
@@ -390,6 +415,7 @@ begin(struct h2 *s, const struct h2_events *events, const struct h2_limits *limi
 {
 	int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *, nghttp2_mem *) =
 	    is_client ? nghttp2_session_client_new3 : nghttp2_session_server_new3;
+	nghttp2_mem memory = {.mem_user_data = s, .malloc = new_bytes, .free = free_bytes, .calloc = new_zeros, .realloc = resize};
 	nghttp2_session_callbacks *c = new_callbacks();
 	nghttp2_option *o = new_options(is_client);
 
@@ -427,6 +453,7 @@ h2_close(struct h2 *s)
 		give_back_block(s);
 	nghttp2_session_del(s->session);
 	s->session = NULL;
+	free_freed(s);
 }
 
 /* Where the library itself gives up it leaves the last word to us; besides these there are its bounds on floods. */
@@ -447,6 +474,8 @@ fatal_error(int error)
 bool
 h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 {
+	if (s->broken)
+		return false;
 	h2_calm_down(s, now);
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
 	if (n < 0)
@@ -461,8 +490,14 @@ h2_send(struct h2 *s)
 	const uint8_t *p;
 	ssize_t n;
 
+	if (s->broken)
+		return false;
 	while ((n = nghttp2_session_mem_send(s->session, &p)) > 0)
 		s->events->put(s, sv_of((const char *)p, (size_t)n));
+	if (n < 0) {
+		set_fault(s, "out of memory", H2_INTERNAL_ERROR);
+		keep_freed(s);
+	}
 	return n == 0;
 }
 

@@ -130,6 +130,8 @@ struct h2 {
 	size_t kept;               /* bytes of bodies kept, of all of them */
 	uint64_t sent_bytes;       /* of body, of all of them */
 	uint64_t due;              /* bytes that the connection's window is to be given back for */
+	void *freed, *kept_freed;  /* libnghttp2's, see free_bytes() */
+	bool broken;               /* memory ran out within h2_send(): nothing can be done with the session but to close it */
 	uint32_t grown;            /* bytes by which windows are larger than they were at first, of all of them */
 };
 
@@ -142,7 +144,7 @@ void h2_close(struct h2 *s); /* calls nothing; the streams are the owner's to fr
 /* False: the connection is at an end, and h2_send() has its GOAWAY. `now` is monotonic, ms. Not from within a callback. */
 MUST_CHECK bool h2_receive(struct h2 *s, struct sv bytes, uint64_t now);
 
-/* Send all that may be sent. False: no memory. Not from within h2_receive(). */
+/* Send all that may be sent. False: no memory, now and ever after. Not from within h2_receive(). */
 MUST_CHECK bool h2_send(struct h2 *s);
 
 /* Is there something that h2_send() could send? */
