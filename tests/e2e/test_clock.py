@@ -22,6 +22,13 @@ JUMPS = [pytest.param(s, id=i) for s, i in ((-YEAR, "a year back"), (-DAY, "a da
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 * wait.SLOW)]
 
 
+def forget_the_dead():
+    """The library keeps something by a process's number. One that is killed leaves it, and the next of that number can not begin."""
+    for path in map(pathlib.Path, glob.glob("/dev/shm/*faketime_s[eh]m_*")):
+        if not os.path.exists("/proc/" + path.name.rsplit("_", 1)[1]):
+            path.unlink(missing_ok=True)
+
+
 class Clock:
     """What the proxy takes for the time: the right one, and so many seconds. Its monotonic clock goes right."""
 
@@ -62,6 +69,7 @@ class Clock:
 
 @pytest.fixture
 def clock():
+    forget_the_dead()
     with tempfile.TemporaryDirectory(prefix="bsc-clock-") as place:
         yield Clock(pathlib.Path(place))
 
