@@ -40,9 +40,10 @@
 	X(origin_http2_connections_open, gauge, "Origin connections open now that speak HTTP/2.")                    \
 	X(origin_http2_streams_open, gauge, "Requests that are with origins by HTTP/2 now, or wait for such a connection.") \
 	X(origin_http2_streams_refused, counter,                                                                     \
-	    "Requests that an origin refused by HTTP/2 (REFUSED_STREAM, GOAWAY) and that were asked again. Many: it takes " \
-	    "fewer at a time than it grants.")                                                                       \
-	X(origin_http2_streams_reset, counter, "Streams that origins reset for another reason: their requests failed.") \
+	    "Requests that an origin refused by HTTP/2 (REFUSED_STREAM, GOAWAY). They are sent again, unless their body " \
+	    "has gone or the tries are used up. Many: it takes fewer at a time than it grants.")                     \
+	X(origin_http2_streams_reset, counter,                                                                       \
+	    "Streams that origins reset for another reason, which is a failure. Requests are sent again where that is safe.") \
 	X(origin_http2_protocol_errors, counter,                                                                     \
 	    "Connections of HTTP/2 ended because the origin broke a rule of it, or flooded.")                        \
 	X(bytes_from_clients, counter, "Bytes of request bodies received.")                                          \

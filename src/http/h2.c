@@ -196,6 +196,8 @@ on_frame(nghttp2_session *session, const nghttp2_frame *f, void *user)
 		else
 			end_request(s, f);
 		give_back_block(s);
+	} else if (f->hd.type == NGHTTP2_SETTINGS && (f->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+		s->section_max = nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
 	} else if (f->hd.type == NGHTTP2_WINDOW_UPDATE) {
 		return h2_charge_window_update(s, f->window_update.window_size_increment);
 	} else if (f->hd.type == NGHTTP2_RST_STREAM) {
@@ -480,7 +482,6 @@ h2_receive(struct h2 *s, struct sv bytes, uint64_t now)
 	ssize_t n = nghttp2_session_mem_recv(s->session, (const uint8_t *)bytes.p, bytes.n);
 	if (n < 0)
 		(void)h2_fail(s, nghttp2_strerror((int)n), fatal_error((int)n));
-	s->section_max = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
 	return s->fault == NULL;
 }
 

@@ -96,7 +96,7 @@ flushed(struct h2_link *l, bool ok)
 	if (ok)
 		end_if_over(c);
 	else
-		client_close(c, CLOSE_CLIENT_BROKE);
+		client_close(c, l->h2.broken ? CLOSE_NO_MEMORY : CLOSE_CLIENT_BROKE);
 }
 
 static void

@@ -189,6 +189,13 @@ void exchange_origin_failed(struct exchange *x, unsigned status, const char *why
 /* The server has let the time go by that it was given: for the request, its response, or what follows of that. 504. */
 void exchange_origin_late(struct exchange *x);
 
+/* Is there a body to be sent, or may there be? */
+static inline bool
+exchange_has_body(const struct exchange *x)
+{
+	return x->request_framing != HTTP_NO_BODY && (x->request_framing != HTTP_LENGTH_BODY || x->request_length > 0);
+}
+
 /* Does timeouts.send hold? An early answer ends that. */
 static inline bool
 exchange_is_sending(const struct exchange *x)

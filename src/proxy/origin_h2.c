@@ -11,6 +11,7 @@ enum {
 	STREAMS = 100,                        /* at a time, where the server grants more */
 	STREAM_WINDOW = 1024 * 1024,          /* of a response that is taken as it comes; else 64 KiB: see STREAM_OUT_MAX */
 	CONNECTION_WINDOW = 16 * 1024 * 1024, /* given back at once: no stream holds up another */
+	SHUT_MS = 100,                        /* no server in reach takes so long to give back what it has read */
 };
 
 static struct origin *
@@ -77,19 +78,38 @@ origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms)
 		origin_pool_keep(o, idle_ms);
 }
 
+void
+origin_h2_note_window(struct origin_h2 *oh)
+{
+	const struct h2 *h2 = &oh->link.h2;
+
+	if (h2_window(h2) > 0)
+		oh->shut_ms = 0;
+	else if (oh->shut_ms == 0 || oh->shut_bytes != h2->sent_bytes)
+		oh->shut_ms = net_loop_now(oh->origin->thread->loop);
+	oh->shut_bytes = h2->sent_bytes;
+}
+
+/* Others' bodies, that the server's handlers do not read, have used up the connection's window: another would wait behind them. */
+static bool
+is_stuck(struct origin *o)
+{
+	origin_h2_note_window(o->h2);
+	return o->h2->shut_ms != 0 && net_loop_now(o->thread->loop) - o->h2->shut_ms >= SHUT_MS;
+}
+
 /*
  * Until the server has said what it grants, it is taken to grant what it did last. One that is being made may turn out to be
- * of HTTP/1.1, as the last one did: then there is no use in waiting together. Where others' bodies, that the server's
- * handlers do not read, have used up the connection's window, another body would only wait behind them.
+ * of HTTP/1.1, as the last one did: then there is no use in waiting together.
  */
 static bool
-has_room(const struct origin *o, const struct exchange *x)
+has_room(struct origin *o, const struct exchange *x)
 {
 	const struct h2 *h2 = &o->h2->link.h2;
 	const struct origin_pool *p = o->pool;
 
 	if (o->h2->heard > 0)
-		return h2_has_room(h2) && (x->request_framing == HTTP_NO_BODY || h2_window(h2) > 0);
+		return h2_has_room(h2) && (!exchange_has_body(x) || !is_stuck(o));
 	return (o->stream.open || !p->http1) && h2->n_streams < (p->streams != 0 ? p->streams : STREAMS);
 }
 
@@ -136,9 +156,27 @@ fail(struct origin *o, unsigned status, const char *what, const char *detail)
 		exchange_origin_failed(st->exchange, status, detail != NULL ? origin_explain(st->exchange, what, detail) : what);
 }
 
+/* For want of memory here, which is no failure of the server. */
 static void
-broke_rule(struct origin *o, const char *detail)
+run_out(struct origin *o)
 {
+	struct origin_stream *st;
+
+	origin_close(o);
+	while ((st = TAILQ_FIRST(&o->h2->streams)) != NULL)
+		exchange_refuse(st->exchange, 503, "out of memory for the origin's connection");
+}
+
+/* The connection is at an end for what the server said, or for want of memory. */
+static void
+end_at_fault(struct origin *o, const char *detail)
+{
+	const struct h2 *h2 = &o->h2->link.h2;
+
+	if (h2->fault != NULL && h2->kind == H2_NO_MEMORY) {
+		run_out(o);
+		return;
+	}
 	counter_add(&o->thread->counters.origin_http2_protocol_errors, 1);
 	fail(o, 502, "the origin's HTTP/2 is malformed", detail);
 }
@@ -151,8 +189,10 @@ end_if_over(struct origin *o)
 
 	if (oh->shared && !h2_takes_requests(&oh->link.h2))
 		origin_h2_retire(o);
-	if (h2_is_over(&oh->link.h2) && !is_unused(o))
-		broke_rule(o, o->reused ? "see RFC 9113" : "where it knows HTTP/1.1 alone, \"http2\" is not for its upstream");
+	if (o->closed)
+		return;
+	if (h2_is_over(&oh->link.h2) && (oh->link.h2.fault != NULL || !is_unused(o)))
+		end_at_fault(o, o->reused ? "see RFC 9113" : "where it knows HTTP/1.1 alone, \"http2\" is not for its upstream");
 	else if (is_unused(o) && (!oh->shared || h2_is_over(&oh->link.h2)))
 		origin_close(o);
 }
@@ -164,11 +204,16 @@ end_if_over(struct origin *o)
  * is said, and reading finds them, or the end. Where nobody waits for any, that is the end.
  */
 void
-origin_h2_deafen(struct origin *o)
+origin_h2_unsent(struct origin *o)
 {
+	if (o->h2->link.h2.broken) {
+		run_out(o);
+		return;
+	}
 	o->h2->link.silent = o->h2->deaf = true;
-	net_stream_again(&o->stream);
 	origin_h2_retire(o);
+	if (!o->closed)
+		net_stream_again(&o->stream);
 }
 
 static void
@@ -183,7 +228,7 @@ flushed(struct h2_link *l, bool ok)
 	if (ok)
 		end_if_over(of_link(l));
 	else
-		origin_h2_deafen(of_link(l));
+		origin_h2_unsent(of_link(l));
 }
 
 static void
@@ -232,7 +277,7 @@ read_once(struct origin *o)
 	origin_h2_settle(oh);
 	if (!ok && !o->closed) {
 		(void)!h2_link_send(&oh->link); /* what is wrong, in a GOAWAY */
-		broke_rule(o, oh->link.h2.fault);
+		end_at_fault(o, oh->link.h2.fault);
 	}
 	return !o->closed;
 }
@@ -310,7 +355,7 @@ static void
 drained(struct origin *o)
 {
 	if (!h2_link_flush(&o->h2->link))
-		origin_h2_deafen(o);
+		origin_h2_unsent(o);
 }
 
 static void

@@ -27,6 +27,7 @@ struct origin_h2 {
 	struct origin_stream *touched; /* of the data that is being received the last; to be flushed. NULL: none */
 	uint64_t heard;                /* reads so far: tells whether the server lives */
 	unsigned resets;               /* requests that were taken back */
+	uint64_t shut_ms, shut_bytes;  /* since when the server's window is shut, and how much of bodies had been sent then; 0: it was not */
 	bool shared;                   /* on pool->shared */
 	bool counted;                  /* among those open: the server has chosen HTTP/2 */
 	bool deaf;                     /* the socket takes no more; what the server said before may still be there */
@@ -80,7 +81,10 @@ void origin_h2_settle(struct origin_h2 *oh);
 /* --- origin_h2.c, for the streams --- */
 
 /* Writing has failed. */
-void origin_h2_deafen(struct origin *o);
+void origin_h2_unsent(struct origin *o);
+
+/* Something may have been sent: is the server's window shut now? */
+void origin_h2_note_window(struct origin_h2 *oh);
 
 /* The last of its streams has gone. */
 void origin_h2_idle(struct origin *o, uint64_t idle_max, uint64_t idle_ms);

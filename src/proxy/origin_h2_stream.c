@@ -76,8 +76,13 @@ begin(struct origin_stream *st)
 static bool
 said(struct exchange *x, bool ok)
 {
-	if (!ok && x->origin_stream->h2.too_large)
+	struct origin *o = x->origin;
+
+	if (!ok && x->origin_stream->h2.too_large) {
+		if (o->h2->heard == 0)
+			o->pool->section_max = UINT32_MAX; /* it may have changed its mind: the next one is tried */
 		exchange_refuse(x, 431, "the fields are above the origin's SETTINGS_MAX_HEADER_LIST_SIZE");
+	}
 	return ok;
 }
 
@@ -87,7 +92,7 @@ back_head(struct exchange *x, const struct http_head *h, enum http_framing frami
 	struct origin_stream *st = x->origin_stream;
 	const struct h2_request r = {
 		.scheme = x->origin->pool->tls != NULL ? SV("https") : SV("http"),
-		.bodiless = framing == HTTP_NO_BODY || (framing == HTTP_LENGTH_BODY && length == 0),
+		.bodiless = !exchange_has_body(x),
 		.has_length = framing == HTTP_LENGTH_BODY,
 		.length = length,
 	};
@@ -125,7 +130,9 @@ back_flush(struct exchange *x)
 	if (l->receiving)
 		return true; /* sent afterwards */
 	if (!h2_link_flush(l))
-		origin_h2_deafen(st->origin);
+		origin_h2_unsent(st->origin);
+	else
+		origin_h2_note_window(st->origin->h2);
 	if (x->origin_stream != st)
 		return true; /* its end was among what was sent: x is over, or asked elsewhere */
 	if (!h2_keep(&l->h2, &st->h2))
@@ -302,7 +309,7 @@ origin_h2_on_closed(struct h2 *s, struct h2_stream *h2, uint32_t error)
 		return;
 	x->http1_only |= error == H2_HTTP_1_1_REQUIRED;
 	if ((error == H2_REFUSED_STREAM || error == H2_HTTP_1_1_REQUIRED) && !x->response_started) {
-		counter_add(&x->thread->counters.origin_http2_streams_refused, 1);
+		counter_add(&x->thread->counters.origin_http2_streams_refused, error == H2_REFUSED_STREAM);
 		exchange_origin_refused(x, "the origin refused the stream");
 	} else if (h2->reset) {
 		counter_add(&x->thread->counters.origin_http2_streams_reset, 1);

@@ -360,6 +360,17 @@ def test_what_the_server_takes_is_remembered(before):
     assert len(origin.peers) == 2 and large[0] not in [f for r in origin.all for f in r.fields]
 
 
+def test_a_server_takes_larger_fields_than_before(before):
+    """What it said is not held against it for ever, though it is not asked."""
+    origin = before.origin(first=[(6, 8192)])
+    before.start(upstreams={"origin": {"idle_connections": 0}})
+    large = [("x-large", "x" * 8200)]
+    assert before.ask().status == 200
+    origin.first = [(6, 16384)]
+    assert before.ask("/", fields=large).status == 431
+    assert before.ask("/", fields=large).status == 200
+
+
 @pytest.mark.parametrize("front", [fronts.H1Front, fronts.H2Front])
 def test_a_handler_that_does_not_read_holds_up_no_other_upload(before, front):
     """It has used up the window of its whole connection: bodies go by another, requests without one need none."""
@@ -371,10 +382,20 @@ def test_a_handler_that_does_not_read_holds_up_no_other_upload(before, front):
     stuck.send(bytes(65535))
     wait.until(lambda: sum(len(d) for d in origin.peers[0].data.values()) == 65535, "the window to be used up")
     assert before.ask().status == 200
-    for _ in range(2):
-        assert before.ask("/", "POST", body=b"some").status == 200
-    assert [[r.method for r in q.requests] for q in origin.peers] == [["GET", "POST", "GET"], ["POST", "POST"]]
-    origin.peers[0].widen(0, 1)
+    behind = []
+
+    def another():
+        behind.append(before.connect().open("POST", "/", length=4))
+        behind[-1].send(b"some")
+        behind[-1].end()
+        return len(origin.peers) == 2
+
+    wait.until(another, "it to be taken for stuck")
+    assert behind.pop().rest().status == 200
+    assert before.ask("/", "POST", body=b"some").status == 200
+    assert len(origin.peers) == 2 and len(origin.peers[0].requests) + len(origin.peers[1].requests) == 3 + len(behind) + 2
+    origin.peers[0].widen(0, 1 + 4 * len(behind))
+    assert statuses(behind) == [200] * len(behind)
     origin.peers[0].widen(origin.peers[0].requests[1].stream, 1)
     stuck.send(b"x")
     stuck.end()

@@ -46,11 +46,13 @@ def test_what_goes_wrong(before):
 
     special = {
         "/refused": once,
+        "/not%20here": lambda peer, r: peer.reset(r, "HTTP_1_1_REQUIRED"),
         "/reset": lambda peer, r: peer.reset(r, "INTERNAL_ERROR"),
         "/malformed": lambda peer, r: peer.send(frame(DATA, END_STREAM, 0, b"on the connection")),
     }
     before.origin(lambda peer: peer.serve(special))
     before.start()
+    assert before.ask("/not%20here", "POST").status == 200 and counted(before, "streams_refused") == 0
     for path, status, name in [("/refused", 200, "streams_refused"), ("/reset", 502, "streams_reset"),
                                ("/malformed", 502, "protocol_errors")]:  # fmt: skip
         assert counted(before, name) == 0

@@ -13,6 +13,7 @@ import pytest
 
 from harness import client, origins, pki, proxy, proxy_protocol, wait, wire
 from harness.h2client import H2Client
+from harness.h2raw import RawOrigin
 from harness.ports import free_port
 
 # The same program with another allocator: see tests/unit/memory/failing.h. `make bascule-failing` builds it.
@@ -86,16 +87,19 @@ class Failures:
 
 
 @pytest.fixture
-def served(bascule, failing, directory, identity, ca, echo, recorder, port):
+def served(request, bascule, failing, directory, identity, ca, echo, recorder, port):
     """A proxy with one thread and what there is to a config, and a connection to it that must go on through everything."""
     devices = pki.Authority("Devices", directory=directory)
     secure = recorder(identity=ca.leaf("127.0.0.1"))
+    h2 = RawOrigin(identity=ca.leaf("127.0.0.1"), alpn=["h2"])
+    request.addfinalizer(h2.stop)
     site = proxy.site(
         "site.test",
         routes=[
             {"path": "^/tls", "upstream": "secure", "request_headers": {"set": {"X-Id": "${request_id}"}}},
             {"path": "^/(alone)", "rewrite": "/$1"},
             {"path": "^/told", "upstream": "told"},
+            {"path": "^/h2", "upstream": "h2"},
         ],
     )
     device_site = proxy.site(
@@ -107,6 +111,7 @@ def served(bascule, failing, directory, identity, ca, echo, recorder, port):
         upstreams={
             "origin": {"sticky": {}, "idle_connections": 1},
             "secure": proxy.upstream(secure.address, tls={"ca": ca.file}, idle_connections=0),
+            "h2": proxy.upstream(h2.address, tls={"ca": ca.file}, idle_connections=0, http2=True),
             "told": proxy.upstream(recorder(proxy_protocol.Header(origins.echo)).address, proxy_protocol="v2"),
         },
     )  # fmt: skip
@@ -151,10 +156,12 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
         dict(fields=CHUNKED, method="POST", body=b"5\r\nhello\r\n0\r\nX-T: v\r\n\r\n"),
         dict(target="/tls"),
         dict(target="/told"),
+        dict(target="/h2", method="POST", body=b"x" * 1000),
         dict(name="device.test"),
         dict(target="/nowhere", name="unknown.test"),
     ],
-    ids=["simple", "TLS 1.2", "large", "chunked", "TLS to the origin", "told to the origin", "client certificate", "unknown"],
+    ids=["simple", "TLS 1.2", "large", "chunked", "TLS to the origin", "told to the origin", "HTTP/2 to the origin",
+         "client certificate", "unknown"],
 )
 def test_a_request(served, request_):
     p = served.p
