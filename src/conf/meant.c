@@ -34,21 +34,26 @@ meant_bool(const char *word, char *out)
 			(void)snprintf(out, VALUE_EXPECTED_TEXT, "write %s", i % 2 == 1 ? "true" : "false");
 }
 
-/* A number without its unit may be of seconds or of milliseconds: all that the row would take. */
+/* A number without its unit may be of seconds or of milliseconds. Who wants more seconds than there may be is told the most. */
 static void
 meant_bare_duration(const struct key *k, uint64_t v, char *out)
 {
+	char most[VALUE_NUMBER_TEXT];
 	uint64_t ms;
 	bool as_ms = is_allowed(k, v);
 	bool as_s = !__builtin_mul_overflow(v, SECOND, &ms) && is_allowed(k, ms);
 	unsigned long long n = v;
 
-	if (as_s && as_ms)
+	if (as_s && as_ms) {
 		(void)snprintf(out, VALUE_EXPECTED_TEXT, "write \"%llus\" or \"%llums\", with its unit", n, n);
-	else if (as_s || as_ms)
-		(void)snprintf(out, VALUE_EXPECTED_TEXT, "write \"%llu%s\", with its unit", n, as_s ? "s" : "ms");
-	else
+	} else if (as_s) {
+		(void)snprintf(out, VALUE_EXPECTED_TEXT, "write \"%llus\", with its unit", n);
+	} else if (as_ms) {
+		value_number_text(k->type, k->max, most);
+		(void)snprintf(out, VALUE_EXPECTED_TEXT, "the most is %s; if milliseconds are meant, write \"%llums\"", most, n);
+	} else {
 		write_number(k, v, out);
+	}
 }
 
 /* `bare`: it has no unit. False: it is no such number. */
@@ -77,7 +82,7 @@ meant_number(const struct key *k, const json_t *v, char *out)
 	bool bare;
 
 	if (json_is_integer(v) && json_integer_value(v) < 0) {
-		value_number_text(k->type, k->min, least);
+		value_number_text(k->type, k->zero != NULL ? 0 : k->min, least);
 		(void)snprintf(out, VALUE_EXPECTED_TEXT, "the nearest is %s", least);
 	} else if (!read_number(k, v, &number, &bare)) {
 		return;

@@ -7,9 +7,9 @@
 static const struct unit {
 	const char *suffix;
 	uint64_t factor;
-	const char *words[2]; /* what people write in its place, or begin to */
-} duration_units[] = {{"d", DAY, {"days"}}, {"h", HOUR, {"hours", "hrs"}}, {"m", MINUTE, {"minutes"}},
-    {"s", SECOND, {"seconds"}}, {"ms", 1, {"milliseconds", "msecs"}}},
+	const char *words[3]; /* what people write in its place, or begin to */
+} duration_units[] = {{"d", DAY, {"days"}}, {"h", HOUR, {"hours", "hrs", "hr"}}, {"m", MINUTE, {"minutes", "mins"}},
+    {"s", SECOND, {"seconds", "secs"}}, {"ms", 1, {"milliseconds", "msecs"}}},
   size_units[] = {{"g", GIB, {"gb", "gib"}}, {"m", MIB, {"mb", "mib"}}, {"k", KIB, {"kb", "kib"}}};
 
 static bool
@@ -48,14 +48,18 @@ value_number(const struct key *k, const json_t *v, uint64_t *out)
 	return (*out == 0 && k->zero != NULL) || (*out >= k->min && *out <= k->max);
 }
 
+/* Two letters may be the beginning of several. */
 static bool
 is_called(const struct unit *u, struct sv suffix)
 {
 	if (sv_ieq(suffix, sv_cstr(u->suffix)))
 		return true;
-	for (size_t i = 0; i < COUNTOF(u->words) && u->words[i] != NULL; i++)
-		if (suffix.n >= 2 && suffix.n <= strlen(u->words[i]) && sv_ieq(suffix, sv_of(u->words[i], suffix.n)))
+	for (size_t i = 0; i < COUNTOF(u->words) && u->words[i] != NULL; i++) {
+		size_t n = strlen(u->words[i]);
+		bool may_be = suffix.n == n || (suffix.n > 2 && suffix.n < n);
+		if (may_be && sv_ieq(suffix, sv_of(u->words[i], suffix.n)))
 			return true;
+	}
 	return false;
 }
 

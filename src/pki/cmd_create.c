@@ -114,8 +114,11 @@ check_base_name(struct pki *p, const char *name)
 {
 	struct err why;
 
-	return base_name_check(name, &why) ||
-	    err_set(&p->err, "%s; the name in the certificate is written behind it: 'CN:%.64s'", why.text, name);
+	if (base_name_check(name, &why))
+		return true;
+	if (p->args.subject.cn != NULL)
+		return err_set(&p->err, "%s", why.text);
+	return err_set(&p->err, "%s; the name in the certificate is written behind it: 'CN:%.64s'", why.text, name);
 }
 
 bool

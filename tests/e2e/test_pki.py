@@ -129,6 +129,10 @@ def test_a_name_where_it_is_not_looked_for(tool, words, status, told):
     tool.refused(re.escape(told), *words, status=status)
 
 
+def test_a_name_that_stands_where_it_is_looked_for_is_not_told_again(tool):
+    assert "written behind it" not in tool.refused("shop.example", "csr", "shop.example", "CN:shop.example").stderr
+
+
 @pytest.mark.parametrize("words, reason", REFUSED_SUBJECTS)
 def test_what_can_not_stand_in_a_request(tool, words, reason):
     done = tool("csr", "a", *words)

@@ -100,7 +100,9 @@ static const struct try_fault faults[] = {
 	    "flood_burst, flood_rate\n"
 	    "c.json:2:36: http2.track: unknown key here; it is a key of bundles.NAME.rotation\n"},
 	{"\"threads\": \"4\"", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not \"4\"; write 4 without quotes\n"},
-	{"\"threads\": -1", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not -1; the nearest is 1\n"},
+	{"\"threads\": -1", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not -1; the nearest is 0\n"},
+	{"\"limits\": { \"head_bytes\": -1 }",
+	    "c.json:2:27: limits.head_bytes: expected a size from \"1k\" to \"1m\", not -1; the nearest is \"1k\"\n"},
 	{"\"threads\": 1.5", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not 1.5\n"},
 	{"\"threads\": 64", "c.json:2:12: threads: expected a whole number from 1 to 63, or 0 (one per processor), not 64; the nearest is 63\n"},
 	{"\"drain_timeout\": 30",
@@ -124,8 +126,8 @@ static const struct try_fault faults[] = {
 	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not 30000; write \"30000s\" or "
 	    "\"30000ms\", with its unit\n"},
 	{"\"drain_timeout\": \"100000\"",
-	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"100000\"; write "
-	    "\"100000ms\", with its unit\n"},
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"100000\"; the "
+	    "most is \"1d\"; if milliseconds are meant, write \"100000ms\"\n"},
 	{"\"drain_timeout\": 90000000",
 	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not 90000000; the nearest is "
 	    "\"1d\"\n"},
@@ -136,10 +138,14 @@ static const struct try_fault faults[] = {
 	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"10 Min\"; write \"10m\"\n"},
 	{"\"drain_timeout\": \"30sec\"",
 	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"30sec\"; write \"30s\"\n"},
+	{"\"drain_timeout\": \"90 secs\"",
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"90 secs\"; write \"90s\"\n"},
+	{"\"drain_timeout\": \"5 mi\"",
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"5 mi\"; write \"30s\"\n"},
 	{"\"drain_timeout\": \"1.5h\"",
 	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not \"1.5h\"; write \"30s\"\n"},
 	{"\"drain_timeout\": -5",
-	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not -5; the nearest is \"100ms\"\n"},
+	    "c.json:2:18: drain_timeout: expected a duration from \"100ms\" to \"1d\", or 0 (not at all), not -5; the nearest is 0\n"},
 	{"\"limits\": { \"body_bytes\": \"1048577\" }",
 	    "c.json:2:27: limits.body_bytes: expected a size, or 0 (any size), not \"1048577\"; write 1048577 without quotes\n"},
 	{"\"limits\": { \"head_bytes\": \"2 GiB\" }",
