@@ -70,24 +70,27 @@ static const struct {
 #undef X
 };
 
-uint64_t
-admin_sum(const struct admin *a, size_t offset)
+/* Of what counts at this offset in struct px_thread. */
+static uint64_t
+sum_over_threads(const struct admin *a, size_t offset)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < a->n_threads; i++)
-		sum += counter_read((const uint64_t *)((const char *)&a->threads[i]->counters + offset));
+		sum += counter_read((const uint64_t *)((const char *)a->threads[i] + offset));
 	return sum;
+}
+
+uint64_t
+admin_sum(const struct admin *a, size_t offset)
+{
+	return sum_over_threads(a, offsetof(struct px_thread, counters) + offset);
 }
 
 uint64_t
 admin_closed(const struct admin *a, enum close_reason r)
 {
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < a->n_threads; i++)
-		sum += counter_read(&a->threads[i]->closed[r]);
-	return sum;
+	return sum_over_threads(a, offsetof(struct px_thread, closed) + r * sizeof(uint64_t));
 }
 
 static bool

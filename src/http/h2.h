@@ -126,7 +126,7 @@ struct h2 {
 	bool goes_away;            /* the peer has been told that no more requests are taken */
 	int32_t last;              /* none behind this one is */
 	unsigned n_streams;        /* that the owner knows */
-	uint32_t section_max;      /* of a server: the largest section that it takes, as it has said or, before that, its owner expects */
+	uint32_t section_max;      /* the largest section that a server takes: as it has said or, before that, the owner expects */
 	size_t kept;               /* bytes of bodies kept, of all of them */
 	uint64_t sent_bytes;       /* of body, of all of them */
 	uint64_t due;              /* bytes that the connection's window is to be given back for */
@@ -141,7 +141,10 @@ MUST_CHECK bool h2_open_client(struct h2 *s, const struct h2_events *events, con
     struct h2_block **spare);
 void h2_close(struct h2 *s); /* calls nothing; the streams are the owner's to free */
 
-/* False: the connection is at an end, and h2_send() has its GOAWAY, unless it is what failed. `now` is monotonic, ms. Not from within a callback. */
+/*
+ * False: the connection is at an end, and h2_send() has its GOAWAY, unless it is what failed. `now` is monotonic, ms. Not from
+ * within a callback.
+ */
 MUST_CHECK bool h2_receive(struct h2 *s, struct sv bytes, uint64_t now);
 
 /* Send all that may be sent. False: no memory, now and ever after. Not from within h2_receive(). */

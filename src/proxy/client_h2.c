@@ -51,7 +51,6 @@ static void
 fail(struct client *c)
 {
 	const struct h2 *h2 = &c->h2->link.h2;
-
 	uint64_t now = net_loop_now(c->thread->loop);
 
 	if (h2->kind == H2_FLOODED && log_allows(&c->thread->client_lines, LOG_WARNING, now))

@@ -7,8 +7,8 @@
  * (ALPN), the first of them has the connection and the others get their own.
  * Once it is retired it takes no more, and closes with its last stream: the
  * server has said so (GOAWAY) or is silent, too many of its requests have been
- * taken back, the config does not name it any more, or the proxy drains. A stream's end, however bad, is not the
- * connection's.
+ * taken back, the config does not name it any more, or the proxy drains. A
+ * stream's end, however bad, is not the connection's.
  *
  * origin_h2.c has the connection, origin_h2_stream.c its exchanges.
  */
@@ -27,7 +27,8 @@ struct origin_h2 {
 	struct origin_stream *touched; /* of the data that is being received the last; to be flushed. NULL: none */
 	uint64_t heard;                /* reads so far: tells whether the server lives */
 	unsigned resets;               /* requests that were taken back */
-	uint64_t shut_ms, shut_bytes;  /* since when the server's window is shut, and how much of bodies had been sent then; 0: it was not */
+	uint64_t shut_ms;              /* since when the server's window for all bodies is shut; 0: it is not */
+	uint64_t shut_bytes;           /* how much of bodies had been sent when it was looked at */
 	bool shared;                   /* on pool->shared */
 	bool counted;                  /* among those open: the server has chosen HTTP/2 */
 	bool deaf;                     /* the socket takes no more; what the server said before may still be there */
@@ -44,7 +45,7 @@ struct origin_stream {
 	uint64_t sent_mark;        /* h2.sent_bytes when the timer was set */
 	uint64_t heard_mark;       /* origin_h2.heard when the request was sent */
 	bool began;                /* the connection was ready for it */
-	bool ends_with_status;     /* and it was one of gRPC */
+	bool ends_with_status;     /* its final head was one of gRPC, whose end can be told */
 	bool read;                 /* the server has sent all of its response */
 	bool paused;               /* its window is not given back */
 };
