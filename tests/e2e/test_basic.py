@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from harness import client, origins, proxy, wait
-from harness.origins import by_target, resident_kib
+from harness.origins import by_target
+from harness.process import resident_kib
 
 
 def fields_of(response):

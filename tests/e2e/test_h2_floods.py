@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness import origins, wait
+from harness import origins, process, wait
 from harness.h2client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ERRORS, HEADERS, PING, PRIORITY, PRIORITY_UPDATE, SETTINGS,
                               WINDOW_UPDATE, H2Client, frame)  # fmt: skip
 
@@ -189,12 +189,12 @@ def test_windows_that_stay_closed(served, window):
     with H2Client(p.port, settings={4: window}) as c:
         c.automatic = False
         c.wait_head(c.request("GET", "/", authority="other.test"))
-        before = 1024 * origins.resident_kib(p.worker)
+        before = 1024 * process.resident_kib(p.worker)
         for _ in range(streams):
             c.request("GET", "/")
         for _ in range(streams):
             assert stuck.acquire(timeout=wait.DEADLINE)
-        kept = 1024 * origins.resident_kib(p.worker) - before
+        kept = 1024 * process.resident_kib(p.worker) - before
         assert wait.SLOW > 1 or kept < (1 << 20) + streams * 2 * (64 << 10), "kept: %d" % kept
         settle(p, "http2_streams_open", 0)
         assert streams <= p.counter("http2_streams_stuck") <= streams + 1

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness import fronts, h2origin, origins, wait
+from harness import fronts, h2origin, process, wait
 from harness.before import several, statuses
 from harness.h2client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, PUSH_PROMISE,
                               RST_STREAM, SETTINGS, WINDOW_UPDATE, frame)  # fmt: skip
@@ -212,12 +212,12 @@ def test_a_slow_client_holds_up_its_own_stream_alone(before, front):
 
     wait.until(stalled, "the slow one to stall")
     assert progress[-1] < size
-    resident = origins.resident_kib(before.proxy.worker)
+    resident = process.resident_kib(before.proxy.worker)
     other = before.connect()
     for _ in range(20):
         assert other.ask().body == BIG
     assert len(origin.connections) == 1
-    assert wait.SLOW > 1 or origins.resident_kib(before.proxy.worker) - resident < 4096
+    assert wait.SLOW > 1 or process.resident_kib(before.proxy.worker) - resident < 4096
     if front is fronts.H1Front:
         assert asked.read(1 << 18) == bytes(1 << 18), "and it can go on"
     asked.abort()

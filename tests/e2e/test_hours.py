@@ -10,9 +10,9 @@ from harness import fronts, h2origin, proxy, wait
 from harness.h2client import ERRORS
 from harness.listener import server_context
 from harness.load import WebSocketServer
-from harness.origins import resident_kib
 from harness.pair import BACKS, FRONTS
 from harness.ports import free_port
+from harness.process import resident_kib
 from harness.websocket import CLOSE, H1WebSocket, H2WebSocket, echoes, unmasked
 
 STREAMS = 10  # of a client's connection

@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from harness import client, origins, pki, proxy, wait
-from harness.origins import Gate, open_descriptors
+from harness.origins import Gate
 from harness.ports import free_port
+from harness.process import open_descriptors
 
 
 def status_of(pid):

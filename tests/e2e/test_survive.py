@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from harness import client, pki, proxy, wait
-from harness.origins import open_descriptors
+from harness.process import open_descriptors
 from test_client_certs import turned_away
 from test_swap import served
 

@@ -11,7 +11,8 @@ from cryptography import x509
 
 from harness import client, origins, pki, proxy, wait
 from harness.load import Load, WebSocketServer
-from harness.origins import Gate, resident_kib
+from harness.origins import Gate
+from harness.process import resident_kib
 from harness.proxy import served
 
 

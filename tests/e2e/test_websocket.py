@@ -13,7 +13,7 @@ import websockets
 from harness import client, origins, proxy, wait
 from harness.h2client import ERRORS, H2Client
 from harness.load import WebSocketServer
-from harness.origins import resident_kib
+from harness.process import resident_kib
 from harness.websocket import UPGRADE, connect_head, masked, received
 
 

@@ -1,9 +1,7 @@
 """Origins: a real nginx, and one that records each byte it is sent and answers as it is told."""
 
 import json
-import os
 import pathlib
-import re
 import ssl
 import threading
 
@@ -286,13 +284,3 @@ class Nginx(Program):
 
     def file(self, name, data):
         (self.files / name).write_bytes(data)
-
-
-def open_descriptors(pid):
-    return len(os.listdir("/proc/%d/fd" % pid))
-
-
-def resident_kib(pid):
-    """Resident memory of a process that it does not share with files."""
-    status = pathlib.Path("/proc/%d/status" % pid).read_text()
-    return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M).group(1))

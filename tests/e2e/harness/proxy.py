@@ -14,7 +14,7 @@ import tempfile
 
 import pytest
 
-from . import wait, wire
+from . import process, wait, wire
 from .client import Client, run
 from .ports import free_port
 
@@ -96,9 +96,8 @@ class Bascule:
 
     @property
     def peak_memory(self):
-        """The most that the worker has had resident so far, in MiB."""
-        status = pathlib.Path("/proc/%d/status" % self.worker).read_text()
-        return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M).group(1)) // 1024
+        """Of the worker, in MiB."""
+        return process.peak_kib(self.worker) // 1024
 
     # --- config ---
 
