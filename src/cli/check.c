@@ -158,7 +158,7 @@ check_with(struct snap_conf *shared, bool whole, struct tls_thread *thread, stru
 	struct snapshot *s = snapshot_build(shared, &in, problems, &outcomes);
 	whole &= !check_bundles(shared->conf, &outcomes, problems);
 	if (s != NULL)
-		warnings_of(s, whole, problems);
+		warnings_of(s, whole, SIZE_MAX, problems);
 	else if (problems->errors == 0)
 		conf_error(problems, NULL, NULL, "out of memory");
 	snapshot_unref(s);

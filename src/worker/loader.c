@@ -75,7 +75,7 @@ serve(struct loader *l, struct snapshot *s)
 	struct err err = {""};
 
 	if (s != NULL)
-		warnings_of(s, true, &r->problems);
+		warnings_of(s, true, WARNINGS_NAMED, &r->problems);
 	else if (r->problems.errors == 0 && r->outcomes.failed > 0)
 		conf_error(&r->problems, NULL, NULL,
 		    "nothing was taken over, because something was refused and \"reload\" has \"policy\": \"all_or_nothing\"");

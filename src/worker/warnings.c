@@ -59,18 +59,6 @@ bundle_place(const struct conf *conf, const char *name, struct sv path, char key
 	return field != NULL ? conf_place(&c->at, field) : c->at;
 }
 
-static void
-warn_of_exposed(const struct conf *conf, const struct tls_bundle *b, struct conf_problems *problems)
-{
-	char key[BUNDLE_KEY_TEXT];
-	struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->exposed), key);
-
-	const char *can = (b->exposed_mode & 02) != 0 ? "change" : "read";
-
-	conf_warning(problems, &at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only who "
-	    "starts the proxy has to read it", b->exposed, can, b->exposed_mode, b->exposed);
-}
-
 /* Do only servers of ours see it? It may be good for sites as well, but none names it. */
 static bool
 is_for_origins(const struct conf *conf, const char *name)
@@ -86,32 +74,128 @@ is_for_origins(const struct conf *conf, const char *name)
 	return found;
 }
 
-static void
-check_loaded(const struct conf *conf, const struct tls_store *store, struct conf_problems *problems)
-{
-	int64_t now = time(NULL);
-	char key[BUNDLE_KEY_TEXT];
+/* --- one certificate ---------------------------------------------------------------------------------------- */
 
-	for (size_t i = 0; i < tls_store_count(store); i++) {
-		const struct tls_bundle *b = tls_store_at(store, i);
-		struct conf_where at = bundle_place(conf, b->name, sv_cstr(b->where), key);
-		long long days = (b->facts.not_after - now) / 86400;
-		if (b->facts.not_after - now < EXPIRY_WARNING_S)
-			conf_warning(problems, &at, key, "the certificate in %s expires in %lld day%s; renew it", b->where, days,
-			    days == 1 ? "" : "s");
-		if (!b->facts.has_alt_names && !is_for_origins(conf, b->name))
-			conf_warning(problems, &at, key, "%s: the certificate has no subjectAltName, and clients go by no other "
-			    "names: they refuse it; get one that has", b->where);
-		if (b->exposed != NULL)
-			warn_of_exposed(conf, b, problems);
-		if (b->reordered)
-			conf_warning(problems, &at, key, "%s: the certificates are not in order; they are served in "
-			    "order: put the leaf first, then the issuer of each", b->where);
-		if (b->lacks_issuer)
-			conf_warning(problems, &at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that "
-			    "do not have it already refuse this chain; append it to the file", b->where, b->facts.issuer);
+/* What a doubt is looked for in, and where it is said. */
+struct doubted {
+	const struct conf *conf;
+	const struct tls_bundle *b;
+	int64_t now; /* seconds since the epoch */
+};
+
+static bool
+expires_soon(const struct doubted *d)
+{
+	return d->b->facts.not_after - d->now < EXPIRY_WARNING_S;
+}
+
+static void
+warn_expires_soon(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
+{
+	long long days = (d->b->facts.not_after - d->now) / 86400;
+
+	conf_warning(problems, at, key, "the certificate in %s expires in %lld day%s; renew it", d->b->where, days,
+	    days == 1 ? "" : "s");
+}
+
+static bool
+has_no_names(const struct doubted *d)
+{
+	return !d->b->facts.has_alt_names && !is_for_origins(d->conf, d->b->name);
+}
+
+static void
+warn_has_no_names(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
+{
+	conf_warning(problems, at, key, "%s: the certificate has no subjectAltName, and clients go by no other names: they refuse it; "
+	    "get one that has", d->b->where);
+}
+
+static bool
+is_exposed(const struct doubted *d)
+{
+	return d->b->exposed != NULL;
+}
+
+static void
+warn_is_exposed(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
+{
+	const char *can = (d->b->exposed_mode & 02) != 0 ? "change" : "read";
+
+	conf_warning(problems, at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only who starts "
+	    "the proxy has to read it", d->b->exposed, can, d->b->exposed_mode, d->b->exposed);
+}
+
+static bool
+is_reordered(const struct doubted *d)
+{
+	return d->b->reordered;
+}
+
+static void
+warn_is_reordered(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
+{
+	conf_warning(problems, at, key, "%s: the certificates are not in order; they are served in order: put the leaf first, then the "
+	    "issuer of each", d->b->where);
+}
+
+static bool
+lacks_issuer(const struct doubted *d)
+{
+	return d->b->lacks_issuer;
+}
+
+static void
+warn_lacks_issuer(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
+{
+	conf_warning(problems, at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do not have it already "
+	    "refuse this chain; append it to the file", d->b->where, d->b->facts.issuer);
+}
+
+static const struct doubt {
+	bool (*applies)(const struct doubted *d);
+	void (*warn)(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems);
+	bool of_secret;     /* said of that file, which may be another than the certificate's */
+	const char *others; /* "and 7 more bundles ..." */
+} doubts[] = {
+	{expires_soon, warn_expires_soon, false, "whose certificates expire soon"},
+	{has_no_names, warn_has_no_names, false, "whose certificates have no subjectAltName"},
+	{is_exposed, warn_is_exposed, true, "with a secret that everybody on this machine can get at"},
+	{is_reordered, warn_is_reordered, false, "whose certificates are not in order"},
+	{lacks_issuer, warn_lacks_issuer, false, "that lack the certificate of an issuer"},
+};
+
+/* Nearly all of ten thousand are sound: nothing is made for those. */
+static void
+check_bundle(const struct doubted *d, size_t counts[COUNTOF(doubts)], size_t named_max, struct conf_problems *problems)
+{
+	for (size_t i = 0; i < COUNTOF(doubts); i++) {
+		char key[BUNDLE_KEY_TEXT];
+		if (!doubts[i].applies(d) || counts[i]++ >= named_max)
+			continue;
+		const char *file = doubts[i].of_secret ? d->b->exposed : d->b->where;
+		struct conf_where at = bundle_place(d->conf, d->b->name, sv_cstr(file), key);
+		doubts[i].warn(d, &at, key, problems);
 	}
 }
+
+static void
+check_loaded(const struct conf *conf, const struct tls_store *store, size_t named_max, struct conf_problems *problems)
+{
+	struct doubted d = {.conf = conf, .now = time(NULL)};
+	size_t counts[COUNTOF(doubts)] = {0};
+
+	for (size_t i = 0; i < tls_store_count(store); i++) {
+		d.b = tls_store_at(store, i);
+		check_bundle(&d, counts, named_max, problems);
+	}
+	for (size_t i = 0; i < COUNTOF(doubts); i++)
+		if (counts[i] > named_max)
+			conf_warning(problems, NULL, NULL, "and %zu more bundle%s %s; `bascule check` names all of them",
+			    counts[i] - named_max, counts[i] - named_max == 1 ? "" : "s", doubts[i].others);
+}
+
+/* --- a site's names ----------------------------------------------------------------------------------------- */
 
 /* For "*.b.c" a host that stands for those it is to serve. */
 static bool
@@ -201,9 +285,9 @@ speaks_tls(const struct conf *conf)
 }
 
 void
-warnings_of(const struct snapshot *s, bool whole, struct conf_problems *problems)
+warnings_of(const struct snapshot *s, bool whole, size_t named_max, struct conf_problems *problems)
 {
-	check_loaded(s->conf, s->store, problems);
+	check_loaded(s->conf, s->store, named_max, problems);
 	if (whole && speaks_tls(s->conf))
 		check_names(s, problems);
 }
