@@ -18,12 +18,12 @@ def under_callgrind(server):
     return True
 
 
-def control(server, *arguments):
-    """To each process of the server that is under valgrind."""
+def control(server, *command):
+    """To each process of the server, which all are under valgrind. By vgdb: callgrind_control says OK whatever comes of it."""
     for pid in server.pids():
-        said = subprocess.run(["callgrind_control", *arguments, str(pid)], capture_output=True, text=True)
+        said = subprocess.run(["vgdb", f"--pid={pid}", *command], capture_output=True, text=True)
         if said.returncode != 0:
-            raise RoundFailed(f"callgrind_control: {said.stdout.strip()} {said.stderr.strip()}")
+            raise RoundFailed(f"vgdb {' '.join(command)}: {said.stdout.strip()} {said.stderr.strip()}")
 
 
 def counted(server, work):
@@ -31,15 +31,17 @@ def counted(server, work):
     Instructions of the server during this work: of the thread that has most to do. What others do by the clock, they do more
     often between two handshakes here, where these take a hundred times as long.
     """
-    control(server, "-i", "on")
-    control(server, "-z")
+    control(server, "instrumentation", "on")
+    control(server, "zero")
     work()
-    control(server, "-d")
-    control(server, "-i", "off")
+    control(server, "dump")
+    control(server, "instrumentation", "off")
     most = 0
     for name in os.listdir(server.directory):
         if re.fullmatch(r"callgrind\.\d+\.\d+(-\d+)?", name):
             with open(server.file(name)) as f:
                 most = max([most] + [int(line.split()[1]) for line in f if line.startswith(("summary:", "totals:"))])
             os.unlink(server.file(name))
+    if most == 0:
+        raise RoundFailed("callgrind has counted nothing")
     return most
