@@ -1,5 +1,6 @@
 #include "certs/thread.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
@@ -44,6 +45,7 @@ tls_thread_free(struct tls_thread *t)
 {
 	if (t == NULL)
 		return;
+	BIO_free(t->bio);
 	EVP_MAC_free(t->hmac);
 	EVP_CIPHER_free(t->aes256_cbc);
 	EVP_MD_free(t->sha256);

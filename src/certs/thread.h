@@ -24,6 +24,7 @@ struct tls_thread {
 	EVP_MAC *hmac;
 	EVP_CIPHER *aes256_cbc;
 	EVP_MD *sha256;
+	BIO *bio; /* that of all its streams (tls/bio.h); NULL: there has been none */
 };
 
 struct tls_thread *tls_thread_new(unsigned slot, struct err *err);

@@ -1,6 +1,7 @@
 #include "tls/bio.h"
 
 #include <openssl/bio.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 
 #include "tls/stream.h"
@@ -82,13 +83,20 @@ make_method(void)
 }
 
 BIO *
-tls_bio_new(struct net_stream *s)
+tls_bio_ref(struct tls_thread *thread)
 {
 	(void)pthread_once(&method_once, make_method);
-	BIO *bio = method != NULL ? BIO_new(method) : NULL;
-	if (bio != NULL) {
-		BIO_set_data(bio, s);
-		BIO_set_init(bio, 1);
-	}
-	return bio;
+	if (thread->bio == NULL && method != NULL && (thread->bio = BIO_new(method)) != NULL)
+		BIO_set_init(thread->bio, 1);
+	return thread->bio != NULL && BIO_up_ref(thread->bio) == 1 ? thread->bio : NULL;
+}
+
+struct net_stream *
+tls_bio_set(const SSL *ssl, struct net_stream *s)
+{
+	BIO *bio = SSL_get_rbio(ssl); /* in a handshake OpenSSL puts a buffer before the other one */
+	struct net_stream *before = BIO_get_data(bio);
+
+	BIO_set_data(bio, s);
+	return before;
 }

@@ -1,15 +1,25 @@
 /*
  * bio.h: OpenSSL's view of a net_stream.
+ *
+ * A thread has one BIO, which all its SSLs share: one of its own, with a lock, would be 200 bytes of each idle connection.
+ * So it is told at each call of OpenSSL's which stream it stands for.
  */
 #ifndef BASCULE_TLS_BIO_H
 #define BASCULE_TLS_BIO_H
 
 #include <openssl/types.h>
 
+#include "certs/thread.h"
 #include "net/stream.h"
 
-/* One for both directions; `s` outlives it. NULL when memory is out. */
-BIO *tls_bio_new(struct net_stream *s);
+/* The thread's, for both directions, referenced for the caller. NULL when memory is out. */
+BIO *tls_bio_ref(struct tls_thread *thread);
+
+/*
+ * From now on the BIO of this SSL stands for `s`. Returns for whom it did before, NULL mostly: that is to be put back
+ * afterwards, since a callback of one SSL may close another's stream.
+ */
+struct net_stream *tls_bio_set(const SSL *ssl, struct net_stream *s);
 
 /* Send what OpenSSL has written. 0, or NET_ERROR. Call after each of its calls that may write. */
 MUST_CHECK int tls_bio_flush(struct net_stream *s);

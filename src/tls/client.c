@@ -232,7 +232,7 @@ tls_client_connect(struct tls_client *c, struct tls_thread *thread, struct net_s
 	const char *name = c->name != NULL ? c->name : host;
 	unsigned char identity[SESSION_ID];
 
-	if (t == NULL || !tls_stream_init(&t->tls, context, s)) {
+	if (t == NULL || !tls_stream_init(&t->tls, context, thread)) {
 		free(t);
 		return false;
 	}

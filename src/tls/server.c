@@ -240,9 +240,13 @@ static void
 settle(struct server_stream *t)
 {
 	SSL *ssl = t->tls.ssl;
+	SSL_SESSION *session = SSL_get_session(ssl); /* no cache has it; its tickets have been sent */
 
 	t->choice.n_bundles = 0;
 	SSL_certs_clear(ssl);
+	(void)SSL_SESSION_set1_ticket_appdata(session, NULL, 0);
+	(void)SSL_SESSION_set1_alpn_selected(session, NULL, 0);
+	(void)SSL_SESSION_set1_hostname(session, NULL);
 	if (t->choice.policy->mode != CONF_CLIENT_NONE) {
 		SSL_set_client_CA_list(ssl, NULL);
 		(void)SSL_set1_verify_cert_store(ssl, NULL);
@@ -287,7 +291,7 @@ tls_server_accept(struct tls_server *server, struct net_stream *s)
 {
 	struct server_stream *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || !tls_stream_init(&t->tls, server->context, s)) {
+	if (t == NULL || !tls_stream_init(&t->tls, server->context, server->thread)) {
 		free(t);
 		return false;
 	}

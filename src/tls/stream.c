@@ -12,9 +12,9 @@
 enum { RECORD = SSL3_RT_MAX_PLAIN_LENGTH, END_OF_STREAM = 1 };
 
 bool
-tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct net_stream *s)
+tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct tls_thread *thread)
 {
-	BIO *bio = tls_bio_new(s);
+	BIO *bio = tls_bio_ref(thread);
 
 	t->ssl = bio != NULL ? SSL_new(context) : NULL;
 	if (t->ssl == NULL) {
@@ -38,7 +38,7 @@ tls_stream_clear(struct tls_stream *t)
 struct net_stream *
 tls_stream_of(const SSL *ssl)
 {
-	return BIO_get_data(SSL_get_rbio(ssl)); /* in a handshake OpenSSL puts a buffer before the other one */
+	return BIO_get_data(SSL_get_rbio(ssl));
 }
 
 /* --- failure ------------------------------------------------------------------------------------------------ */
@@ -125,13 +125,25 @@ broken(struct net_stream *s)
 	return NET_ERROR;
 }
 
-/* OpenSSL tells failures by way of its queue, which must be empty before each call. Mostly it is. */
-static void
-prepare(void)
+/*
+ * Ahead of each call of OpenSSL's that reads or writes; leave() with what it returns comes after it. OpenSSL tells failures
+ * by way of its queue, which must be empty before. Mostly it is.
+ */
+static struct net_stream *
+enter(struct net_stream *s)
 {
+	const struct tls_stream *t = s->state;
+
 	if (UNLIKELY(ERR_peek_error() != 0))
 		ERR_clear_error();
 	errno = 0;
+	return tls_bio_set(t->ssl, s);
+}
+
+static void
+leave(const struct tls_stream *t, struct net_stream *before)
+{
+	(void)tls_bio_set(t->ssl, before);
 }
 
 void
@@ -156,8 +168,9 @@ tls_stream_handshake(struct net_stream *s)
 {
 	struct tls_stream *t = s->state;
 
-	prepare();
+	struct net_stream *before = enter(s);
 	int r = SSL_do_handshake(t->ssl);
+	leave(t, before);
 	int result = r == 1 ? 1 : outcome(s, r);
 	if (r == 1) {
 		t->open = true;
@@ -220,7 +233,7 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 	/* Nothing here and nothing there: OpenSSL would allocate a record's buffer to find that out. */
 	if (s->dry && !SSL_has_pending(t->ssl))
 		return NET_AGAIN;
-	prepare();
+	struct net_stream *before = enter(s);
 	do {
 		t->starved = false;
 		int r = SSL_read_ex(t->ssl, (char *)p + got, n - got, &piece);
@@ -238,6 +251,7 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 		end = 0;
 		t->messages++; /* a record that was no data */
 	} while (got < n && (got == 0 || SSL_has_pending(t->ssl)));
+	leave(t, before);
 	t->received += got;
 	/* An alert, or the answer to a KeyUpdate. Who no longer takes it may have said why before: read on. */
 	if (tls_bio_flush(s) != 0)
@@ -339,10 +353,11 @@ tls_stream_write(struct net_stream *s, const struct iovec *v, int n, bool last)
 		errno = t->deaf != 0 ? t->deaf : t->error;
 		return NET_ERROR;
 	}
-	prepare();
+	struct net_stream *before = enter(s);
 	bool ok = put_all(s, v, n);
 	if (ok && last)
 		(void)SSL_shutdown(t->ssl); /* 0: our close_notify is written, the peer's has not come yet */
+	leave(t, before);
 	if (tls_bio_flush(s) != 0) {
 		t->deaf = errno;
 		return NET_ERROR;

@@ -2,7 +2,7 @@
  * stream.h: what server and client have in common: a transform that runs an
  * SSL over a net_stream.
  *
- * The SSL's BIO reads with net_raw_read() and writes into the thread's cipher
+ * The BIO reads with net_raw_read() and writes into the thread's cipher
  * buffer, which is sent once per step. So the records of a step leave in one
  * system call, no read is made for a record's header alone, and an idle
  * connection owns no buffer.
@@ -33,8 +33,8 @@ struct tls_stream {
 	bool unrecognized;  /* refused because no site serves the name */
 };
 
-/* An SSL of `context` over `s` into t; false when memory is out. The caller sets accept or connect state. */
-MUST_CHECK bool tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct net_stream *s);
+/* An SSL of `context`, which is the thread's, into t; false when memory is out. The caller sets accept or connect state. */
+MUST_CHECK bool tls_stream_init(struct tls_stream *t, SSL_CTX *context, struct tls_thread *thread);
 void tls_stream_clear(struct tls_stream *t);
 
 /* Has the peer sent more that is no data than anybody needs? Noted as the failure; what reads from the socket stops then. */
@@ -43,7 +43,7 @@ bool tls_stream_is_flooded(struct tls_stream *t);
 /* OpenSSL's callback for what comes and goes. */
 void tls_stream_on_message(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg);
 
-/* The stream under an SSL: for OpenSSL's callbacks. */
+/* The stream under an SSL: for OpenSSL's callbacks, and known in these only. */
 struct net_stream *tls_stream_of(const SSL *ssl);
 
 /* Note why the connection will fail, ahead of OpenSSL's own reason: for OpenSSL's callbacks. The first note stays. */
