@@ -18,18 +18,18 @@ buf_room(struct buf *b, size_t n)
 	if (b->head > 0) {
 		memmove(b->data, b->data + b->head, len);
 		b->head = 0;
-		b->tail = len;
+		b->tail = (uint32_t)len;
 		if (b->capacity - b->tail >= n)
 			return b->data + b->tail;
 	}
-	size_t want = MAX_OF(b->capacity, (size_t)SMALLEST);
+	size_t want = MAX_OF((size_t)b->capacity, (size_t)SMALLEST);
 	while (want < len + n)
 		want = want > b->max / 2 ? b->max : want * 2;
 	char *grown = realloc(b->data, want);
 	if (grown == NULL)
 		return NULL;
 	b->data = grown;
-	b->capacity = want;
+	b->capacity = (uint32_t)want;
 	return b->data + b->tail;
 }
 
@@ -42,7 +42,7 @@ buf_append(struct buf *b, const void *p, size_t n)
 	if (to == NULL)
 		return false;
 	memcpy(to, p, n);
-	b->tail += n;
+	b->tail += (uint32_t)n;
 	return true;
 }
 
@@ -62,14 +62,14 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(to, (size_t)n + 1, fmt, ap);
 	va_end(ap);
-	b->tail += (size_t)n;
+	b->tail += (uint32_t)n;
 	return true;
 }
 
 void
 buf_consume(struct buf *b, size_t n)
 {
-	b->head += n;
+	b->head += (uint32_t)n;
 	if (b->head == b->tail)
 		buf_clear(b);
 }

@@ -10,18 +10,20 @@
 
 #include "base/sv.h"
 
+/* Short, since each connection has several; no declared maximum comes near 4 GiB. */
 struct buf {
-	char *data;      /* NULL while empty and never used */
-	size_t head;     /* first byte not consumed */
-	size_t tail;     /* one past the last byte */
-	size_t capacity; /* bytes allocated */
-	size_t max;      /* never holds more than this */
+	char *data;        /* NULL while empty and never used */
+	uint32_t head;     /* first byte not consumed */
+	uint32_t tail;     /* one past the last byte */
+	uint32_t capacity; /* bytes allocated */
+	uint32_t max;      /* never holds more than this */
 };
 
+/* A `max` beyond UINT32_MAX is taken for that. */
 static inline void
 buf_init(struct buf *b, size_t max)
 {
-	*b = (struct buf){.max = max};
+	*b = (struct buf){.max = (uint32_t)MIN_OF(max, (size_t)UINT32_MAX)};
 }
 
 static inline size_t
@@ -45,7 +47,7 @@ MUST_CHECK char *buf_room(struct buf *b, size_t n);
 static inline void
 buf_added(struct buf *b, size_t n)
 {
-	b->tail += n;
+	b->tail += (uint32_t)n;
 }
 
 /* n must not exceed buf_len(). */

@@ -173,7 +173,7 @@ read_to_end(int fd, size_t expected, struct buf *out, const char *path, struct e
 		if (n == 0)
 			return true;
 		if (room == 0)
-			return err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
+			return err_set(err, "%s: larger than the %u bytes allowed", path, out->max);
 		buf_added(out, (size_t)n);
 		size_t spare = out->capacity - out->tail;
 		step = spare > 0 ? spare : READ_STEP;
@@ -206,7 +206,7 @@ files_read(struct files *f, const char *path, struct buf *out, struct file_stamp
 	else if (S_ISDIR(st.st_mode))
 		ok = fail_as_directory(err, path);
 	else if ((uint64_t)st.st_size > out->max)
-		ok = err_set(err, "%s: larger than the %zu bytes allowed", path, out->max);
+		ok = err_set(err, "%s: larger than the %u bytes allowed", path, out->max);
 	else
 		ok = read_to_end(fd, (size_t)st.st_size, out, path, err);
 	close(fd);

@@ -156,7 +156,7 @@ read_file(struct source_file *f, struct files *files, struct buf *out, struct er
 {
 	buf_init(out, f->role == SOURCE_PASSWORD ? PASSWORD_MAX : PIECES_FILE_MAX);
 	if (f->stamp.size > (int64_t)out->max)
-		return err_set(err, "%s: larger than %zu KiB; is it the right file?", f->path, out->max / 1024);
+		return err_set(err, "%s: larger than %u KiB; is it the right file?", f->path, out->max / 1024);
 	if (!files_read(files, f->path, out, &f->stamp, err)) {
 		wipe(out);
 		return false;

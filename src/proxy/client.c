@@ -46,7 +46,7 @@ log_end(const struct client *c, const char *detail)
 		return;
 	if (c->view != NULL && c->phase != CLIENT_TOLD)
 		handshake_text(c, handshake, sizeof(handshake));
-	log_line(error ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s%s", SV_FMT(c->address), close_reason_text(c->reason),
+	log_line(error ? LOG_INFO : LOG_DEBUG, "client %.*s: %s%s%s%s", SV_FMT(client_address(c)), close_reason_text(c->reason),
 	    detail[0] != '\0' ? ": " : "", detail, handshake);
 }
 
@@ -437,7 +437,7 @@ client_set_address(struct client *c, const struct net_ip *ip, uint16_t port)
 		net_ip_text(ip, c->address_text);
 	else /* RFC 7239, 6.2; what a Unix socket calls itself is not to be believed */
 		(void)snprintf(c->address_text, sizeof(c->address_text), "unknown");
-	c->address = sv_cstr(c->address_text);
+	c->address_n = (uint8_t)strlen(c->address_text);
 }
 
 static struct client *

@@ -61,14 +61,14 @@ struct client {
 	uint64_t linger_until;       /* ms; while lingering */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */
-	uint16_t port;               /* of the listener; what else it says of its connections is copied below: it may go */
+	px_service_fn service;       /* of the listener, as all that it says of its connections: it may go */
+	void *service_arg;
+	uint16_t port;
+	uint16_t redirect_port;
+	bool redirect;
+	bool is_tls;                 /* to us; see client_is_secure() as well */
 	uint8_t phase;               /* enum client_phase */
 	uint8_t reason;              /* enum close_reason, when closed */
-	bool is_tls;                 /* to us; see client_is_secure() as well */
-	bool redirect;
-	uint16_t redirect_port;
-	px_service_fn service;
-	void *service_arg;
 	bool over_limit;             /* accepted above the limit, to be told 503 */
 	bool linger;                 /* while lingering: wait for the client's end, not only for what is pending */
 	bool logged;                 /* why it ends has been said */
@@ -77,11 +77,18 @@ struct client {
 	bool closed;
 	bool peer_looked;
 	bool untold;                 /* how it takes its certificate: the first byte of a request will tell its rotation */
-	struct sv address;           /* of the peer, or the one told in its place; without port; in address_text */
-	char address_text[48];
-	struct net_ip from;
+	struct net_ip from;          /* the peer, or the one told in its place */
+	uint8_t address_n;           /* the length of its text */
 	uint16_t from_port;
+	char address_text[NET_IP_TEXT]; /* without port */
 };
+
+/* For people and for fields; lasts as long as the client does, or until another is told in its place. */
+static inline struct sv
+client_address(const struct client *c)
+{
+	return sv_of(c->address_text, c->address_n);
+}
 
 static inline bool
 client_is_open(const struct client *c)

@@ -54,9 +54,9 @@ fail(struct client *c)
 	uint64_t now = net_loop_now(c->thread->loop);
 
 	if (h2->kind == H2_FLOODED && log_allows(&c->thread->client_lines, LOG_WARNING, now))
-		log_warning("client %.*s: HTTP/2: %s: its connection is closed", SV_FMT(c->address), h2->fault);
+		log_warning("client %.*s: HTTP/2: %s: its connection is closed", SV_FMT(client_address(c)), h2->fault);
 	else if (h2->kind != H2_FLOODED && log_allows(&c->thread->client_lines, LOG_INFO, now))
-		log_info("client %.*s: HTTP/2: %s", SV_FMT(c->address), h2->fault);
+		log_info("client %.*s: HTTP/2: %s", SV_FMT(client_address(c)), h2->fault);
 	c->logged = true;
 	if (h2->kind == H2_BROKE_RULE)
 		counter_add(&c->thread->counters.http2_protocol_errors, 1);

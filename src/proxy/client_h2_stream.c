@@ -165,7 +165,7 @@ note_malformed(struct client *c, const struct h2_block *b)
 {
 	counter_add(&c->thread->counters.requests_malformed, 1);
 	if (log_allows(&c->thread->client_lines, LOG_INFO, net_loop_now(c->thread->loop)))
-		log_info("client %.*s: a request of HTTP/2 is refused: %s", SV_FMT(c->address), h1_fault_text(b->fault));
+		log_info("client %.*s: a request of HTTP/2 is refused: %s", SV_FMT(client_address(c)), h1_fault_text(b->fault));
 }
 
 static void

@@ -61,7 +61,7 @@ struct sv
 exchange_client_address(const struct exchange *x)
 {
 	const struct http_head *h = &x->request;
-	struct sv found = x->client->address;
+	struct sv found = client_address(x->client);
 
 	if (!peer_is_trusted(x) || h->first[HTTP_X_FORWARDED_FOR] == 0)
 		return found;
@@ -87,7 +87,7 @@ enum { FORWARDED_ROOM = sizeof("for=\"[]\";proto=https;host=\"\"") };
 static bool
 write_forwarded(const struct exchange *x, struct buf *out)
 {
-	struct sv address = x->client->address, host = x->request.authority;
+	struct sv address = client_address(x->client), host = x->request.authority;
 	bool v6 = memchr(address.p, ':', address.n) != NULL;
 
 	return buf_append(out, v6 ? "for=\"[" : "for=", v6 ? 6 : 4) && buf_append(out, address.p, address.n) &&
@@ -107,9 +107,9 @@ add_forwarding(struct exchange *x)
 	const struct client *c = x->client;
 	struct buf forwarded;
 
-	if (!room_for(x, c->address.n + h->authority.n + FORWARDED_ROOM, &forwarded) || !write_forwarded(x, &forwarded))
+	if (!room_for(x, client_address(c).n + h->authority.n + FORWARDED_ROOM, &forwarded) || !write_forwarded(x, &forwarded))
 		return false;
-	return http_head_add_id(h, HTTP_X_FORWARDED_FOR, c->address) &&
+	return http_head_add_id(h, HTTP_X_FORWARDED_FOR, client_address(c)) &&
 	       set_unless_told(h, HTTP_X_FORWARDED_PROTO, x->is_tls ? SV("https") : SV("http")) &&
 	       set_unless_told(h, HTTP_X_FORWARDED_HOST, h->authority) &&
 	       http_head_add_id(h, HTTP_FORWARDED, buf_view(&forwarded));

@@ -61,7 +61,7 @@ exchange_blame(struct exchange *x, unsigned status, const char *why)
 	if (!x->response_started)
 		counter_add(&x->thread->counters.requests_refused, 1);
 	if (log_allows(&x->thread->client_lines, LOG_INFO, net_loop_now(x->thread->loop)))
-		log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(x->client->address), SV_FMT(x->request.method),
+		log_info("client %.*s: %.*s %.*s%.*s: %u: %s", SV_FMT(client_address(x->client)), SV_FMT(x->request.method),
 		    SV_FMT(x->request.authority), SV_FMT(x->request.path), status, why);
 }
 

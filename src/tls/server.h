@@ -20,8 +20,8 @@ struct tls_server;
 
 struct tls_choice {
 	struct tls_bundle *bundles[4]; /* borrowed until the handshake ends: the owner keeps the snapshot */
-	unsigned n_bundles;
 	struct tls_policy *policy; /* borrowed for the life of the connection */
+	unsigned n_bundles;
 	uint16_t min_version;      /* 0: the server's */
 	bool h2;                   /* HTTP/2 may be agreed on (ALPN) */
 };

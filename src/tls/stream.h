@@ -21,12 +21,12 @@
 struct tls_stream {
 	SSL *ssl;           /* owned */
 	char *failure;      /* why it broke, malloc'ed; NULL: it did not, or memory was out */
-	int end;            /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
+	uint64_t received;  /* bytes of data */
+	uint64_t messages;  /* since the handshake: those of another, and other records that were no data */
 	int error;          /* errno with NET_ERROR */
 	int deaf;           /* errno: the peer takes no more; what it said before that can still be read. 0: it does */
+	int8_t end;         /* 0, or what every read returns from now on: NET_ERROR, or 1 for NET_EOF */
 	bool open;          /* the handshake is over */
-	uint64_t messages;  /* since then: those of the handshake, and other records that were no data */
-	uint64_t received;  /* bytes of data */
 	bool left;          /* it broke because the peer ended the connection, without an alert */
 	bool starved;       /* OpenSSL asked the socket, and it had nothing */
 	uint16_t alert;     /* the peer's alert that broke it, + 1; 0: none */

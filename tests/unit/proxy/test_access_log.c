@@ -25,7 +25,7 @@ begin(void)
 	cr_assert_geq(fd, 0);
 	lost = 0;
 	access_log_init(&lines, &lost);
-	client.address = SV("192.0.2.7");
+	client.address_n = (uint8_t)snprintf(client.address_text, sizeof(client.address_text), "192.0.2.7");
 	x.started_us = clock_wall_us();
 	x.status = 200;
 	x.number = 17;
