@@ -3,7 +3,7 @@
 #include "cli/check.h"
 #include "cli/cli.h"
 
-enum { NEWS_MAX = 16 * 1024 * 1024 }; /* bytes: all of ten thousand bundles may be new */
+enum { ALL_MAX = 16 * 1024 * 1024 }; /* bytes: each of ten thousand bundles may be new, or be warned of */
 
 static void
 print_count(const char *before, size_t n, const char *what)
@@ -47,7 +47,8 @@ cli_check(int argc, char **argv)
 		return CLI_USAGE;
 	log_init("check", LOG_WARNING);
 	conf_problems_init(&problems);
-	buf_init(&news, NEWS_MAX);
+	conf_problems_room(&problems, ALL_MAX);
+	buf_init(&news, ALL_MAX);
 	struct conf *conf = conf_load_sound(files_direct(), o.config, &problems);
 	if (conf != NULL) {
 		n = (struct counts){conf->n_listeners, conf->n_sites, conf->n_bundles, conf->n_upstreams};

@@ -345,10 +345,13 @@ struct conf {
 struct conf_problems {
 	struct buf text;   /* the lines */
 	unsigned errors;   /* any: the config is refused */
-	unsigned warnings; /* lines that begin with "warning: " after the place */
+	unsigned warnings; /* lines that begin with "warning: " after the place, and those that are counted in one of these */
 };
 
 void conf_problems_init(struct conf_problems *p);
+
+/* Room for so many bytes of text: for somebody who asked for all of it. Before the first problem. */
+void conf_problems_room(struct conf_problems *p, size_t max);
 void conf_problems_free(struct conf_problems *p);
 
 /* All of `more` as well. */

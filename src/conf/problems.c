@@ -14,6 +14,12 @@ conf_problems_init(struct conf_problems *p)
 }
 
 void
+conf_problems_room(struct conf_problems *p, size_t max)
+{
+	buf_init(&p->text, max);
+}
+
+void
 conf_problems_free(struct conf_problems *p)
 {
 	buf_clear(&p->text);
@@ -28,7 +34,7 @@ add_line(struct conf_problems *p, const char *line, size_t n)
 	if (buf_len(&p->text) + n + sizeof(more) <= p->text.max && buf_append(&p->text, line, n))
 		return;
 	(void)!buf_append(&p->text, more, sizeof(more) - 1);
-	p->text.max = buf_len(&p->text);
+	p->text.max = (uint32_t)buf_len(&p->text);
 }
 
 static void

@@ -107,8 +107,8 @@ has_no_names(const struct doubted *d)
 static void
 warn_has_no_names(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
 {
-	conf_warning(problems, at, key, "%s: the certificate has no subjectAltName, and clients go by no other names: they refuse it; "
-	    "get one that has", d->b->where);
+	conf_warning(problems, at, key, "%s: the certificate has no subjectAltName, and clients go by no other names: they "
+	    "refuse it; get one that has", d->b->where);
 }
 
 static bool
@@ -122,8 +122,8 @@ warn_is_exposed(const struct doubted *d, const struct conf_where *at, const char
 {
 	const char *can = (d->b->exposed_mode & 02) != 0 ? "change" : "read";
 
-	conf_warning(problems, at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only who starts "
-	    "the proxy has to read it", d->b->exposed, can, d->b->exposed_mode, d->b->exposed);
+	conf_warning(problems, at, key, "%s: everybody on this machine can %s this secret (mode %04o); `chmod 600 %s`: only "
+	    "who starts the proxy has to read it", d->b->exposed, can, d->b->exposed_mode, d->b->exposed);
 }
 
 static bool
@@ -135,8 +135,8 @@ is_reordered(const struct doubted *d)
 static void
 warn_is_reordered(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
 {
-	conf_warning(problems, at, key, "%s: the certificates are not in order; they are served in order: put the leaf first, then the "
-	    "issuer of each", d->b->where);
+	conf_warning(problems, at, key, "%s: the certificates are not in order; they are served in order: put the leaf first, "
+	    "then the issuer of each", d->b->where);
 }
 
 static bool
@@ -148,8 +148,8 @@ lacks_issuer(const struct doubted *d)
 static void
 warn_lacks_issuer(const struct doubted *d, const struct conf_where *at, const char *key, struct conf_problems *problems)
 {
-	conf_warning(problems, at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do not have it already "
-	    "refuse this chain; append it to the file", d->b->where, d->b->facts.issuer);
+	conf_warning(problems, at, key, "%s: the certificate of the issuer, \"%s\", is not there: clients that do not have it "
+	    "already refuse this chain; append it to the file", d->b->where, d->b->facts.issuer);
 }
 
 static const struct doubt {
@@ -180,6 +180,14 @@ check_bundle(const struct doubted *d, size_t counts[COUNTOF(doubts)], size_t nam
 }
 
 static void
+warn_of_others(size_t n, const char *what, struct conf_problems *problems)
+{
+	conf_warning(problems, NULL, NULL, "and %zu more bundle%s %s; `bascule check` names all of them", n, n == 1 ? "" : "s",
+	    what);
+	problems->warnings += (unsigned)n - 1; /* one for each, as if it were named */
+}
+
+static void
 check_loaded(const struct conf *conf, const struct tls_store *store, size_t named_max, struct conf_problems *problems)
 {
 	struct doubted d = {.conf = conf, .now = time(NULL)};
@@ -191,8 +199,7 @@ check_loaded(const struct conf *conf, const struct tls_store *store, size_t name
 	}
 	for (size_t i = 0; i < COUNTOF(doubts); i++)
 		if (counts[i] > named_max)
-			conf_warning(problems, NULL, NULL, "and %zu more bundle%s %s; `bascule check` names all of them",
-			    counts[i] - named_max, counts[i] - named_max == 1 ? "" : "s", doubts[i].others);
+			warn_of_others(counts[i] - named_max, doubts[i].others, problems);
 }
 
 /* --- a site's names ----------------------------------------------------------------------------------------- */
