@@ -2,7 +2,6 @@
 
 import datetime
 import glob
-import json
 import os
 import pathlib
 import tempfile
@@ -59,10 +58,10 @@ class Clock:
 
     def is_seen(self, p):
         assert p.get().status == 200
-        lines = p.access_path.read_text().splitlines()
+        lines = p.access()
         if not lines:
             return False  # they are written in a while
-        at = datetime.datetime.fromisoformat(json.loads(lines[-1])["time"].replace("Z", "+00:00"))
+        at = datetime.datetime.fromisoformat(lines[-1]["time"].replace("Z", "+00:00"))
         off = (at - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
         return abs(off - self.by) < 600
 

@@ -292,7 +292,7 @@ class Bascule:
         """The access log's lines, as objects; waits until there are `expect` of them."""
         def lines():
             text = self.access_path.read_text(errors="strict") if self.access_path.exists() else ""
-            return text.splitlines()
+            return text[: text.rfind("\n") + 1].splitlines()  # the last may be under way
 
         if expect is not None:
             wait.until(lambda: len(lines()) >= expect, lambda: "%d lines in the access log: %r" % (expect, lines()))
