@@ -82,6 +82,10 @@ make_method(void)
 	BIO_meth_set_ctrl(method, bio_ctrl);
 }
 
+/*
+ * In its handshake each SSL puts a buffer of its own before it, so that it is the end of several chains at once. OpenSSL never
+ * goes from the end to the beginning, and frees no further than a BIO that others refer to.
+ */
 BIO *
 tls_bio_ref(struct tls_thread *thread)
 {
@@ -91,12 +95,8 @@ tls_bio_ref(struct tls_thread *thread)
 	return thread->bio != NULL && BIO_up_ref(thread->bio) == 1 ? thread->bio : NULL;
 }
 
-struct net_stream *
+void
 tls_bio_set(const SSL *ssl, struct net_stream *s)
 {
-	BIO *bio = SSL_get_rbio(ssl); /* in a handshake OpenSSL puts a buffer before the other one */
-	struct net_stream *before = BIO_get_data(bio);
-
-	BIO_set_data(bio, s);
-	return before;
+	BIO_set_data(SSL_get_rbio(ssl), s); /* in a handshake OpenSSL puts a buffer before the other one */
 }

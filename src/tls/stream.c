@@ -126,10 +126,11 @@ broken(struct net_stream *s)
 }
 
 /*
- * Ahead of each call of OpenSSL's that reads or writes; leave() with what it returns comes after it. OpenSSL tells failures
- * by way of its queue, which must be empty before. Mostly it is.
+ * Ahead of each call of OpenSSL's that reads or writes; leave() comes after it. No callback may make such a call for another
+ * stream: they share the BIO and the cipher buffer. OpenSSL tells failures by way of its queue, which must be empty before.
+ * Mostly it is.
  */
-static struct net_stream *
+static void
 enter(struct net_stream *s)
 {
 	const struct tls_stream *t = s->state;
@@ -137,13 +138,13 @@ enter(struct net_stream *s)
 	if (UNLIKELY(ERR_peek_error() != 0))
 		ERR_clear_error();
 	errno = 0;
-	return tls_bio_set(t->ssl, s);
+	tls_bio_set(t->ssl, s);
 }
 
 static void
-leave(const struct tls_stream *t, struct net_stream *before)
+leave(const struct tls_stream *t)
 {
-	(void)tls_bio_set(t->ssl, before);
+	tls_bio_set(t->ssl, NULL);
 }
 
 void
@@ -168,10 +169,10 @@ tls_stream_handshake(struct net_stream *s)
 {
 	struct tls_stream *t = s->state;
 
-	struct net_stream *before = enter(s);
+	enter(s);
 	int r = SSL_do_handshake(t->ssl);
-	leave(t, before);
 	int result = r == 1 ? 1 : outcome(s, r);
+	leave(t);
 	if (r == 1) {
 		t->open = true;
 		(void)SSL_free_buffers(t->ssl); /* 33 KB of an idle connection; stays as it is when bytes came along */
@@ -233,7 +234,7 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 	/* Nothing here and nothing there: OpenSSL would allocate a record's buffer to find that out. */
 	if (s->dry && !SSL_has_pending(t->ssl))
 		return NET_AGAIN;
-	struct net_stream *before = enter(s);
+	enter(s);
 	do {
 		t->starved = false;
 		int r = SSL_read_ex(t->ssl, (char *)p + got, n - got, &piece);
@@ -251,7 +252,7 @@ tls_stream_read(struct net_stream *s, void *p, size_t n)
 		end = 0;
 		t->messages++; /* a record that was no data */
 	} while (got < n && (got == 0 || SSL_has_pending(t->ssl)));
-	leave(t, before);
+	leave(t);
 	t->received += got;
 	/* An alert, or the answer to a KeyUpdate. Who no longer takes it may have said why before: read on. */
 	if (tls_bio_flush(s) != 0)
@@ -353,11 +354,11 @@ tls_stream_write(struct net_stream *s, const struct iovec *v, int n, bool last)
 		errno = t->deaf != 0 ? t->deaf : t->error;
 		return NET_ERROR;
 	}
-	struct net_stream *before = enter(s);
+	enter(s);
 	bool ok = put_all(s, v, n);
 	if (ok && last)
 		(void)SSL_shutdown(t->ssl); /* 0: our close_notify is written, the peer's has not come yet */
-	leave(t, before);
+	leave(t);
 	if (tls_bio_flush(s) != 0) {
 		t->deaf = errno;
 		return NET_ERROR;
