@@ -11,7 +11,7 @@ VALGRIND = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes", "--ins
 
 def under_callgrind(server):
     """The server's command line from now on, so that counted() works; False when there is no valgrind."""
-    if shutil.which(VALGRIND[0]) is None:
+    if shutil.which(VALGRIND[0]) is None or shutil.which("vgdb") is None:
         return False
     server.before = [*VALGRIND, f"--callgrind-out-file={server.file('callgrind')}.%p"]
     server.patience = 60.0
@@ -21,9 +21,10 @@ def under_callgrind(server):
 def control(server, *command):
     """To each process of the server, which all are under valgrind. By vgdb: callgrind_control says OK whatever comes of it."""
     for pid in server.pids():
-        said = subprocess.run(["vgdb", f"--pid={pid}", *command], capture_output=True, text=True)
-        if said.returncode != 0:
-            raise RoundFailed(f"vgdb {' '.join(command)}: {said.stdout.strip()} {said.stderr.strip()}")
+        try:
+            subprocess.run(["vgdb", f"--pid={pid}", *command], check=True, capture_output=True, text=True, timeout=60)
+        except subprocess.SubprocessError as e:
+            raise RoundFailed(f"{e} {e.stderr or ''}") from None
 
 
 def counted(server, work):

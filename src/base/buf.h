@@ -26,6 +26,15 @@ buf_init(struct buf *b, size_t max)
 	*b = (struct buf){.max = (uint32_t)MIN_OF(max, (size_t)UINT32_MAX)};
 }
 
+/* Over memory of the caller's, which is to stay where it is: full when that is, and never to be cleared. */
+static inline void
+buf_over(struct buf *b, char *memory, size_t size)
+{
+	buf_init(b, size);
+	b->data = memory;
+	b->capacity = b->max;
+}
+
 static inline size_t
 buf_len(const struct buf *b)
 {

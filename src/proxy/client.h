@@ -61,12 +61,13 @@ struct client {
 	uint64_t linger_until;       /* ms; while lingering */
 	uint64_t sent_mark;          /* stream.sent when the send deadline was set: tells progress */
 	uint32_t requests;           /* begun on this connection */
-	px_service_fn service;       /* of the listener, as all that it says of its connections: it may go */
+	/* What the listener says of its connections, copied: it may go. */
+	px_service_fn service;
 	void *service_arg;
-	uint16_t port;
-	uint16_t redirect_port;
+	uint16_t port, redirect_port;
 	bool redirect;
 	bool is_tls;                 /* to us; see client_is_secure() as well */
+
 	uint8_t phase;               /* enum client_phase */
 	uint8_t reason;              /* enum close_reason, when closed */
 	bool over_limit;             /* accepted above the limit, to be told 503 */

@@ -83,11 +83,9 @@ exchange_claim(struct exchange *x, struct client *c, const struct side_ops *fron
 
 	/* `text` is fixed in place from here on: views into it must stay valid. */
 	size_t room = MAX_OF(head_bytes.n + HOST_MAX + 1, (size_t)EXCHANGE_TEXT);
-	buf_init(&x->text, room);
-	x->text.data = room == EXCHANGE_TEXT ? x->inline_text : malloc(room);
+	buf_over(&x->text, room == EXCHANGE_TEXT ? x->inline_text : malloc(room), room);
 	if (x->text.data == NULL)
 		return false;
-	x->text.capacity = room;
 	memcpy(x->text.data, head_bytes.p, head_bytes.n);
 	buf_added(&x->text, head_bytes.n);
 	move_head(&x->request, head_bytes, x->text.data);

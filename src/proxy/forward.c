@@ -11,16 +11,14 @@ static bool
 room_for(struct exchange *x, size_t need, struct buf *out)
 {
 	struct buf *t = &x->text;
+	char *memory = t->data + t->tail;
 
-	buf_init(out, need);
-	out->capacity = need;
-	if (t->capacity - t->tail >= need) {
-		out->data = t->data + t->tail;
-		t->tail += need;
-	} else {
-		out->data = arena_alloc(&x->extra, need);
-	}
-	return out->data != NULL;
+	if (t->capacity - t->tail >= need)
+		buf_added(t, need);
+	else
+		memory = arena_alloc(&x->extra, need);
+	buf_over(out, memory, need);
+	return memory != NULL;
 }
 
 /* --- who the client is -------------------------------------------------------------------------------------- */

@@ -118,7 +118,7 @@ webhooks_read_authorization(struct files *files, const char *path, struct buf *o
 			return err_set(err, "%s: is to have one line, and no control characters", path);
 	if (s.n == 0)
 		return err_set(err, "%s: is empty", path);
-	out->tail = out->head + s.n;
+	out->tail = out->head + (uint32_t)s.n;
 	return buf_append(out, "", 1) || err_no_memory(err);
 }
 
