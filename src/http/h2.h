@@ -218,7 +218,7 @@ MUST_CHECK bool h2_respond(struct h2 *s, struct h2_stream *st, const struct http
 /* Body, borrowed until h2_keep(). False: no memory. */
 MUST_CHECK bool h2_body(struct h2 *s, struct h2_stream *st, struct sv data);
 
-/* The end of it; trailers are copied. False: no memory. */
+/* The end of it; trailers are copied. False: no memory, or the server has said that they are `too_large`; it is as before. */
 MUST_CHECK bool h2_end(struct h2 *s, struct h2_stream *st, const struct http_head *trailers);
 
 /* What has not gone out has to be kept: the owner's callback ends. False: no memory, or above the bound. */

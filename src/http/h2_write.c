@@ -216,10 +216,12 @@ h2_end(struct h2 *s, struct h2_stream *st, const struct http_head *trailers)
 {
 	if (!st->open)
 		return true;
-	if (trailers != NULL && (st->trailers = copy_fields(trailers)) == NULL)
+	struct h2_fields *f = trailers != NULL ? copy_fields(trailers) : NULL;
+	if (trailers != NULL && (f == NULL || (s->is_client && !is_taken(s, st, f->v, f->n)))) {
+		free(f);
 		return false;
-	if (st->trailers != NULL && s->is_client && !is_taken(s, st, st->trailers->v, st->trailers->n))
-		return false;
+	}
+	st->trailers = f;
 	st->ended = true;
 	wake(s, st);
 	return true;

@@ -82,8 +82,8 @@ end(struct request *r, bool has_trailers)
 
 	http_head_init(&h, false);
 	FUZZ_CHECK(http_head_add(&h, SV("x-sum"), SV("17")));
-	FUZZ_CHECK(h2_end(&r->s.wire->h2, &r->s.h2, has_trailers ? &h : NULL));
-	r->ended = true;
+	r->ended = h2_end(&r->s.wire->h2, &r->s.h2, has_trailers ? &h : NULL);
+	FUZZ_CHECK(r->ended || (has_trailers && r->s.h2.too_large));
 }
 
 /* A letter that begins a request. */
