@@ -66,13 +66,30 @@ def cpu_and_wait_ns(pids):
     return on_cpu, waiting
 
 
+def memory_files(pid):
+    """Those that the process holds open, {inode: KiB}, and the inodes of those that it maps."""
+    held, mapped = {}, set()
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/maps") as f:
+            mapped = {int(line.split()[4]) for line in f if "/memfd:" in line}
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/memfd:"):
+                    st = os.stat(f"/proc/{pid}/fd/{fd}")
+                    held[st.st_ino] = st.st_blocks // 2
+    return held, mapped
+
+
 def pss_kib(pids):
-    """Proportional set size: pages that several processes share count once."""
-    total = 0
+    """Proportional set size: pages that several processes share count once. And memory files, which nobody maps mostly."""
+    total, held, mapped = 0, {}, set()
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as f:
             total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-    return total
+        more_held, more_mapped = memory_files(pid)
+        held |= more_held
+        mapped |= more_mapped
+    return total + sum(kib for inode, kib in held.items() if inode not in mapped)
 
 
 def settled_pss_kib(pid, limit=5.0):
