@@ -1,7 +1,6 @@
 /* Two handshakes at once on one thread, which share its BIO: whichever ends first, or breaks, the other does not notice. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
