@@ -104,16 +104,23 @@ pack_watch(const struct tls_store *s, struct pack *p)
 	}
 }
 
-bool
+void
 tls_store_pack(const struct tls_store *s, struct pack *p)
 {
+	pack_u32(p, (uint32_t)s->n);
+	pack_watch(s, p);
+}
+
+bool
+tls_store_pack_part(const struct tls_store *s, const struct tls_parts *parts, size_t part, struct pack *p)
+{
 	struct packed *table = NULL, *e, *next;
+	size_t from = part > 0 ? parts->end[part - 1] : 0;
 	bool ok = true;
 
-	pack_watch(s, p);
-	pack_u32(p, (uint32_t)s->n);
-	for (size_t i = 0; ok && i < s->n; i++)
-		ok = pack_entry(&table, &s->v[i], p);
+	pack_u32(p, (uint32_t)(parts->end[part] - from));
+	for (size_t i = from; ok && i < parts->end[part]; i++)
+		ok = pack_entry(&table, &s->v[parts->order[i]], p);
 	HASH_ITER(hh, table, e, next) {
 		HASH_DEL(table, e);
 		free(e);
@@ -127,8 +134,9 @@ struct unpacking {
 	struct unpack *u;
 	const struct tls_thread *thread;
 	struct tls_store *store;
+	size_t room; /* of the store: for so many bundles */
 	struct der_table shared;
-	struct tls_der **intermediates; /* in the order they came; a reference each */
+	struct tls_der **intermediates; /* of one part, in the order they came; a reference each */
 	size_t n, capacity;
 };
 
@@ -218,11 +226,19 @@ unpack_bundle(struct unpacking *w)
 	return NULL;
 }
 
+/* In the next part they are numbered anew. */
 static void
-end_unpacking(struct unpacking *w)
+forget_intermediates(struct unpacking *w)
 {
 	for (size_t i = 0; i < w->n; i++)
 		tls_der_unref(w->intermediates[i]);
+	w->n = 0;
+}
+
+static void
+end_unpacking(struct unpacking *w)
+{
+	forget_intermediates(w);
 	free(w->intermediates);
 	der_table_free(&w->shared);
 }
@@ -243,7 +259,7 @@ unpack_entry(struct unpacking *w)
 	const char *origin = unpack_string(w->u);
 	bool listed = unpack_u8(w->u) != 0;
 	struct tls_bundle *b = unpack_bundle(w);
-	bool ok = b != NULL && store_add(w->store, b, origin, listed);
+	bool ok = b != NULL && w->store->n < w->room && store_add(w->store, b, origin, listed);
 
 	tls_bundle_unref(b);
 	return ok;
@@ -281,23 +297,45 @@ unpack_hidden(struct tls_store *s, struct unpack *u)
 }
 
 static bool
-unpack_all(struct unpacking *w)
+unpack_part(struct unpacking *w, struct unpack *part)
 {
-	size_t n = unpack_count(w->u, PACKED_BUNDLE_LEAST);
-
-	if ((w->store->v = calloc(MAX_OF(n, (size_t)1), sizeof(*w->store->v))) == NULL)
-		return false;
+	w->u = part;
+	size_t n = unpack_count(part, PACKED_BUNDLE_LEAST);
 	for (size_t i = 0; i < n; i++)
 		if (!unpack_entry(w))
 			return false;
-	return !w->u->bad && store_arrange(w->store);
+	forget_intermediates(w);
+	return !part->bad && part->n == 0;
+}
+
+/* How many bundles there are comes first. They need memory that is there, whoever tells how many. */
+static bool
+make_room(struct unpacking *w, struct unpack *whole, const struct unpack *parts, size_t n)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++)
+		most += parts[i].n / PACKED_BUNDLE_LEAST;
+	w->room = unpack_u32(whole);
+	return w->room <= most && (w->store->v = calloc(MAX_OF(w->room, (size_t)1), sizeof(*w->store->v))) != NULL;
+}
+
+static bool
+unpack_all(struct unpacking *w, struct unpack *whole, struct unpack *parts, size_t n)
+{
+	if (!make_room(w, whole, parts, n) || !unpack_places(w->store, whole) || !unpack_hidden(w->store, whole))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!unpack_part(w, &parts[i]))
+			return false;
+	return w->store->n == w->room && store_arrange(w->store);
 }
 
 struct tls_store *
-tls_store_unpack(struct unpack *u, const struct tls_thread *thread, struct err *err)
+tls_store_unpack(struct unpack *whole, struct unpack *parts, size_t n, const struct tls_thread *thread, struct err *err)
 {
-	struct unpacking w = {.u = u, .thread = thread, .store = store_new()};
-	bool ok = w.store != NULL && unpack_places(w.store, u) && unpack_hidden(w.store, u) && unpack_all(&w);
+	struct unpacking w = {.thread = thread, .store = store_new()};
+	bool ok = w.store != NULL && unpack_all(&w, whole, parts, n);
 
 	end_unpacking(&w);
 	if (ok)

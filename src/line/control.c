@@ -301,18 +301,34 @@ control_secret(struct control *c, unsigned char *out, size_t *n, struct err *err
 }
 
 bool
-control_keep(struct control *c, int fd, struct err *err)
+control_keep(struct control *c, size_t part, int fd, struct err *err)
 {
-	return begin(c, MESSAGE_KEEP, "", err) && call_with(c, fd, NULL, err);
+	bool ok = begin(c, MESSAGE_KEEP, "", err);
+
+	c->m.number = part;
+	return ok && call_with(c, fd, NULL, err);
 }
 
 bool
-control_kept(struct control *c, int *fd, struct err *err)
+control_keep_whole(struct control *c, size_t n, struct err *err)
 {
+	bool ok = begin(c, MESSAGE_KEEP_WHOLE, "", err);
+
+	c->m.number = n;
+	return ok && call(c, NULL, err);
+}
+
+bool
+control_kept(struct control *c, size_t part, int *fd, size_t *n, struct err *err)
+{
+	bool ok = begin(c, MESSAGE_KEPT, "", err);
+
 	*fd = -1;
-	if (!begin(c, MESSAGE_KEPT, "", err) || !call(c, fd, err))
+	c->m.number = part;
+	if (!ok || !call(c, fd, err))
 		return false;
-	return c->m.number == 0 || *fd >= 0 ||
+	*n = (size_t)c->m.number;
+	return part >= *n || *fd >= 0 ||
 	    err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
 }
 

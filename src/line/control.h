@@ -79,14 +79,19 @@ enum { CONTROL_SECRET_MAX = 512 }; /* bytes */
 MUST_CHECK bool control_secret(struct control *c, unsigned char *out, size_t *n, struct err *err);
 
 /*
- * What the worker after us is to get: sealed memory (line/sealed.h), in place of what was handed over before; fd stays the
- * caller's. -1: nothing. Before control_ready() and control_reloaded(), with which it comes into force; at once when
- * no load has begun by control_refresh().
+ * What the worker after us is to get: sealed memory (line/sealed.h), in parts numbered from 0; fd stays the caller's. They
+ * take the place of what was handed over before when it is whole: n parts, those that were not handed over since as they
+ * were before; 0: nothing is kept. Before control_ready() and control_reloaded(), with which it comes into force; at once
+ * when no load has begun by control_refresh().
  */
-MUST_CHECK bool control_keep(struct control *c, int fd, struct err *err);
+MUST_CHECK bool control_keep(struct control *c, size_t part, int fd, struct err *err);
+MUST_CHECK bool control_keep_whole(struct control *c, size_t n, struct err *err);
 
-/* What the worker before us has handed over: *fd is the caller's; -1: nothing. False with err set, and *fd is -1. */
-MUST_CHECK bool control_kept(struct control *c, int *fd, struct err *err);
+/*
+ * A part of what the worker before us has handed over, and how many there are: *fd is the caller's; -1: there are less.
+ * False with err set, and *fd is -1.
+ */
+MUST_CHECK bool control_kept(struct control *c, size_t part, int *fd, size_t *n, struct err *err);
 
 /*
  * States, by name (line/state_name.h), which outlive this worker, and with a state_dir a restart. Put: sealed memory; fd

@@ -24,8 +24,9 @@
 	X(MESSAGE_WATCH)       /* text: path, number: 1 a file, 0 a directory */                     \
 	X(MESSAGE_UNWATCH)     /* all of the above is over */                                        \
 	X(MESSAGE_SECRET)      /* -> secret, number: its bytes */                                    \
-	X(MESSAGE_KEEP)        /* with sealed memory, for the next worker; without: nothing is to be kept */  \
-	X(MESSAGE_KEPT)        /* -> number: 1 and the descriptor of what was kept, or 0 */          \
+	X(MESSAGE_KEEP)        /* with sealed memory, for the next worker; number: which part of it */ \
+	X(MESSAGE_KEEP_WHOLE)  /* number: so many parts it has; those not handed over since the last time are as they were */ \
+	X(MESSAGE_KEPT)        /* number: which part -> its descriptor, number: how many there are; when there are less, that alone */ \
 	X(MESSAGE_STATE_PUT)   /* text: name, with sealed memory: keep the state of a rotation (supervisor/shelf.h) */ \
 	X(MESSAGE_STATE_GET)   /* text: name -> descriptor to read it from */                        \
 	X(MESSAGE_STATE_LIST)  /* -> descriptor of a memfd that holds `number` file_entry, text: directory */ \
@@ -45,6 +46,7 @@ enum message_kind {
 enum {
 	MESSAGE_TEXT = 4096, /* PATH_MAX, with its NUL */
 	MESSAGE_SECRET_MAX = 512,
+	MESSAGE_KEEP_MAX = 65, /* parts of what is kept */
 };
 
 struct message {

@@ -17,19 +17,26 @@
 enum { REFUSALS_LOGGED = 100 }; /* of one worker: it must not fill the disk either */
 
 static void
+charter_init(struct charter *c)
+{
+	*c = (struct charter){.conf = NULL};
+	kept_init(&c->kept);
+}
+
+static void
 charter_free(struct charter *c)
 {
 	conf_free(c->conf);
 	allow_free(c->allow);
-	if (c->kept >= 0)
-		close(c->kept);
-	*c = CHARTER_NONE;
+	kept_free(&c->kept);
+	c->conf = NULL;
+	c->allow = NULL;
 }
 
 static bool
 charter_load(struct charter *c, const char *path, struct conf_problems *problems)
 {
-	*c = CHARTER_NONE;
+	charter_init(c);
 	c->allow = allow_new();
 	if (c->allow != NULL && (c->conf = conf_load(allow_what_is_read(c->allow), path, problems)) != NULL &&
 	    allow_what_is_named(c->allow, c->conf))
@@ -65,8 +72,10 @@ broker_init(struct broker *b, const char *config_path, struct conf_problems *pro
 {
 	struct err err;
 
-	*b = (struct broker){.config_path = config_path, .in_service = CHARTER_NONE, .candidate = CHARTER_NONE,
-	    .sockets = SOCKETS_EMPTY, .watches = WATCHES_NONE};
+	*b = (struct broker){.config_path = config_path, .sockets = SOCKETS_EMPTY, .watches = WATCHES_NONE};
+	charter_init(&b->in_service);
+	charter_init(&b->candidate);
+	kept_init(&b->coming);
 	if (!secret_random(b->secret, sizeof(b->secret), &err)) {
 		conf_error(problems, NULL, NULL, "%s", err.text);
 		return false;
@@ -85,10 +94,20 @@ broker_free(struct broker *b)
 {
 	charter_free(&b->in_service);
 	charter_free(&b->candidate);
+	kept_free(&b->coming);
 	sockets_close(&b->sockets);
 	watches_end(&b->watches);
 	shelf_free(&b->shelf);
 	explicit_bzero(b->secret, sizeof(b->secret));
+}
+
+void
+broker_begin(struct broker *b)
+{
+	b->refused = 0;
+	broker_abandon(b);
+	kept_free(&b->coming);
+	watches_end(&b->watches);
 }
 
 void
@@ -98,7 +117,7 @@ broker_commit(struct broker *b)
 		return;
 	charter_free(&b->in_service);
 	b->in_service = b->candidate;
-	b->candidate = CHARTER_NONE;
+	charter_init(&b->candidate);
 	sockets_keep(&b->sockets, b->in_service.allow);
 }
 
@@ -314,36 +333,42 @@ serve_secret(struct broker *b, struct message *m, struct message *reply, int *fd
 	return true;
 }
 
-/* It goes with the config that is being loaded, and comes into service with it. */
 static bool
 serve_keep(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
-	struct charter *c = b->candidate.conf != NULL ? &b->candidate : &b->in_service;
 	int came = *fd;
-	size_t n;
 
-	(void)m;
 	(void)reply;
 	*fd = -1;
-	if (came >= 0 && !sealed_check(came, &n, err)) {
-		close(came);
-		log_error("the worker hands over what can not be kept: %s", err->text);
-		return false;
-	}
-	if (c->kept >= 0)
-		close(c->kept);
-	c->kept = came;
-	return true;
+	if (kept_put(&b->coming, m->number, came, err))
+		return true;
+	log_error("the worker hands over what can not be kept: %s", err->text);
+	return false;
+}
+
+/* It goes with the config that is being loaded, and comes into service with it. */
+static bool
+serve_keep_whole(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	struct charter *c = b->candidate.conf != NULL ? &b->candidate : &b->in_service;
+
+	(void)reply;
+	(void)fd;
+	if (kept_whole(&c->kept, &b->in_service.kept, &b->coming, m->number, err))
+		return true;
+	log_error("the worker hands over what can not be kept: %s", err->text);
+	return false;
 }
 
 static bool
 serve_kept(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
-	(void)m;
-	if (b->in_service.kept < 0)
+	const struct kept *k = &b->in_service.kept;
+
+	reply->number = k->n;
+	if (m->number >= k->n)
 		return true;
-	*fd = fcntl(b->in_service.kept, F_DUPFD_CLOEXEC, 3);
-	reply->number = 1;
+	*fd = fcntl(k->parts[m->number], F_DUPFD_CLOEXEC, 3);
 	return *fd >= 0 || err_set(err, "out of file descriptors: raise the limit (LimitNOFILE=, ulimit -n)");
 }
 
@@ -403,6 +428,7 @@ static const serve_fn serve[MESSAGE_KINDS_N] = {
 	[MESSAGE_UNWATCH] = serve_unwatch,
 	[MESSAGE_SECRET] = serve_secret,
 	[MESSAGE_KEEP] = serve_keep,
+	[MESSAGE_KEEP_WHOLE] = serve_keep_whole,
 	[MESSAGE_KEPT] = serve_kept,
 	[MESSAGE_STATE_PUT] = serve_state_put,
 	[MESSAGE_STATE_GET] = serve_state_get,

@@ -11,6 +11,7 @@
 
 #include "line/message.h"
 #include "supervisor/allow.h"
+#include "supervisor/kept.h"
 #include "supervisor/secret_file.h"
 #include "supervisor/shelf.h"
 #include "supervisor/sockets.h"
@@ -20,15 +21,14 @@
 struct charter {
 	struct conf *conf;   /* owned; NULL: none */
 	struct allow *allow; /* owned */
-	int kept;            /* sealed memory: what a worker by this config has in service, for the next one; owned; -1: none */
+	struct kept kept;    /* what a worker by this config has in service */
 };
-
-#define CHARTER_NONE ((struct charter){NULL, NULL, -1})
 
 struct broker {
 	const char *config_path;   /* not owned */
 	struct charter in_service; /* always there after broker_init */
 	struct charter candidate;  /* read by the last refresh, until the worker tells how the load went */
+	struct kept coming;        /* parts that are being handed over */
 	struct sockets sockets;
 	struct watches watches; /* for this worker; who polls its descriptor ends them when it becomes readable */
 	struct shelf shelf;        /* by the config that we were started with */
@@ -49,6 +49,9 @@ void broker_free(struct broker *b);
  * is the caller's. False: the worker does not take its reply.
  */
 MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m, int fd);
+
+/* There is another worker: what the one before asked for, or was about to load or to hand over, is over. */
+void broker_begin(struct broker *b);
 
 /* The candidate is in service; what only the one before named is closed. */
 void broker_commit(struct broker *b);

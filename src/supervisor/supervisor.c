@@ -89,10 +89,8 @@ start_worker(struct supervisor *s)
 	}
 	s->worker = (struct worker){pid, socket, clock_mono_ms()};
 	s->commands = 0;
-	s->broker.refused = 0;
-	broker_abandon(&s->broker); /* what the one before was about to load */
+	broker_begin(&s->broker);
 	s->refused = false;
-	watches_end(&s->broker.watches); /* they were the one before's */
 	s->reload_asked = false;
 	return true;
 }

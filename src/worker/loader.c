@@ -105,14 +105,12 @@ hand_over(struct loader *l, struct record *record)
 	struct keep k = {.generation = l->generation, .threads = l->threads.n, .secret = l->secret, .record = record,
 	    .store = l->snapshot->store};
 	struct err err = {""};
-	int fd = keep_seal(&k, &err);
+	bool ok = keep_hand_over(&k, &l->held, l->background->tls, l->control, &err);
 
 	explicit_bzero(&k.secret, sizeof(k.secret));
-	if (!control_keep(l->control, fd, fd >= 0 ? &err : NULL) || fd < 0)
+	if (!ok)
 		log_warning("should this worker die, the next one has nothing but what is on the disk then, and the states of rotations: "
 		            "%s", err.text);
-	if (fd >= 0)
-		close(fd);
 	if (record != l->record)
 		record_free(l->record);
 	l->record = record;
@@ -435,15 +433,9 @@ static void
 inherit(struct loader *l)
 {
 	struct err err = {""};
-	int fd;
 
-	bool ok = control_kept(l->control, &fd, &err);
-	if (ok && fd >= 0)
-		ok = keep_open(&l->kept, fd, l->background->tls, &err);
-	if (!ok)
+	if (!keep_take(&l->kept, &l->held, l->background->tls, l->control, &err))
 		log_error("what the worker before had in service is lost, all is loaded from the disk: %s", err.text);
-	if (fd >= 0)
-		close(fd);
 	l->generation = l->kept.generation;
 	l->follows = l->kept.store != NULL;
 }

@@ -31,6 +31,7 @@ struct loader {
 	struct snapshot *snapshot; /* in service; NULL before the first */
 	struct record *record;     /* the files that it was made of, but for those of bundles */
 	struct keep kept;          /* while it begins: what the worker before had in service; all zero: there was none */
+	struct keep_held held;     /* what the supervisor holds for the next worker */
 	struct snap_conf *started; /* the first config: what it said of threads and the like holds until a restart; referenced */
 	uint64_t generation;
 	bool recovered; /* the states of rotations have been taken back */

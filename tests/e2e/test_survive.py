@@ -194,14 +194,17 @@ def test_a_reload_while_it_is_replaced(simple, leaves, directory):
         wait.until(lambda: p.workers() and p.is_ready() and served(p) == leaf.serial, "the new certificate by the new worker")
 
 
-def test_the_supervisor_keeps_one(simple):
-    def kept(pid):
-        found = []
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            with contextlib.suppress(OSError):
-                found.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-        return sum("bascule-keep" in f for f in found)
+def kept(pid):
+    """The memory files with what is in service that a process holds."""
+    found = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        with contextlib.suppress(OSError):
+            if "bascule-keep" in os.readlink("/proc/%d/fd/%s" % (pid, fd)):
+                found.add(os.stat("/proc/%d/fd/%s" % (pid, fd)).st_ino)
+    return found
 
+
+def test_the_supervisor_keeps_one(simple):
     p = simple()
     p.wait_log("ready: ")  # before that the supervisor may hold a descriptor that it is about to hand over
     before = open_descriptors(p.process.pid)
@@ -209,8 +212,46 @@ def test_the_supervisor_keeps_one(simple):
         p.reload()
         die(p)
     wait.until(lambda: open_descriptors(p.process.pid) == before, "no descriptor to be left")
-    assert kept(p.process.pid) == 1
-    assert kept(p.worker) == 0
+    assert len(kept(p.process.pid)) == 2, "one with the bundles, one with the rest"
+    assert not kept(p.worker)
+
+
+def test_of_many_bundles_only_what_has_changed_is_kept_anew(bascule, ca, directory, port, echo):
+    """And all of them go on in the next worker: those that changed, those that did not, and one that is bad on the disk."""
+    many, first, second = 300, ca.leaf("n7.test"), ca.leaf("n8.test")
+    bundles = directory / "bundles"
+    bundles.mkdir()
+    other = ca.leaf("*.test")
+    for i in range(many):
+        other.combined(bundles, "n%d" % i)
+    for leaf, name in (first, "n7"), (second, "n8"):
+        leaf.combined(bundles, name)
+    p = bascule(
+        {
+            "listeners": [proxy.listener(port)],
+            "bundles": {"*": {"directory": str(bundles)}},
+            "sites": [{"names": ["*.test"], "upstream": "origin"}],
+            "upstreams": {"origin": proxy.upstream(echo.address)},
+            "reload": {"watch": False},
+        }
+    )
+    before = kept(p.process.pid)
+    assert len(before) == 5, "four parts and the rest"
+    new = ca.leaf("n7.test")
+    new.combined(bundles, "n7")
+    (bundles / "n8.pem").write_text("no certificate")
+    p.reload()
+    after = kept(p.process.pid)
+    assert len(after) == 5 and len(after & before) == 3
+    for _ in range(2):
+        die(p)
+        assert served(p, "n7.test") == new.serial
+        assert served(p, "n8.test") == second.serial
+        assert served(p, "x.test") == other.serial
+        assert bundle(p, "n7")["generation"] == 2
+        assert bundle(p, "n8")["generation"] == 1 and outcome(p, "n8") == "held"
+        assert len(p.status()["bundles"]) == many
+        assert len(kept(p.process.pid) & after) == 4, "what the next worker had in service was there already"
 
 
 def test_when_it_can_not_be_kept(simple, leaves, directory):

@@ -15,24 +15,44 @@ struct kept {
 	struct tls_store *store;
 };
 
+/* The files and all of the store but its bundles, or, from 1 on, a part of those. */
 static void
-pack_into(const struct kept *k, struct pack *p)
+pack_piece(const struct kept *k, const struct tls_parts *parts, size_t i, struct pack *p)
 {
+	if (i > 0) {
+		FUZZ_CHECK(tls_store_pack_part(k->store, parts, i - 1, p));
+		return;
+	}
 	record_pack(k->record, p);
-	FUZZ_CHECK(tls_store_pack(k->store, p));
+	tls_store_pack(k->store, p);
 }
 
+/* Each piece with its length before it. */
 static struct bytes
 pack(const struct kept *k)
 {
-	struct pack measured = {.to = NULL};
+	struct bytes all = {NULL, 0}, piece[1 + TLS_PARTS_MAX];
+	struct tls_parts parts;
 
-	pack_into(k, &measured);
-	struct bytes b = {fuzz_alloc(measured.n), measured.n};
-	struct pack p = {.to = b.p, .room = b.n};
-	pack_into(k, &p);
-	FUZZ_CHECK(!p.failed && p.n == b.n);
-	return b;
+	FUZZ_CHECK(tls_parts_make(&parts, k->store, made_thread()));
+	for (size_t i = 0; i <= parts.n; i++) {
+		struct pack measured = {.to = NULL};
+		pack_piece(k, &parts, i, &measured);
+		piece[i] = (struct bytes){fuzz_alloc(measured.n), measured.n};
+		struct pack p = {.to = piece[i].p, .room = piece[i].n};
+		pack_piece(k, &parts, i, &p);
+		FUZZ_CHECK(!p.failed && p.n == piece[i].n);
+		all.n += sizeof(uint32_t) + piece[i].n;
+	}
+	all.p = fuzz_alloc(all.n);
+	struct pack p = {.to = all.p, .room = all.n};
+	for (size_t i = 0; i <= parts.n; i++) {
+		pack_block(&p, piece[i].p, piece[i].n);
+		free(piece[i].p);
+	}
+	FUZZ_CHECK(!p.failed && p.n == all.n);
+	tls_parts_free(&parts);
+	return all;
 }
 
 static void
@@ -43,27 +63,41 @@ kept_free(struct kept *k)
 	*k = (struct kept){NULL, NULL};
 }
 
-/* Both or neither; how many bytes that took. From a block of just its size. */
 static bool
-unpack(const void *p, size_t n, struct kept *out, size_t *used)
+unpack_kept(struct unpack *whole, struct unpack *parts, size_t n, struct kept *out)
 {
-	char *copy = fuzz_copy(sv_of(p, n));
-	struct unpack u = {.p = (unsigned char *)copy, .n = n};
 	struct err err = {""};
 
-	*out = (struct kept){.record = record_unpack(&u)};
-	FUZZ_CHECK(out->record == NULL || !u.bad, "half read");
-	if (out->record != NULL) {
-		out->store = tls_store_unpack(&u, made_thread(), &err);
-		FUZZ_CHECK((out->store == NULL) == (err.text[0] != '\0'));
-		FUZZ_CHECK(out->store == NULL || !u.bad, "half read");
+	*out = (struct kept){.record = record_unpack(whole)};
+	FUZZ_CHECK(out->record == NULL || !whole->bad, "half read");
+	if (out->record == NULL)
+		return false;
+	out->store = tls_store_unpack(whole, parts, n, made_thread(), &err);
+	FUZZ_CHECK((out->store == NULL) == (err.text[0] != '\0'));
+	FUZZ_CHECK(out->store == NULL || !whole->bad, "half read");
+	return out->store != NULL && whole->n == 0;
+}
+
+/* Both or neither. Each piece from a block of just its size. */
+static bool
+unpack(const void *p, size_t n, struct kept *out)
+{
+	struct unpack all = {.p = p, .n = n}, piece[1 + TLS_PARTS_MAX];
+	char *copies[1 + TLS_PARTS_MAX];
+	size_t pieces = 0;
+
+	*out = (struct kept){NULL, NULL};
+	for (; all.n > 0 && !all.bad && pieces < COUNTOF(piece); pieces++) {
+		struct sv bytes = unpack_block(&all);
+		copies[pieces] = fuzz_copy(bytes);
+		piece[pieces] = (struct unpack){.p = (unsigned char *)copies[pieces], .n = bytes.n};
 	}
-	*used = n - u.n;
-	free(copy);
-	if (out->store != NULL)
-		return true;
-	kept_free(out);
-	return false;
+	bool ok = pieces > 0 && all.n == 0 && !all.bad && unpack_kept(&piece[0], &piece[1], pieces - 1, out);
+	for (size_t i = 0; i < pieces; i++)
+		free(copies[i]);
+	if (!ok)
+		kept_free(out);
+	return ok;
 }
 
 /* --- seeds -------------------------------------------------------------------------------------------------- */
@@ -121,10 +155,9 @@ static void
 check_keeping(const struct kept *k)
 {
 	struct kept again;
-	size_t used;
 	struct bytes first = pack(k);
 
-	FUZZ_CHECK(unpack(first.p, first.n, &again, &used) && used == first.n);
+	FUZZ_CHECK(unpack(first.p, first.n, &again));
 	struct bytes second = pack(&again);
 	FUZZ_CHECK(first.n == second.n);
 	FUZZ_CHECK(tls_store_count(k->store) == tls_store_count(again.store));
@@ -136,26 +169,24 @@ check_keeping(const struct kept *k)
 }
 
 static void
-check_ends(const uint8_t *data, size_t used)
+check_ends(const uint8_t *data, size_t size)
 {
 	struct kept k;
-	size_t less;
 
-	for (size_t n = 1; n < used; n = n * 2 + 1)
-		FUZZ_CHECK(!unpack(data, used - n, &k, &less), "without the last %zu bytes", n);
+	for (size_t n = 1; n < size; n = n * 2 + 1)
+		FUZZ_CHECK(!unpack(data, size - n, &k), "without the last %zu bytes", n);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kept k;
-	size_t used;
 
-	if (!unpack(data, size, &k, &used))
+	if (!unpack(data, size, &k))
 		return 0;
 	for (size_t i = 0; i < tls_store_count(k.store); i++)
 		FUZZ_CHECK(tls_store_bundle(k.store, tls_store_at(k.store, i)->name) != NULL);
-	check_ends(data, used);
+	check_ends(data, size);
 	check_keeping(&k);
 	kept_free(&k);
 	return 0;

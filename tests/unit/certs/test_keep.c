@@ -15,29 +15,69 @@ struct bytes {
 	size_t n;
 };
 
+struct packing {
+	struct bytes whole, parts[TLS_PARTS_MAX];
+	size_t n;
+};
+
+static void
+pack_piece(const struct tls_store *s, const struct tls_parts *parts, size_t part, struct pack *p)
+{
+	if (part == 0)
+		tls_store_pack(s, p);
+	else
+		cr_assert(tls_store_pack_part(s, parts, part - 1, p));
+}
+
 static struct bytes
-packed(const struct tls_store *s)
+piece(const struct tls_store *s, const struct tls_parts *parts, size_t part)
 {
 	struct pack measured = {.to = NULL};
 
-	cr_assert(tls_store_pack(s, &measured));
+	pack_piece(s, parts, part, &measured);
 	struct bytes b = {malloc(measured.n), measured.n};
 	struct pack p = {.to = b.p, .room = b.n};
-	cr_assert(b.p != NULL && tls_store_pack(s, &p) && !p.failed);
+	pack_piece(s, parts, part, &p);
+	cr_assert_not(p.failed);
 	cr_assert_eq(p.n, b.n);
 	return b;
 }
 
-static struct tls_store *
-unpacked(const unsigned char *p, size_t n)
+static struct packing
+packed(const struct tls_store *s)
 {
-	struct unpack u = {.p = p, .n = n};
-	struct err err = {""};
-	struct tls_store *s = tls_store_unpack(&u, fix.thread, &err);
+	struct tls_parts parts;
+	struct packing all;
 
+	cr_assert(tls_parts_make(&parts, s, fix.thread));
+	all.whole = piece(s, &parts, 0);
+	all.n = parts.n;
+	for (size_t i = 0; i < all.n; i++)
+		all.parts[i] = piece(s, &parts, i + 1);
+	tls_parts_free(&parts);
+	return all;
+}
+
+static void
+packing_free(struct packing *all)
+{
+	free(all->whole.p);
+	for (size_t i = 0; i < all->n; i++)
+		free(all->parts[i].p);
+}
+
+static struct tls_store *
+unpacked(const struct packing *all)
+{
+	struct unpack whole = {.p = all->whole.p, .n = all->whole.n}, parts[TLS_PARTS_MAX];
+	struct err err = {""};
+
+	for (size_t i = 0; i < all->n; i++)
+		parts[i] = (struct unpack){.p = all->parts[i].p, .n = all->parts[i].n};
+	struct tls_store *s = tls_store_unpack(&whole, parts, all->n, fix.thread, &err);
 	cr_expect_eq(s == NULL, err.text[0] != '\0');
 	if (s != NULL)
-		cr_expect_eq(u.n, 0);
+		cr_expect_eq(whole.n, 0);
 	return s;
 }
 
@@ -45,12 +85,12 @@ unpacked(const unsigned char *p, size_t n)
 static void
 go_through_bytes(void)
 {
-	struct bytes b = packed(fix.store);
+	struct packing all = packed(fix.store);
 
 	tls_store_unref(fix.store);
-	fix.store = unpacked(b.p, b.n);
+	fix.store = unpacked(&all);
 	cr_assert_not_null(fix.store);
-	free(b.p);
+	packing_free(&all);
 }
 
 static void
@@ -107,8 +147,8 @@ Test(keep, all_of_it_comes_back)
 	fix.accept = FIXTURE_ACCEPT_ALL;
 	fixture_load();
 	cr_assert_eq(tls_store_bundle(fix.store, "listed")->generation, 2);
-	struct bytes b = packed(fix.store);
-	struct tls_store *s = unpacked(b.p, b.n);
+	struct packing all = packed(fix.store);
+	struct tls_store *s = unpacked(&all);
 	cr_assert_not_null(s);
 	cr_assert_eq(tls_store_count(s), tls_store_count(fix.store));
 	for (size_t i = 0; i < tls_store_count(s); i++)
@@ -121,7 +161,7 @@ Test(keep, all_of_it_comes_back)
 		cr_expect_str_eq(after[i].path, before[i].path);
 	cr_expect_not_null(tls_bundle_materials(tls_store_bundle(s, "site"), fix.thread), "it can be served");
 	tls_store_unref(s);
-	free(b.p);
+	packing_free(&all);
 	pki_free(&leaf), pki_free(&other);
 }
 
@@ -222,23 +262,33 @@ Test(keep, validity_is_not_asked_again)
 	pki_free(&leaf);
 }
 
-Test(keep, an_intermediate_is_there_once)
-{
-	enum { MANY = 300 };
-	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+enum { MANY = 300 };
 
+/* In a directory, of one certificate. */
+static void
+configure_many(const struct test_cert *leaf)
+{
 	cr_assert_eq(mkdir(IN_DIR("all"), 0700), 0);
 	fixture_bundle("*")->directory = IN_DIR("all");
 	for (int i = 0; i < MANY; i++)
-		pki_write_combined(IN_DIR("all/%d.pem", i), PKI_CERTS(&leaf, &fix.intermediate));
+		pki_write_combined(IN_DIR("all/%d.pem", i), PKI_CERTS(leaf, &fix.intermediate));
 	fixture_load();
 	cr_assert_eq(tls_store_count(fix.store), MANY);
-	struct bytes b = packed(fix.store);
+}
+
+Test(keep, an_intermediate_is_in_a_part_once)
+{
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+
+	configure_many(&leaf);
+	struct packing all = packed(fix.store);
 	const struct tls_bundle *first = tls_store_at(fix.store, 0);
-	size_t own = first->chain[0]->size + first->private->key_size;
-	size_t text = 2 * strlen(first->where) + 100;
-	cr_expect_lt(b.n, MANY * (own + text) + 4096, "%zu bytes a bundle", b.n / MANY);
-	free(b.p);
+	size_t own = first->chain[0]->size + first->private->key_size, intermediate = first->chain[1]->size;
+	size_t text = 2 * strlen(first->where) + 100, n = 0;
+	for (size_t i = 0; i < all.n; i++)
+		n += all.parts[i].n;
+	cr_expect_lt(n, MANY * (own + text) + all.n * (intermediate + 100), "%zu bytes a bundle", n / MANY);
+	packing_free(&all);
 	go_through_bytes();
 	cr_assert_eq(tls_store_count(fix.store), MANY);
 	const struct tls_der *shared = tls_store_at(fix.store, 0)->chain[1];
@@ -247,9 +297,55 @@ Test(keep, an_intermediate_is_there_once)
 	pki_free(&leaf);
 }
 
+/* How many parts are not what they were, by their digests and by their bytes. */
+static size_t
+count_changed(const struct tls_parts *before, const struct packing *bytes_before)
+{
+	struct tls_parts now;
+	struct packing bytes = packed(fix.store);
+	size_t changed = 0;
+
+	cr_assert(tls_parts_make(&now, fix.store, fix.thread));
+	cr_assert_eq(now.n, before->n);
+	for (size_t i = 0; i < now.n; i++) {
+		const struct bytes *a = &bytes.parts[i], *b = &bytes_before->parts[i];
+		bool same = memcmp(now.digest[i], before->digest[i], TLS_DIGEST) == 0;
+		cr_expect_eq(same, a->n == b->n && memcmp(a->p, b->p, a->n) == 0, "the digest of part %zu tells of its bytes", i);
+		changed += !same;
+	}
+	tls_parts_free(&now);
+	packing_free(&bytes);
+	return changed;
+}
+
+Test(keep, of_many_one_that_changes_changes_its_part_alone)
+{
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate), next = pki_leaf("a.b.c", &fix.intermediate);
+	struct tls_parts parts;
+
+	configure_many(&leaf);
+	struct packing before = packed(fix.store);
+	cr_assert(tls_parts_make(&parts, fix.store, fix.thread));
+	cr_expect_eq(parts.n, 4);
+	cr_expect_eq(parts.end[3], MANY);
+	for (size_t i = 0; i < 4; i++)
+		cr_expect_gt(parts.end[i] - (i > 0 ? parts.end[i - 1] : 0), MANY / 8, "they share evenly");
+	cr_expect_eq(count_changed(&parts, &before), 0);
+	pki_write_combined(IN_DIR("all/7.pem"), PKI_CERTS(&next, &fix.intermediate));
+	fixture_load();
+	fixture_expect("7", TLS_LOADED, "generation 2");
+	cr_expect_eq(count_changed(&parts, &before), 1);
+	cr_assert_eq(unlink(IN_DIR("all/7.pem")), 0);
+	fixture_load();
+	cr_expect_eq(count_changed(&parts, &before), 1, "one that has gone, too");
+	tls_parts_free(&parts);
+	packing_free(&before);
+	pki_free(&leaf), pki_free(&next);
+}
+
 /* --- bytes that are none of ours --- */
 
-static struct bytes
+static struct packing
 two_bundles(void)
 {
 	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
@@ -260,38 +356,76 @@ two_bundles(void)
 	fixture_load();
 	cr_assert_eq(tls_store_count(fix.store), 2);
 	pki_free(&leaf);
-	return packed(fix.store);
+	struct packing all = packed(fix.store);
+	cr_assert_eq(all.n, 1);
+	return all;
+}
+
+static void
+expect_refused_when_cut(struct packing *all, struct bytes *piece)
+{
+	struct bytes it = *piece;
+
+	for (size_t cut = 0; cut < it.n; cut++) {
+		*piece = (struct bytes){malloc(MAX_OF(cut, (size_t)1)), cut}; /* a byte read beyond it is seen by a sanitizer */
+		memcpy(piece->p, it.p, cut);
+		cr_expect_null(unpacked(all), "at %zu", cut);
+		free(piece->p);
+	}
+	*piece = it;
 }
 
 Test(keep, what_is_cut_off_is_refused)
 {
-	struct bytes b = two_bundles();
+	struct packing all = two_bundles();
 
-	for (size_t cut = 0; cut < b.n; cut++) {
-		unsigned char *exact = malloc(MAX_OF(cut, (size_t)1)); /* a byte read beyond it is seen by a sanitizer */
-		memcpy(exact, b.p, cut);
-		cr_expect_null(unpacked(exact, cut), "at %zu", cut);
-		free(exact);
+	expect_refused_when_cut(&all, &all.whole);
+	expect_refused_when_cut(&all, &all.parts[0]);
+	packing_free(&all);
+}
+
+/* With one piece damaged; none is believed that says too much. */
+static void
+damage(struct packing *all, struct bytes *piece)
+{
+	for (size_t i = 0; i < piece->n; i++) {
+		for (unsigned bit = 0; bit < 8; bit += 3) {
+			piece->p[i] ^= (unsigned char)(1u << bit);
+			struct unpack whole = {.p = all->whole.p, .n = all->whole.n};
+			struct unpack part = {.p = all->parts[0].p, .n = all->parts[0].n};
+			tls_store_unref(tls_store_unpack(&whole, &part, 1, fix.thread, NULL));
+			piece->p[i] ^= (unsigned char)(1u << bit);
+		}
 	}
-	free(b.p);
+	memset(piece->p, 0xff, piece->n);
+	cr_expect_null(unpacked(all));
 }
 
 Test(keep, damage_does_no_harm)
 {
-	struct bytes b = two_bundles();
-	struct unpack u;
+	struct packing all = two_bundles();
 
-	for (size_t i = 0; i < b.n; i++) {
-		for (unsigned bit = 0; bit < 8; bit += 3) {
-			b.p[i] ^= (unsigned char)(1u << bit);
-			u = (struct unpack){.p = b.p, .n = b.n};
-			tls_store_unref(tls_store_unpack(&u, fix.thread, NULL));
-			b.p[i] ^= (unsigned char)(1u << bit);
-		}
-	}
-	memset(b.p, 0xff, b.n);
-	cr_expect_null(unpacked(b.p, b.n));
-	free(b.p);
+	damage(&all, &all.parts[0]);
+	packing_free(&all);
+	all = packed(fix.store);
+	damage(&all, &all.whole);
+	packing_free(&all);
+}
+
+/* Of a part too many or too few, or one that is not its own, nothing is believed. */
+Test(keep, parts_are_all_there)
+{
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+
+	configure_many(&leaf);
+	struct packing all = packed(fix.store), less = all;
+	less.n--;
+	cr_expect_null(unpacked(&less));
+	less = all;
+	less.parts[less.n++] = all.parts[0];
+	cr_expect_null(unpacked(&less));
+	packing_free(&all);
+	pki_free(&leaf);
 }
 
 /* Where a key has been put to the certificate of another, nothing of it is believed. */
@@ -309,11 +443,11 @@ Test(keep, a_key_of_another_is_refused)
 	size_t own_size = p->key_size;
 	p->key = stranger;
 	p->key_size = (size_t)n;
-	struct bytes b = packed(fix.store);
+	struct packing all = packed(fix.store);
 	p->key = own;
 	p->key_size = own_size;
-	cr_expect_null(unpacked(b.p, b.n));
+	cr_expect_null(unpacked(&all));
 	OPENSSL_free(stranger);
-	free(b.p);
+	packing_free(&all);
 	pki_free(&leaf), pki_free(&other);
 }

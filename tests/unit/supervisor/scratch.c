@@ -4,7 +4,10 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "line/sealed.h"
 
 char scratch[64];
 
@@ -51,4 +54,17 @@ scratch_write(const char *name, const char *text)
 	cr_assert(fputs(text, f) >= 0);
 	cr_assert_eq(fclose(f), 0);
 	return path;
+}
+
+int
+scratch_sealed(const char *text)
+{
+	struct err err = {""};
+	struct sealed s;
+
+	cr_assert(sealed_begin(&s, "test", strlen(text) + 1, &err), "%s", err.text);
+	memcpy(s.p, text, s.n);
+	int fd = sealed_finish(&s, &err);
+	cr_assert_geq(fd, 0, "%s", err.text);
+	return fd;
 }

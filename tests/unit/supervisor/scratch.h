@@ -1,5 +1,5 @@
 /*
- * scratch.h: a directory of a test's own, gone when the test ends.
+ * scratch.h: a directory of a test's own, gone when the test ends, and memory that is handed from process to process.
  */
 #ifndef BASCULE_TESTS_APP_SCRATCH_H
 #define BASCULE_TESTS_APP_SCRATCH_H
@@ -16,5 +16,8 @@ const char *scratch_path(const char *name);
 
 /* Make a file there and return its path. */
 const char *scratch_write(const char *name, const char *text);
+
+/* Sealed memory (line/sealed.h) with this text and its NUL. */
+int scratch_sealed(const char *text);
 
 #endif

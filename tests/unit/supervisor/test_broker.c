@@ -359,37 +359,36 @@ Test(control, a_new_config_allows_more_and_the_old_one_less_once_it_serves)
 
 /* --- what is kept for the next worker --- */
 
-static int
-sealed_memory(const char *text)
+static void
+keep_part(struct control *c, size_t part, const char *text)
 {
 	struct err err = {""};
-	struct sealed s;
+	int fd = scratch_sealed(text);
 
-	cr_assert(sealed_begin(&s, "test", strlen(text) + 1, &err), "%s", err.text);
-	memcpy(s.p, text, s.n);
-	int fd = sealed_finish(&s, &err);
-	cr_assert_geq(fd, 0, "%s", err.text);
-	return fd;
+	cr_assert(control_keep(c, part, fd, &err), "%s", err.text);
+	close(fd);
 }
 
 static void
 keep(struct control *c, const char *text)
 {
 	struct err err = {""};
-	int fd = sealed_memory(text);
 
-	cr_assert(control_keep(c, fd, &err), "%s", err.text);
-	close(fd);
+	keep_part(c, 0, text);
+	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
 }
 
+/* Of n parts. NULL: there is no such part. */
 static void
-expect_kept(struct control *c, const char *text)
+expect_part(struct control *c, size_t part, const char *text, size_t n)
 {
 	struct err err = {""};
 	struct sealed s;
+	size_t found;
 	int fd;
 
-	cr_assert(control_kept(c, &fd, &err), "%s", err.text);
+	cr_assert(control_kept(c, part, &fd, &found, &err), "%s", err.text);
+	cr_expect_eq(found, n);
 	if (text == NULL) {
 		cr_expect_eq(fd, -1, "nothing is kept");
 		return;
@@ -399,6 +398,12 @@ expect_kept(struct control *c, const char *text)
 	cr_expect_str_eq((const char *)s.p, text);
 	sealed_unmap(&s);
 	close(fd);
+}
+
+static void
+expect_kept(struct control *c, const char *text)
+{
+	expect_part(c, 0, text, text != NULL);
 }
 
 /* Of us and of the broker, which closes its own after it has answered: so one more answer is waited for. */
@@ -427,8 +432,48 @@ Test(control, what_is_handed_over_waits_for_the_next_worker)
 	c = attach();
 	expect_kept(c, "two");
 	expect_kept(c, "two");
-	cr_assert(control_keep(c, -1, NULL));
+	cr_assert(control_keep_whole(c, 0, NULL));
 	expect_kept(c, NULL);
+	control_detach(c);
+}
+
+/* Also where another config is being loaded, which has none of its own yet. */
+Test(control, parts_stay_from_one_config_to_the_next)
+{
+	struct control *c = attach();
+	struct err err = {""};
+
+	keep_part(c, 1, "stays");
+	keep_part(c, 0, "old");
+	for (int ok = 0; ok < 2; ok++) {
+		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
+		expect_part(c, 0, "old", 2);
+		cr_assert(control_refresh(c, &err));
+		keep_part(c, 0, "new");
+		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
+		expect_part(c, 0, "old", 2);
+		control_reloaded(c, ok, NULL);
+	}
+	expect_part(c, 0, "new", 2);
+	expect_part(c, 1, "stays", 2);
+	control_detach(c);
+}
+
+/* What a worker did not come to the end of, the one after it does not end either. */
+Test(control, what_a_dead_worker_was_handing_over_is_let_go)
+{
+	struct control *c = attach();
+	struct err err = {""};
+	int before = count_descriptors();
+
+	keep(c, "whole");
+	keep_part(c, 0, "half");
+	control_detach(c);
+	broker_begin(&broker); /* its thread waits for a message */
+	c = attach();
+	cr_expect_eq(count_descriptors(), before + 1);
+	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
+	expect_kept(c, "whole");
 	control_detach(c);
 }
 
@@ -465,11 +510,11 @@ Test(control, what_is_not_sealed_is_not_kept)
 	keep(c, "good");
 	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	cr_assert_eq(write(fd, "bad", 4), 4);
-	cr_expect(!control_keep(c, fd, &err));
+	cr_expect(!control_keep(c, 0, fd, &err));
 	cr_expect_not_null(strstr(err.text, "sealed"), "%s", err.text);
 	close(fd);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	cr_expect(!control_keep(c, fd, &err));
+	cr_expect(!control_keep(c, 0, fd, &err));
 	close(fd);
 	expect_kept(c, "good");
 	cr_expect_eq(count_descriptors(), before + 1);

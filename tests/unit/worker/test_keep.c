@@ -132,20 +132,47 @@ bytes_of(int fd)
 	return all;
 }
 
+/* What the one part with bundles, and the first, are sealed in. */
+enum { PARTS = 2 };
+
+static void
+seal(const struct keep *k, int fds[PARTS])
+{
+	struct tls_parts parts;
+	struct err err = {""};
+
+	cr_assert(tls_parts_make(&parts, k->store, thread));
+	cr_assert_eq(parts.n + 1, PARTS);
+	for (size_t i = 0; i < PARTS; i++) {
+		fds[i] = keep_seal(k, &parts, i, &err);
+		cr_assert_geq(fds[i], 0, "%s", err.text);
+	}
+	tls_parts_free(&parts);
+}
+
+static void
+close_all(int fds[PARTS])
+{
+	for (size_t i = 0; i < PARTS; i++)
+		close(fds[i]);
+}
+
 Test(kept, comes_back)
 {
 	struct keep k = something(), back;
+	struct keep_held held = {.n = 0};
 	struct err err = {""};
 	struct buf content;
-	int fd = keep_seal(&k, &err);
+	int fds[PARTS];
 
-	cr_assert_geq(fd, 0, "%s", err.text);
-	cr_assert(keep_open(&back, fd, thread, &err), "%s", err.text);
-	close(fd);
+	seal(&k, fds);
+	cr_assert(keep_open(&back, &held, fds, PARTS, thread, &err), "%s", err.text);
+	close_all(fds);
 	cr_expect_eq(back.generation, 7);
 	cr_expect_eq(back.threads, 3);
 	cr_expect_eq(back.secret.n, SECRET_MIN);
 	cr_expect_arr_eq(back.secret.bytes, k.secret.bytes, SECRET_MIN);
+	cr_expect_eq(held.n, 1, "what need not be handed over again");
 	buf_init(&content, 100);
 	cr_expect(files_read(record_files(back.record), scratch_path("conf"), &content, NULL, &err), "%s", err.text);
 	cr_expect(sv_eq(buf_view(&content), SV("the config")));
@@ -156,59 +183,102 @@ Test(kept, comes_back)
 	keep_free(&k);
 }
 
+/* The parts with n bytes of `p` in place of part `i`. */
+static bool
+opens_with(const int fds[PARTS], size_t i, const void *p, size_t n, int seals, struct err *err)
+{
+	int changed[PARTS];
+	struct keep_held held;
+	struct keep back;
+
+	memcpy(changed, fds, sizeof(changed));
+	changed[i] = memory(p, n, seals);
+	err->text[0] = '\0';
+	bool ok = keep_open(&back, &held, changed, PARTS, thread, err);
+	close(changed[i]);
+	cr_expect_eq(ok, err->text[0] == '\0');
+	cr_expect_eq(ok, back.store != NULL);
+	cr_expect_eq(ok, held.n == 1);
+	keep_free(&back);
+	return ok;
+}
+
 Test(kept, is_refused_when_it_is_not_whole)
 {
 	struct keep k = something(), back;
+	struct keep_held held;
 	struct err err = {""};
-	int fd = keep_seal(&k, &err);
-	struct sv all = bytes_of(fd);
-	char *changed = malloc(all.n + 1);
+	int fds[PARTS];
 
-	close(fd);
-	for (size_t cut = 1; cut < all.n; cut++) {
-		fd = memory(all.p, cut, all_seals);
-		err.text[0] = '\0';
-		cr_expect(!keep_open(&back, fd, thread, &err), "at %zu", cut);
-		cr_expect_neq(err.text[0], '\0');
-		cr_expect_null(back.store);
-		close(fd);
+	seal(&k, fds);
+	for (size_t i = 0; i < PARTS; i++) {
+		struct sv all = bytes_of(fds[i]);
+		char *more = calloc(1, all.n + 1);
+		memcpy(more, all.p, all.n);
+		for (size_t cut = 1; cut < all.n; cut++)
+			cr_expect_not(opens_with(fds, i, all.p, cut, all_seals, &err), "part %zu at %zu", i, cut);
+		cr_expect_not(opens_with(fds, i, more, all.n + 1, all_seals, &err), "a byte too much");
+		cr_expect_not(opens_with(fds, i, all.p, all.n, all_seals & ~F_SEAL_WRITE, &err), "it can still change");
+		cr_expect(opens_with(fds, i, all.p, all.n, all_seals, &err));
+		if (i == 0) {
+			more[8]++; /* in the name of the format */
+			cr_expect_not(opens_with(fds, i, more, all.n, all_seals, &err), "of another version");
+			cr_expect_not_null(strstr(err.text, "version"), "%s", err.text);
+		}
+		free(more);
+		free((char *)(uintptr_t)all.p);
 	}
-	memcpy(changed, all.p, all.n);
-	changed[all.n] = '\0';
-	fd = memory(changed, all.n + 1, all_seals);
-	cr_expect(!keep_open(&back, fd, thread, &err), "a byte too much");
-	close(fd);
-	changed[8]++; /* in the name of the format */
-	fd = memory(changed, all.n, all_seals);
-	cr_expect(!keep_open(&back, fd, thread, &err), "of another version");
-	cr_expect_not_null(strstr(err.text, "version"), "%s", err.text);
-	close(fd);
-	fd = memory(all.p, all.n, all_seals & ~F_SEAL_WRITE);
-	cr_expect(!keep_open(&back, fd, thread, &err), "it can still change");
-	close(fd);
+	cr_expect_not(keep_open(&back, &held, fds, 1, thread, &err), "a part too few");
+	cr_expect_not(keep_open(&back, &held, fds, KEEP_PARTS_MAX + 1, thread, &err), "more than there can be");
+	cr_expect_not(keep_open(&back, &held, (int[]){fds[0], fds[1], fds[1]}, 3, thread, &err), "a part too many");
+	close_all(fds);
+	keep_free(&k);
+}
+
+/* A part that is whole, but not the one that the first part tells of. */
+Test(kept, is_refused_when_its_parts_are_of_two)
+{
+	struct keep k = something();
+	struct err err = {""};
+	int fds[PARTS];
+
+	seal(&k, fds);
+	struct sv first = bytes_of(fds[0]);
+	char *changed = malloc(first.n);
+	memcpy(changed, first.p, first.n);
+	changed[first.n - sizeof(uint32_t) - 1] ^= 1; /* in the digest of the other part */
+	cr_expect_not(opens_with(fds, 0, changed, first.n, all_seals, &err));
+	cr_expect_not_null(strstr(err.text, "belong together"), "%s", err.text);
 	free(changed);
-	free((char *)(uintptr_t)all.p);
+	free((char *)(uintptr_t)first.p);
+	close_all(fds);
 	keep_free(&k);
 }
 
 Test(kept, damage_does_no_harm)
 {
 	struct keep k = something(), back;
+	struct keep_held held;
 	struct err err = {""};
-	int fd = keep_seal(&k, &err);
-	struct sv all = bytes_of(fd);
-	char *changed = malloc(all.n);
+	int fds[PARTS];
 
-	close(fd);
-	for (size_t i = 0; i < all.n; i++) {
-		memcpy(changed, all.p, all.n);
-		changed[i] ^= 0x41;
-		fd = memory(changed, all.n, all_seals);
-		if (keep_open(&back, fd, thread, &err))
-			keep_free(&back);
-		close(fd);
+	seal(&k, fds);
+	for (size_t part = 0; part < PARTS; part++) {
+		struct sv all = bytes_of(fds[part]);
+		char *changed = malloc(all.n);
+		int own = fds[part];
+		for (size_t i = 0; i < all.n; i++) {
+			memcpy(changed, all.p, all.n);
+			changed[i] ^= 0x41;
+			fds[part] = memory(changed, all.n, all_seals);
+			if (keep_open(&back, &held, fds, PARTS, thread, &err))
+				keep_free(&back);
+			close(fds[part]);
+		}
+		fds[part] = own;
+		free(changed);
+		free((char *)(uintptr_t)all.p);
 	}
-	free(changed);
-	free((char *)(uintptr_t)all.p);
+	close_all(fds);
 	keep_free(&k);
 }
