@@ -297,6 +297,27 @@ Test(keep, an_intermediate_is_in_a_part_once)
 	pki_free(&leaf);
 }
 
+/* They are numbered anew in each part, in whatever order its bundles have them. */
+Test(keep, of_two_intermediates_each_bundle_gets_its_own_back)
+{
+	struct test_cert second = pki_intermediate("Second", &fix.root), other = pki_leaf("d.e.f", &second);
+	struct test_cert leaf = pki_leaf("a.b.c", &fix.intermediate);
+
+	configure_many(&leaf);
+	for (int i = 0; i < MANY; i += 2)
+		pki_write_combined(IN_DIR("all/%d.pem", i), PKI_CERTS(&other, &second));
+	fix.accept = FIXTURE_ACCEPT_ALL;
+	fixture_load();
+	struct packing all = packed(fix.store);
+	struct tls_store *back = unpacked(&all);
+	cr_assert_not_null(back);
+	for (size_t i = 0; i < MANY; i++)
+		expect_same(tls_store_at(back, i), tls_store_at(fix.store, i));
+	tls_store_unref(back);
+	packing_free(&all);
+	pki_free(&leaf), pki_free(&other), pki_free(&second);
+}
+
 /* How many parts are not what they were, by their digests and by their bytes. */
 static size_t
 count_changed(const struct tls_parts *before, const struct packing *bytes_before)
