@@ -92,54 +92,129 @@ direct_stamp(struct files *f, const char *path, struct file_stamp *out, struct e
 	return true;
 }
 
-/* One name into the vector. An entry that is gone by now, or a link that leads nowhere, is left out. */
+struct file_listing {
+	DIR *dir;
+	char path[];
+};
+
+struct file_listing *
+file_listing_begin(const char *path, struct err *err)
+{
+	struct file_listing *l = malloc(sizeof(*l) + strlen(path) + 1);
+
+	if (l == NULL) {
+		err_no_memory(err);
+		return NULL;
+	}
+	memcpy(l->path, path, strlen(path) + 1);
+	if ((l->dir = opendir(path)) != NULL)
+		return l;
+	fail(err, path);
+	int e = errno;
+	free(l);
+	errno = e;
+	return NULL;
+}
+
+void
+file_listing_end(struct file_listing *l)
+{
+	if (l != NULL)
+		closedir(l->dir);
+	free(l);
+}
+
+/* Whether it is one: not what is hidden, gone by now, or a link that leads nowhere. */
 static bool
-add_entry(int dir, const char *name, struct file_entry **v, size_t *n, size_t *capacity)
+look_at(int dir, const char *name, struct file_entry *e)
 {
 	struct stat st;
 
-	if (fstatat(dir, name, &st, 0) != 0)
-		return true;
-	if (*n == *capacity) {
-		size_t more = *capacity == 0 ? 16 : *capacity * 2;
-		struct file_entry *grown = reallocarray(*v, more, sizeof(*grown));
-		if (grown == NULL)
-			return false;
-		*v = grown;
-		*capacity = more;
-	}
-	struct file_entry *e = &(*v)[*n];
+	if (name[0] == '.' || fstatat(dir, name, &st, 0) != 0)
+		return false;
 	memset(e, 0, sizeof(*e)); /* the broker hands it to the worker as it lies here: nothing of root's heap with it */
 	e->is_directory = S_ISDIR(st.st_mode);
 	e->stamp = stamp_of(&st);
-	*n += sv_copy(sv_cstr(name), e->name, sizeof(e->name));
-	return true;
+	return sv_copy(sv_cstr(name), e->name, sizeof(e->name));
+}
+
+ssize_t
+file_listing_next(struct file_listing *l, struct file_entry *v, size_t room, struct err *err)
+{
+	struct dirent *d = NULL;
+	size_t n = 0;
+
+	while (n < room && (errno = 0, d = readdir(l->dir)) != NULL)
+		n += look_at(dirfd(l->dir), d->d_name, &v[n]);
+	if (n == room || errno == 0)
+		return (ssize_t)n;
+	fail(err, l->path);
+	return -1;
 }
 
 static bool
-direct_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+direct_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
-	struct file_entry *v = NULL;
-	size_t capacity = 0;
-	struct dirent *d;
+	struct file_listing *l = file_listing_begin(path, err);
+	struct file_entry e;
+	ssize_t n = 0;
+	bool ok = l != NULL;
 
 	(void)f;
-	*n = 0;
-	DIR *dir = opendir(path);
-	if (dir == NULL)
-		return fail(err, path);
-	while (errno = 0, (d = readdir(dir)) != NULL) {
-		if (d->d_name[0] != '.' && !add_entry(dirfd(dir), d->d_name, &v, n, &capacity))
-			break;
+	while (ok && (n = file_listing_next(l, &e, 1, err)) == 1)
+		ok = to->take(to, &e) || err_no_memory(err);
+	int kept = errno;
+	file_listing_end(l);
+	errno = kept;
+	return ok && n == 0;
+}
+
+struct collector {
+	struct file_taker taker;
+	struct file_entry *v;
+	size_t n, capacity;
+};
+
+static bool
+collect(struct file_taker *t, const struct file_entry *e)
+{
+	struct collector *c = CONTAINER_OF(t, struct collector, taker);
+
+	if (c->n == c->capacity) {
+		size_t more = c->capacity == 0 ? 16 : c->capacity * 2;
+		struct file_entry *grown = reallocarray(c->v, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		c->v = grown;
+		c->capacity = more;
 	}
-	int e = d != NULL ? ENOMEM : errno;
-	closedir(dir);
-	if (e != 0) {
-		free(v);
+	c->v[c->n++] = *e;
+	return true;
+}
+
+bool
+files_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+{
+	struct collector c = {.taker = {collect}};
+	bool ok = f->list(f, path, &c.taker, err);
+
+	if (!ok) {
+		int e = errno;
+		free(c.v);
 		errno = e;
-		return fail(err, path);
+		c = (struct collector){.v = NULL};
 	}
-	*out = v;
+	*out = c.v;
+	*n = c.n;
+	return ok;
+}
+
+bool
+files_give(const struct file_entry *v, size_t n, struct file_taker *to)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!to->take(to, &v[i]))
+			return false;
 	return true;
 }
 

@@ -32,6 +32,12 @@ struct file_entry {
 	struct file_stamp stamp;
 };
 
+/* Is given the entries of a directory one by one, in no order. */
+struct file_taker {
+	/* `e` lasts as long as the call, which asks for no other file. False: out of memory. */
+	bool (*take)(struct file_taker *t, const struct file_entry *e);
+};
+
 struct files {
 	/* An open descriptor to read from, of a regular file or a directory; -1 with `err` set, errno kept. */
 	int (*open_read)(struct files *f, const char *path, struct err *err);
@@ -40,10 +46,10 @@ struct files {
 	/* The stamp of the file (links followed); false with `err` set, errno kept. */
 	bool (*stamp)(struct files *f, const char *path, struct file_stamp *out, struct err *err);
 	/*
-	 * The entries of a directory without those whose name begins with a dot, in no
-	 * order; *out is malloc'ed, to be freed by the caller. False with `err` set.
+	 * Give `to` the entries of a directory without those whose name begins with a dot: there may be ten thousand, and
+	 * nobody needs them in memory all at once. False with `err` set, errno kept; some may have been given then.
 	 */
-	bool (*list)(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err);
+	bool (*list)(struct files *f, const char *path, struct file_taker *to, struct err *err);
 	/* What files_read() does, `stamp` never NULL. NULL: it opens and reads itself. */
 	bool (*read)(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
 };
@@ -57,6 +63,25 @@ struct files *files_direct(void);
  * directory.
  */
 MUST_CHECK bool files_read(struct files *f, const char *path, struct buf *out, struct file_stamp *stamp, struct err *err);
+
+/*
+ * The entries of a directory that has not many; *out is malloc'ed, the caller's. False with `err` set, errno kept, and *out
+ * is NULL.
+ */
+MUST_CHECK bool files_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err);
+
+/* Those n entries. False: out of memory. */
+MUST_CHECK bool files_give(const struct file_entry *v, size_t n, struct file_taker *to);
+
+/* A directory that is being gone through with the rights of this process, as far as anybody asks. */
+struct file_listing;
+
+/* NULL with err set, errno kept. */
+struct file_listing *file_listing_begin(const char *path, struct err *err);
+
+/* The next entries, `room` at most; how many: less, and there are no more. -1 with err set, errno kept. */
+ssize_t file_listing_next(struct file_listing *l, struct file_entry *v, size_t room, struct err *err);
+void file_listing_end(struct file_listing *l); /* NULL is fine */
 
 /* Could this process make a file at `path`? Its directory decides. False with `err` set, errno kept. Makes nothing. */
 MUST_CHECK bool files_can_make(const char *path, struct err *err);

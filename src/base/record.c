@@ -122,15 +122,19 @@ note_stamp(struct files *f, const char *path, struct file_stamp *out, struct err
 }
 
 static bool
-note_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+note_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	struct record *r = CONTAINER_OF(f, struct record, noting);
+	struct file_entry *v;
+	size_t n;
 
-	if (!r->from->list(r->from, path, out, n, err))
+	if (!files_list(r->from, path, &v, &n, err))
 		return false;
-	struct copy c = {.directory = true, .n = *n, .data = *out};
+	struct copy c = {.directory = true, .n = n, .data = v};
 	(void)put(r, path, &c, size_of(&c));
-	return true;
+	bool ok = files_give(v, n, to) || err_no_memory(err);
+	free(v);
+	return ok;
 }
 
 static bool
@@ -190,7 +194,7 @@ serve_stamp(struct files *f, const char *path, struct file_stamp *out, struct er
 }
 
 static bool
-serve_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+serve_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	const struct copy *c = served(f, path, err);
 
@@ -200,11 +204,7 @@ serve_list(struct files *f, const char *path, struct file_entry **out, size_t *n
 		errno = ENOTDIR;
 		return err_set(err, "%s: is a file, not a directory", path);
 	}
-	if ((*out = malloc(MAX_OF(size_of(c), (size_t)1))) == NULL)
-		return err_no_memory(err);
-	*n = c->n;
-	memcpy(*out, c->data, size_of(c));
-	return true;
+	return files_give(c->data, c->n, to) || err_no_memory(err);
 }
 
 static bool

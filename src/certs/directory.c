@@ -66,22 +66,58 @@ static const struct {
 static const enum source_role nested_roles[SOURCE_FILES_MAX] = {SOURCE_CERTIFICATE, SOURCE_KEY, SOURCE_CHAIN};
 
 struct item {
-	struct sv base;
+	struct sv base; /* behind it lies the rest of the entry's name, and a NUL */
 	enum kind kind;
-	const struct file_entry *entry;
+	struct file_stamp stamp;
+};
+
+/* What is there. */
+struct items {
+	struct file_taker taker;
+	struct arena names;
+	struct item *v; /* malloc'ed */
+	size_t n, capacity;
 };
 
 static struct item
-classify(const struct file_entry *e)
+classify(struct sv name, bool is_directory)
 {
-	struct sv name = sv_cstr(e->name);
-
-	if (e->is_directory)
-		return (struct item){name, KIND_DIRECTORY, e};
+	if (is_directory)
+		return (struct item){.base = name, .kind = KIND_DIRECTORY};
 	for (size_t i = 0; i < COUNTOF(suffixes); i++)
 		if (name.n > suffixes[i].suffix.n && sv_ends(name, suffixes[i].suffix))
-			return (struct item){sv_of(name.p, name.n - suffixes[i].suffix.n), suffixes[i].kind, e};
-	return (struct item){name, KIND_OTHER, e};
+			return (struct item){.base = sv_of(name.p, name.n - suffixes[i].suffix.n), .kind = suffixes[i].kind};
+	return (struct item){.base = name, .kind = KIND_OTHER};
+}
+
+static bool
+take_item(struct file_taker *t, const struct file_entry *e)
+{
+	struct items *all = CONTAINER_OF(t, struct items, taker);
+	struct sv name = sv_cstr(e->name);
+
+	if (all->n == all->capacity) {
+		size_t more = all->capacity == 0 ? 16 : all->capacity * 2;
+		struct item *grown = reallocarray(all->v, more, sizeof(*grown));
+		if (grown == NULL)
+			return false;
+		all->v = grown;
+		all->capacity = more;
+	}
+	if ((name.p = arena_copy(&all->names, name)) == NULL)
+		return false;
+	all->v[all->n] = classify(name, e->is_directory);
+	all->v[all->n++].stamp = e->stamp;
+	return true;
+}
+
+#define ITEMS_NONE ((struct items){.taker = {take_item}, .names = ARENA_EMPTY})
+
+static void
+items_free(struct items *all)
+{
+	free(all->v);
+	arena_free(&all->names);
 }
 
 static bool
@@ -170,7 +206,7 @@ find_nested(struct sources *all, struct source *s, struct files *files)
 	struct err err;
 	size_t n;
 
-	if (!files->list(files, s->where, &v, &n, &err)) {
+	if (!files_list(files, s->where, &v, &n, &err)) {
 		s->problem = arena_printf(&all->arena, "%s; make it readable, or remove it", err.text);
 		return s->problem != NULL;
 	}
@@ -198,10 +234,10 @@ flat_files(
 		const struct item *item = item_of_kind(items, n, flat_layouts[layout].files[i].kind);
 		if (item == NULL)
 			continue;
-		const char *path = arena_printf(&all->arena, "%s/%s", directory, item->entry->name);
+		const char *path = arena_printf(&all->arena, "%s/%s", directory, item->base.p);
 		if (path == NULL)
 			return false;
-		source_add_file(s, flat_layouts[layout].files[i].role, path, &item->entry->stamp);
+		source_add_file(s, flat_layouts[layout].files[i].role, path, &item->stamp);
 	}
 	s->where = s->files[0].path;
 	return true;
@@ -214,7 +250,7 @@ not_a_bundle(struct sources *all, struct source *s, const struct item *items, si
 	size_t used = 0;
 
 	for (size_t i = 0; i < n && used < sizeof(list) - 1; i++) {
-		int more = snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", items[i].entry->name);
+		int more = snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", items[i].base.p);
 		used = more < 0 ? used : MIN_OF(used + (size_t)more, sizeof(list) - 1);
 	}
 	s->problem = arena_printf(&all->arena,
@@ -262,51 +298,42 @@ add_groups(struct sources *all, const struct conf_bundle *c, const char *directo
 }
 
 static bool
-add_entries(struct sources *all, const struct conf_bundle *c, const struct file_entry *v, size_t n, struct files *files)
+add_items(struct sources *all, const struct conf_bundle *c, struct items *items, struct files *files)
 {
 	struct sv path = sv_cstr(c->directory);
 
 	while (path.n > 1 && path.p[path.n - 1] == '/')
 		path.n--;
 	const char *directory = arena_copy(&all->arena, path);
-	struct item *items = n > 0 ? reallocarray(NULL, n, sizeof(*items)) : NULL;
-	bool ok = directory != NULL && (n == 0 || items != NULL);
-	for (size_t i = 0; ok && i < n; i++)
-		items[i] = classify(&v[i]);
-	if (ok && n > 0)
-		qsort(items, n, sizeof(*items), by_base);
-	ok = ok && add_groups(all, c, directory, items, n, files);
-	free(items);
-	return ok;
+	if (items->n > 0)
+		qsort(items->v, items->n, sizeof(*items->v), by_base);
+	return directory != NULL && add_groups(all, c, directory, items->v, items->n, files);
+}
+
+static bool
+add_unlisted(struct sources *all, const struct conf_bundle *c, const struct err *why)
+{
+	struct source *s = sources_add(all, c->name, c->directory, c->name);
+
+	if (s == NULL)
+		return false;
+	s->unlisted = true;
+	s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", why->text);
+	return s->problem != NULL;
 }
 
 bool
 directory_find(struct sources *all, const struct conf_bundle *c, struct files *files)
 {
-	struct file_entry *v = NULL;
-	struct err err;
-	size_t n;
+	struct items items = ITEMS_NONE;
+	struct err err = {""};
 
-	if (!files->list(files, c->directory, &v, &n, &err)) {
-		struct source *s = sources_add(all, c->name, c->directory, c->name);
-		if (s == NULL)
-			return false;
-		s->unlisted = true;
-		s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", err.text);
-		return s->problem != NULL;
-	}
-	bool ok = add_entries(all, c, v, n, files);
-	free(v);
+	bool ok = files->list(files, c->directory, &items.taker, &err) ? add_items(all, c, &items, files) : add_unlisted(all, c, &err);
+	items_free(&items);
 	return ok;
 }
 
 /* --- only what may have changed --- */
-
-/* What is there of the names sought, as a listing would tell it. */
-struct found {
-	struct file_entry *v; /* malloc'ed */
-	size_t n, capacity;
-};
 
 static bool
 seek(struct sources *all, const struct conf_bundle *c, struct sv name)
@@ -346,23 +373,23 @@ is_folder(struct files *files, const char *path)
 	struct err err;
 	size_t n;
 
-	bool listed = files->list(files, path, &v, &n, &err);
+	bool listed = files_list(files, path, &v, &n, &err);
 	free(v);
 	return listed || errno != ENOTDIR;
 }
 
-/* NAME.suffix, when it is there. A folder of such a name is a bundle for itself. */
+/* NAME.suffix, when it is there, as a listing would tell it. A folder of such a name is a bundle for itself. */
 static bool
 look_for(struct sources *all, const struct conf_bundle *c, const char *name, struct sv suffix, struct files *files,
-    struct found *out)
+    struct items *found)
 {
 	struct file_entry e = {.name = ""};
 	struct err err;
 
 	if ((size_t)snprintf(e.name, sizeof(e.name), "%s%.*s", name, SV_FMT(suffix)) >= sizeof(e.name))
 		return true; /* no file system has it */
-	for (size_t i = 0; i < out->n; i++)
-		if (strcmp(out->v[i].name, e.name) == 0)
+	for (size_t i = 0; i < found->n; i++)
+		if (strcmp(found->v[i].base.p, e.name) == 0)
 			return true;
 	const char *path = arena_printf(&all->arena, "%s/%s", c->directory, e.name);
 	if (path == NULL)
@@ -370,26 +397,17 @@ look_for(struct sources *all, const struct conf_bundle *c, const char *name, str
 	if (!files->stamp(files, path, &e.stamp, &err))
 		return true;
 	e.is_directory = is_folder(files, path);
-	if (suffix.n == 0 && !e.is_directory && classify(&e).kind != KIND_OTHER)
+	if (suffix.n == 0 && !e.is_directory && classify(sv_cstr(e.name), false).kind != KIND_OTHER)
 		return true; /* of another bundle */
 	if (e.is_directory && !seek(all, c, sv_cstr(e.name)))
 		return false;
-	if (out->n == out->capacity) {
-		size_t more = out->capacity == 0 ? 16 : out->capacity * 2;
-		struct file_entry *grown = reallocarray(out->v, more, sizeof(*grown));
-		if (grown == NULL)
-			return false;
-		out->v = grown;
-		out->capacity = more;
-	}
-	out->v[out->n++] = e;
-	return true;
+	return take_item(&found->taker, &e);
 }
 
 bool
 directory_find_changed(struct sources *all, const struct conf_bundle *c, struct files *files)
 {
-	struct found found = {.v = NULL};
+	struct items found = ITEMS_NONE;
 	bool ok = true;
 	size_t first = all->n_sought;
 
@@ -401,7 +419,7 @@ directory_find_changed(struct sources *all, const struct conf_bundle *c, struct 
 		for (size_t k = 0; ok && k < COUNTOF(suffixes); k++)
 			ok = look_for(all, c, all->sought[i].name, suffixes[k].suffix, files, &found);
 	}
-	ok = ok && add_entries(all, c, found.v, found.n, files);
-	free(found.v);
+	ok = ok && add_items(all, c, &found, files);
+	items_free(&found);
 	return ok;
 }

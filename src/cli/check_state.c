@@ -52,7 +52,7 @@ check_files(const struct conf *conf, const struct tls_thread *thread, const stru
 	struct err err = {""};
 	size_t n = 0;
 
-	if (!files_direct()->list(files_direct(), conf->state_dir, &entries, &n, &err)) {
+	if (!files_list(files_direct(), conf->state_dir, &entries, &n, &err)) {
 		conf_error(problems, at, "state_dir", "%s", err.text);
 		return;
 	}

@@ -158,7 +158,7 @@ load_matching(struct gatherer *g, const struct request *by, const char *director
 	int found = 0;
 	size_t n;
 
-	if (!g->files->list(g->files, directory, &entries, &n, &err)) {
+	if (!files_list(g->files, directory, &entries, &n, &err)) {
 		fault(g, by, err.text);
 		return -1;
 	}

@@ -177,18 +177,35 @@ call_for_entries(struct control *c, struct file_entry **out, size_t *n, struct e
 	return ok;
 }
 
+/* Some entries, and whether there are more. */
+static bool
+take_some(struct control *c, struct file_taker *to, bool *more, struct err *err)
+{
+	struct file_entry *v = NULL;
+	size_t n = 0;
+
+	if (!call_for_entries(c, &v, &n, err))
+		return false;
+	*more = c->m.count != 0;
+	bool ok = files_give(v, n, to) || err_no_memory(err);
+	free(v);
+	return ok;
+}
+
 /*
  * Always by the broker: in a directory that the worker may read there may be links to places where it may not look,
  * and an entry without a stamp would never be seen to change.
  */
 static bool
-ask_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+ask_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	struct control *c = CONTAINER_OF(f, struct control, files);
+	bool more = true;
+	bool ok = begin(c, MESSAGE_LIST, path, err) && take_some(c, to, &more, err);
 
-	*out = NULL;
-	*n = 0;
-	return begin(c, MESSAGE_LIST, path, err) && call_for_entries(c, out, n, err);
+	while (ok && more)
+		ok = begin(c, MESSAGE_LIST_ON, "", err) && take_some(c, to, &more, err);
+	return ok;
 }
 
 struct control *

@@ -100,26 +100,25 @@ add_entry(const struct overlay_file *mine, struct file_entry **v, size_t *n)
 }
 
 static bool
-list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	const struct overlay *o = CONTAINER_OF(f, struct overlay, files);
+	struct file_entry *v;
 	char real[PATH_MAX];
+	size_t n;
 
-	if (!files_direct()->list(files_direct(), path, out, n, err))
+	if (!files_list(files_direct(), path, &v, &n, err))
 		return false;
-	if (realpath(path, real) == NULL)
-		return true;
-	size_t length = strlen(real);
-	for (size_t i = 0; i < o->n; i++) {
+	bool ok = true, found = realpath(path, real) != NULL;
+	size_t length = found ? strlen(real) : 0;
+	for (size_t i = 0; ok && found && i < o->n; i++) {
 		const char *own = o->v[i].path;
 		bool inside = strncmp(own, real, length) == 0 && own[length] == '/' && strchr(own + length + 1, '/') == NULL;
-		if (inside && !add_entry(&o->v[i], out, n)) {
-			free(*out);
-			*out = NULL;
-			return err_no_memory(err);
-		}
+		ok = !inside || add_entry(&o->v[i], &v, &n);
 	}
-	return true;
+	ok = (ok && files_give(v, n, to)) || err_no_memory(err);
+	free(v);
+	return ok;
 }
 
 void

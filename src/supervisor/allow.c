@@ -110,10 +110,10 @@ note_stamp(struct files *f, const char *path, struct file_stamp *out, struct err
 }
 
 static bool
-note_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+note_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	add(CONTAINER_OF(f, struct allow, reads), path, ALLOW_LIST);
-	return files_direct()->list(files_direct(), path, out, n, err);
+	return files_direct()->list(files_direct(), path, to, err);
 }
 
 struct allow *

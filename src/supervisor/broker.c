@@ -14,7 +14,10 @@
 #include "base/log.h"
 #include "line/sealed.h"
 
-enum { REFUSALS_LOGGED = 100 }; /* of one worker: it must not fill the disk either */
+enum {
+	REFUSALS_LOGGED = 100, /* of one worker: it must not fill the disk either */
+	LISTED_AT_ONCE = 256,  /* entries: 80 KiB */
+};
 
 static void
 charter_init(struct charter *c)
@@ -45,6 +48,13 @@ charter_load(struct charter *c, const char *path, struct conf_problems *problems
 		conf_error(problems, NULL, NULL, "out of memory");
 	charter_free(c);
 	return false;
+}
+
+static void
+end_listing(struct broker *b)
+{
+	file_listing_end(b->listing);
+	b->listing = NULL;
 }
 
 /*
@@ -95,6 +105,7 @@ broker_free(struct broker *b)
 	charter_free(&b->in_service);
 	charter_free(&b->candidate);
 	kept_free(&b->coming);
+	end_listing(b);
 	sockets_close(&b->sockets);
 	watches_end(&b->watches);
 	shelf_free(&b->shelf);
@@ -107,6 +118,7 @@ broker_begin(struct broker *b)
 	b->refused = 0;
 	broker_abandon(b);
 	kept_free(&b->coming);
+	end_listing(b);
 	watches_end(&b->watches);
 }
 
@@ -234,20 +246,36 @@ in_memory(const void *p, size_t size, struct err *err)
 	return fd;
 }
 
+/* Some at a time: of ten thousand at once there would be 3 MB in each of us. */
+static bool
+serve_list_on(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
+{
+	struct file_entry entries[LISTED_AT_ONCE];
+
+	(void)m;
+	ssize_t n = b->listing != NULL ? file_listing_next(b->listing, entries, LISTED_AT_ONCE, err) : -1;
+	if (b->listing == NULL)
+		err_set(err, "no directory is being listed");
+	if (n >= 0)
+		*fd = in_memory(entries, (size_t)n * sizeof(*entries), err);
+	reply->number = n >= 0 ? (uint64_t)n : 0;
+	reply->count = n == LISTED_AT_ONCE;
+	if (*fd < 0 || n < LISTED_AT_ONCE) {
+		int e = errno;
+		end_listing(b);
+		errno = e;
+	}
+	return *fd >= 0;
+}
+
 static bool
 serve_list(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
-	struct file_entry *entries = NULL;
-	size_t n = 0;
-
 	if (!allow_list(b->in_service.allow, m->text) && !allow_list(b->candidate.allow, m->text))
 		return refuse(b, "a directory", m->text, err);
-	if (!files_direct()->list(files_direct(), m->text, &entries, &n, err))
-		return false;
-	*fd = in_memory(entries, n * sizeof(*entries), err);
-	reply->number = n;
-	free(entries);
-	return *fd >= 0;
+	end_listing(b);
+	b->listing = file_listing_begin(m->text, err);
+	return b->listing != NULL && serve_list_on(b, m, reply, fd, err);
 }
 
 static bool
@@ -422,6 +450,7 @@ static const serve_fn serve[MESSAGE_KINDS_N] = {
 	[MESSAGE_OPEN_APPEND] = serve_open_append,
 	[MESSAGE_STAMP] = serve_stamp,
 	[MESSAGE_LIST] = serve_list,
+	[MESSAGE_LIST_ON] = serve_list_on,
 	[MESSAGE_LISTEN] = serve_listen,
 	[MESSAGE_REFRESH] = serve_refresh,
 	[MESSAGE_WATCH] = serve_watch,

@@ -29,6 +29,7 @@ struct broker {
 	struct charter in_service; /* always there after broker_init */
 	struct charter candidate;  /* read by the last refresh, until the worker tells how the load went */
 	struct kept coming;        /* parts that are being handed over */
+	struct file_listing *listing; /* a directory that the worker has not seen all of yet; owned; NULL: none */
 	struct sockets sockets;
 	struct watches watches; /* for this worker; who polls its descriptor ends them when it becomes readable */
 	struct shelf shelf;        /* by the config that we were started with */

@@ -279,7 +279,7 @@ shelf_list(struct shelf *s, struct file_entry **out, size_t *n, struct err *err)
 
 	*out = NULL;
 	*n = 0;
-	bool ok = s->path == NULL || files_direct()->list(files_direct(), s->path, out, &all, err);
+	bool ok = s->path == NULL || files_list(files_direct(), s->path, out, &all, err);
 	s->unread = !ok && errno != ENOENT;
 	if (!ok && s->n_held == 0)
 		return false;

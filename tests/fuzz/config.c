@@ -101,20 +101,17 @@ take_stamp(struct files *f, const char *path, struct file_stamp *out, struct err
 }
 
 static bool
-list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	(void)f;
-	*n = 0;
 	if (find(path) != -2)
 		return missing(path, err);
-	struct file_entry *v = fuzz_alloc(disk.n * sizeof(*v));
-	memset(v, 0, disk.n * sizeof(*v));
 	for (size_t i = 0; i < disk.n; i++) {
-		if (disk.v[i].name.p[0] == '.' || !sv_copy(disk.v[i].name, v[*n].name, sizeof(v[*n].name)))
+		struct file_entry e = {.stamp = stamp_of((int)i)};
+		if (disk.v[i].name.p[0] == '.' || !sv_copy(disk.v[i].name, e.name, sizeof(e.name)))
 			continue;
-		v[(*n)++].stamp = stamp_of((int)i);
+		FUZZ_CHECK(to->take(to, &e));
 	}
-	*out = v;
 	return true;
 }
 

@@ -98,7 +98,7 @@ Test(record, serves_nothing_else)
 	cr_expect_null(read_by(f, a, NULL), "only its stamp was asked for");
 	cr_expect_eq(errno, ENOENT);
 	cr_expect(!f->stamp(f, b, &stamp, &err));
-	cr_expect(!f->list(f, dir, &entries, &n, &err));
+	cr_expect(!files_list(f, dir, &entries, &n, &err));
 	cr_expect_eq(f->open_read(f, a, &err), -1);
 	cr_expect_eq(f->open_append(f, a, &err), -1);
 }
@@ -149,13 +149,13 @@ Test(record, directories)
 	errno = 0;
 	cr_expect_null(read_by(f, dir, NULL));
 	cr_expect_eq(errno, EISDIR);
-	cr_assert(f->list(f, dir, &entries, &n, &err));
+	cr_assert(files_list(f, dir, &entries, &n, &err));
 	cr_assert_eq(n, 3);
 	free(entries);
 	write_file(b, "x");
 	cr_assert_eq(rmdir(under), 0);
 	f = record_files(record);
-	cr_assert(f->list(f, dir, &entries, &n, &err), "%s", err.text);
+	cr_assert(files_list(f, dir, &entries, &n, &err), "%s", err.text);
 	cr_expect_eq(n, 3);
 	for (size_t i = 0; i < n; i++)
 		cr_expect_eq(entries[i].is_directory, strcmp(entries[i].name, "under") == 0);
@@ -215,7 +215,7 @@ note_all(void)
 	struct err err;
 	size_t n;
 
-	cr_assert(read_by(f, a, NULL) != NULL && read_by(f, b, NULL) != NULL && f->list(f, dir, &entries, &n, &err));
+	cr_assert(read_by(f, a, NULL) != NULL && read_by(f, b, NULL) != NULL && files_list(f, dir, &entries, &n, &err));
 	free(entries);
 }
 
@@ -237,7 +237,7 @@ Test(record, comes_back_from_a_pack)
 	cr_expect_str_eq(read_by(f, a, &again), "what a held");
 	cr_expect(file_stamp_eq(&stamp, &again));
 	cr_expect_str_eq(read_by(f, b, NULL), "");
-	cr_assert(f->list(f, dir, &entries, &n, &err));
+	cr_assert(files_list(f, dir, &entries, &n, &err));
 	cr_expect_eq(n, 3);
 	free(entries);
 	record_free(back);

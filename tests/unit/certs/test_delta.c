@@ -38,10 +38,10 @@ teardown(void)
 TestSuite(delta, .init = setup, .fini = teardown);
 
 static bool
-counting_list(struct files *f, const char *path, struct file_entry **out, size_t *n, struct err *err)
+counting_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
 	lists += strcmp(path, IN_DIR("all")) == 0;
-	return files_direct()->list(f, path, out, n, err);
+	return files_direct()->list(f, path, to, err);
 }
 
 static struct tls_store *

@@ -55,7 +55,7 @@ Test(overlay, a_listing_has_what_is_not_there_yet)
 	cr_assert(overlay_add(&o, "d/a", SV("memory"), &err));
 	cr_assert(overlay_add(&o, "d/new", SV("memory"), &err));
 	cr_assert(overlay_add(&o, "elsewhere", SV("memory"), &err));
-	cr_assert(o.files.list(&o.files, "./d/", &v, &n, &err));
+	cr_assert(files_list(&o.files, "./d/", &v, &n, &err));
 	cr_assert_eq(n, 2);
 	for (size_t i = 0; i < n; i++) {
 		cr_expect(v[i].stamp.size == 6 && !v[i].is_directory);

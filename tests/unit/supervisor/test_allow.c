@@ -129,7 +129,7 @@ Test(allow, what_was_read_with_it, .init = scratch_make, .fini = scratch_remove)
 	close(fd);
 	cr_expect(allow_read(a, path));
 	cr_expect(!allow_list(a, scratch));
-	cr_assert(f->list(f, scratch, &entries, &n, &err));
+	cr_assert(files_list(f, scratch, &entries, &n, &err));
 	cr_expect_eq(n, 1);
 	free(entries);
 	cr_expect(allow_list(a, scratch));

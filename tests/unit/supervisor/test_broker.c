@@ -1,7 +1,4 @@
-/*
- * Supervisor and worker talking: the broker serves one end of a socket in a thread, the test is the worker, sometimes
- * an evil one.
- */
+/* Supervisor and worker talking: the test is the worker, sometimes an evil one. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,96 +16,9 @@
 #include "line/sealed.h"
 #include "supervisor/broker.h"
 #include "scratch.h"
+#include "serving.h"
 
-static struct broker broker;
-static int supervisor_end, worker_end;
-static pthread_t supervisor;
-static const char *config_path;
-static char config_file[256];
-
-static void *
-serve(void *arg)
-{
-	struct message m;
-	int fd;
-
-	(void)arg;
-	while (message_receive(supervisor_end, &m, &fd, 0) == MESSAGE_GOT)
-		if (!broker_serve(&broker, supervisor_end, &m, fd))
-			break;
-	return NULL;
-}
-
-/* `more`: keys and a comma. */
-static void
-write_config(const char *more)
-{
-	char text[2048];
-
-	(void)snprintf(text, sizeof(text),
-	    "{ %s \"listeners\": [ { \"address\": \"unix:%s/listen.sock\" } ], \"admin\": { \"socket\": \"admin.sock\" },\n"
-	    "  \"bundles\": { \"one\": { \"certificate\": \"one.pem\", \"key\": \"one.key\" }, \"*\": { \"directory\": \"all\" } },\n"
-	    "  \"log\": { \"error\": \"error.log\" },\n"
-	    "  \"sites\": [ { \"names\": [ \"a.test\" ], \"bundle\": \"one\", \"upstream\": \"u\" } ],\n"
-	    "  \"upstreams\": { \"u\": { \"servers\": [ \"127.0.0.1:1\" ] } } }\n",
-	    more, scratch);
-	(void)snprintf(config_file, sizeof(config_file), "%s", scratch_write("bascule.json", text));
-	config_path = config_file;
-}
-
-static void
-start(const char *more)
-{
-	struct conf_problems problems;
-	int ends[2];
-
-	log_init("test", LOG_ERROR);
-	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-	scratch_make();
-	scratch_write("one.pem", "certificate");
-	scratch_write("one.key", "key");
-	scratch_write("secret.txt", "nobody's business");
-	cr_assert_eq(mkdir(scratch_path("all"), 0700), 0);
-	write_config(more);
-	conf_problems_init(&problems);
-	cr_assert(broker_init(&broker, config_path, &problems), "%.*s", SV_FMT(buf_view(&problems.text)));
-	conf_problems_free(&problems);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	supervisor_end = ends[0];
-	worker_end = ends[1];
-	cr_assert_eq(pthread_create(&supervisor, NULL, serve, NULL), 0);
-}
-
-static void
-start_plain(void)
-{
-	start("");
-}
-
-static void
-stop(void)
-{
-	(void)shutdown(worker_end, SHUT_RDWR);
-	pthread_join(supervisor, NULL);
-	broker_free(&broker);
-	close(supervisor_end);
-	scratch_remove();
-}
-
-TestSuite(broker, .init = start_plain, .fini = stop);
-
-/* What the supervisor says to a request; *fd is the descriptor or -1. */
-static struct message
-ask(enum message_kind kind, const char *text, int *fd)
-{
-	struct message m = {.kind = kind, .count = 1};
-
-	cr_assert(sv_copy(sv_cstr(text), m.text, sizeof(m.text)));
-	cr_assert(message_send(worker_end, &m, -1, 0));
-	cr_assert_eq(message_receive(worker_end, &m, fd, 0), MESSAGE_GOT);
-	cr_assert_eq(m.kind, MESSAGE_REPLY);
-	return m;
-}
+TestSuite(broker, .init = serving_start, .fini = serving_stop);
 
 static bool
 gets_descriptor(enum message_kind kind, const char *text)
@@ -209,44 +119,76 @@ Test(broker, makes_logs)
 
 /* --- through control.h --- */
 
-TestSuite(control, .init = start_plain, .fini = stop);
+TestSuite(control, .init = serving_start, .fini = serving_stop);
 
-static struct control *
-attach(void)
+/* Files named by numbers from `from` on. */
+static void
+fill_directory(int from, int to)
 {
-	struct err err = {""};
-	struct control *c = control_attach(dup(worker_end), &err);
-
-	cr_assert_not_null(c, "%s", err.text);
-	return c;
-}
-
-Test(control, lists_a_directory_of_ten_thousand)
-{
-	enum { N = 10000 };
-	struct control *c = attach();
-	struct files *f = control_files(c);
-	struct file_entry *entries = NULL;
 	char path[256];
-	size_t n = 0;
-	struct err err = {""};
 
-	for (int i = 0; i < N; i++) {
+	for (int i = from; i < to; i++) {
 		(void)snprintf(path, sizeof(path), "%s/all/%d.pem", scratch, i);
 		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		cr_assert_geq(fd, 0);
 		close(fd);
 	}
-	cr_assert(f->list(f, scratch_path("all"), &entries, &n, &err), "%s", err.text);
-	cr_assert_eq(n, N);
-	bool *seen = calloc(N, sizeof(*seen));
+}
+
+static void
+expect_listed(struct files *f, size_t expected)
+{
+	struct file_entry *entries = NULL;
+	struct err err = {""};
+	size_t n = 0;
+
+	cr_assert(files_list(f, scratch_path("all"), &entries, &n, &err), "%s", err.text);
+	cr_assert_eq(n, expected);
+	bool *seen = calloc(n, sizeof(*seen));
 	for (size_t i = 0; i < n; i++) {
 		long number = strtol(entries[i].name, NULL, 10);
-		cr_assert(number >= 0 && number < N && !seen[number] && entries[i].stamp.inode != 0);
+		cr_assert(number >= 0 && (size_t)number < n && !seen[number] && entries[i].stamp.inode != 0);
 		seen[number] = true;
 	}
 	free(seen);
 	free(entries);
+}
+
+/* Some at a time: also when the last of them fill just what is sent at once. */
+Test(control, lists_a_directory_of_ten_thousand)
+{
+	static const int sizes[] = {255, 256, 257, 512, 10000};
+	struct control *c = attach();
+	int before = count_descriptors();
+
+	for (size_t i = 0; i < COUNTOF(sizes); i++) {
+		fill_directory(i > 0 ? sizes[i - 1] : 0, sizes[i]);
+		expect_listed(control_files(c), (size_t)sizes[i]);
+	}
+	cr_expect_eq(count_descriptors(), before);
+	control_detach(c);
+}
+
+Test(control, a_listing_ends_with_its_worker_or_the_next_listing)
+{
+	struct control *c = attach();
+	int before = count_descriptors(), fd;
+
+	fill_directory(0, 600);
+	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "there is none to go on with");
+	for (int i = 0; i < 2; i++) {
+		struct message m = ask(MESSAGE_LIST, scratch_path("all"), &fd);
+		cr_assert(m.ok && m.number == 256 && m.count == 1);
+		close(fd);
+		cr_expect_eq(count_descriptors(), before + 1);
+	}
+	expect_listed(control_files(c), 600);
+	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "that is over");
+	cr_assert(ask(MESSAGE_LIST, scratch_path("all"), &fd).ok);
+	close(fd);
+	broker_begin(&broker); /* its thread waits for a message */
+	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "that was another worker's");
+	cr_expect_eq(count_descriptors(), before);
 	control_detach(c);
 }
 
@@ -258,10 +200,10 @@ Test(control, an_empty_directory)
 	size_t n = 7;
 	struct err err = {""};
 
-	cr_expect(f->list(f, scratch_path("all"), &entries, &n, &err), "%s", err.text);
+	cr_expect(files_list(f, scratch_path("all"), &entries, &n, &err), "%s", err.text);
 	cr_expect_eq(n, 0);
 	free(entries);
-	cr_expect(!f->list(f, scratch, &entries, &n, &err));
+	cr_expect(!files_list(f, scratch, &entries, &n, &err));
 	control_detach(c);
 }
 
@@ -333,7 +275,7 @@ Test(control, a_new_config_allows_more_and_the_old_one_less_once_it_serves)
 	struct control *c = attach();
 	struct err err = {""};
 
-	write_config("\"secret_file\": \"secret.bin\", \"include\": [],");
+	serving_config("\"secret_file\": \"secret.bin\", \"include\": [],");
 	scratch_write("bascule.json", "{ not JSON");
 	cr_expect(!control_refresh(c, &err));
 	cr_expect_not_null(strstr(err.text, "bascule.json:1:"), "%s", err.text);
@@ -357,170 +299,6 @@ Test(control, a_new_config_allows_more_and_the_old_one_less_once_it_serves)
 	control_detach(c);
 }
 
-/* --- what is kept for the next worker --- */
-
-static void
-keep_part(struct control *c, size_t part, const char *text)
-{
-	struct err err = {""};
-	int fd = scratch_sealed(text);
-
-	cr_assert(control_keep(c, part, fd, &err), "%s", err.text);
-	close(fd);
-}
-
-static void
-keep(struct control *c, const char *text)
-{
-	struct err err = {""};
-
-	keep_part(c, 0, text);
-	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
-}
-
-/* Of n parts. NULL: there is no such part. */
-static void
-expect_part(struct control *c, size_t part, const char *text, size_t n)
-{
-	struct err err = {""};
-	struct sealed s;
-	size_t found;
-	int fd;
-
-	cr_assert(control_kept(c, part, &fd, &found, &err), "%s", err.text);
-	cr_expect_eq(found, n);
-	if (text == NULL) {
-		cr_expect_eq(fd, -1, "nothing is kept");
-		return;
-	}
-	cr_assert_geq(fd, 0);
-	cr_assert(sealed_map(&s, fd, &err), "%s", err.text);
-	cr_expect_str_eq((const char *)s.p, text);
-	sealed_unmap(&s);
-	close(fd);
-}
-
-static void
-expect_kept(struct control *c, const char *text)
-{
-	expect_part(c, 0, text, text != NULL);
-}
-
-/* Of us and of the broker, which closes its own after it has answered: so one more answer is waited for. */
-static int
-count_descriptors(void)
-{
-	int none, n = 0;
-
-	(void)ask(MESSAGE_STAMP, "/nowhere", &none);
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
-Test(control, what_is_handed_over_waits_for_the_next_worker)
-{
-	struct control *c = attach();
-
-	expect_kept(c, NULL);
-	keep(c, "one");
-	int before = count_descriptors();
-	keep(c, "two");
-	expect_kept(c, "two");
-	cr_expect_eq(count_descriptors(), before, "the one before is let go of");
-	control_detach(c);
-	c = attach();
-	expect_kept(c, "two");
-	expect_kept(c, "two");
-	cr_assert(control_keep_whole(c, 0, NULL));
-	expect_kept(c, NULL);
-	control_detach(c);
-}
-
-/* Also where another config is being loaded, which has none of its own yet. */
-Test(control, parts_stay_from_one_config_to_the_next)
-{
-	struct control *c = attach();
-	struct err err = {""};
-
-	keep_part(c, 1, "stays");
-	keep_part(c, 0, "old");
-	for (int ok = 0; ok < 2; ok++) {
-		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
-		expect_part(c, 0, "old", 2);
-		cr_assert(control_refresh(c, &err));
-		keep_part(c, 0, "new");
-		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
-		expect_part(c, 0, "old", 2);
-		control_reloaded(c, ok, NULL);
-	}
-	expect_part(c, 0, "new", 2);
-	expect_part(c, 1, "stays", 2);
-	control_detach(c);
-}
-
-/* What a worker did not come to the end of, the one after it does not end either. */
-Test(control, what_a_dead_worker_was_handing_over_is_let_go)
-{
-	struct control *c = attach();
-	struct err err = {""};
-	int before = count_descriptors();
-
-	keep(c, "whole");
-	keep_part(c, 0, "half");
-	control_detach(c);
-	broker_begin(&broker); /* its thread waits for a message */
-	c = attach();
-	cr_expect_eq(count_descriptors(), before + 1);
-	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
-	expect_kept(c, "whole");
-	control_detach(c);
-}
-
-/* It belongs to a config: with that it comes and goes. */
-Test(control, what_is_kept_is_that_of_the_config_in_service)
-{
-	struct control *c = attach();
-	struct err err;
-
-	keep(c, "old");
-	cr_assert(control_refresh(c, &err));
-	keep(c, "new");
-	expect_kept(c, "old");
-	control_reloaded(c, false, NULL);
-	expect_kept(c, "old");
-	cr_assert(control_refresh(c, &err));
-	keep(c, "new");
-	control_reloaded(c, true, NULL);
-	expect_kept(c, "new");
-	keep(c, "newer");
-	expect_kept(c, "newer");
-	cr_assert(control_refresh(c, &err));
-	control_reloaded(c, true, NULL);
-	expect_kept(c, NULL); /* that of another config helps nobody */
-	control_detach(c);
-}
-
-Test(control, what_is_not_sealed_is_not_kept)
-{
-	struct control *c = attach();
-	struct err err = {""};
-	int before = count_descriptors();
-
-	keep(c, "good");
-	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	cr_assert_eq(write(fd, "bad", 4), 4);
-	cr_expect(!control_keep(c, 0, fd, &err));
-	cr_expect_not_null(strstr(err.text, "sealed"), "%s", err.text);
-	close(fd);
-	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	cr_expect(!control_keep(c, 0, fd, &err));
-	close(fd);
-	expect_kept(c, "good");
-	cr_expect_eq(count_descriptors(), before + 1);
-	control_detach(c);
-}
-
 Test(control, descriptors_that_come_unasked_are_closed)
 {
 	struct control *c = attach();
@@ -536,7 +314,6 @@ Test(control, descriptors_that_come_unasked_are_closed)
 		m = (struct message){.kind = kind};
 		cr_assert(message_send(worker_end, &m, 0, 0));
 	}
-	expect_kept(c, NULL);
 	cr_expect_eq(count_descriptors(), before);
 	control_detach(c);
 }

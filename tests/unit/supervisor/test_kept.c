@@ -1,12 +1,14 @@
-/* What is kept for the next worker, in parts. The broker's part of it: test_broker.c. */
+/* What is kept for the next worker, in parts. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "line/sealed.h"
 #include "supervisor/kept.h"
 #include "scratch.h"
+#include "serving.h"
 
 static struct kept now, coming;
 
@@ -40,24 +42,15 @@ expect(size_t part, const char *text)
 	sealed_unmap(&s);
 }
 
-static int
-count_descriptors(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
-static int before;
+static int at_first;
 
 static void
 begin(void)
 {
+	serving_start();
 	kept_init(&now);
 	kept_init(&coming);
-	before = count_descriptors();
+	at_first = count_descriptors();
 }
 
 static void
@@ -65,7 +58,8 @@ finish(void)
 {
 	kept_free(&now);
 	kept_free(&coming);
-	cr_expect_eq(count_descriptors(), before);
+	cr_expect_eq(count_descriptors(), at_first);
+	serving_stop();
 }
 
 TestSuite(kept, .init = begin, .fini = finish);
@@ -83,7 +77,7 @@ Test(kept, parts_that_do_not_come_again_stay)
 	expect(0, "first");
 	expect(1, "another");
 	expect(2, "third");
-	cr_expect_eq(count_descriptors(), before + 3, "the one before is let go of");
+	cr_expect_eq(count_descriptors(), at_first + 3, "the one before is let go of");
 }
 
 Test(kept, parts_come_twice_before_it_is_whole)
@@ -92,7 +86,7 @@ Test(kept, parts_come_twice_before_it_is_whole)
 	put(0, "two");
 	cr_assert(whole(1));
 	expect(0, "two");
-	cr_expect_eq(count_descriptors(), before + 1);
+	cr_expect_eq(count_descriptors(), at_first + 1);
 }
 
 Test(kept, what_is_beyond_the_last_is_let_go)
@@ -103,7 +97,7 @@ Test(kept, what_is_beyond_the_last_is_let_go)
 	put(2, "third");
 	cr_assert(whole(1));
 	cr_expect_eq(now.n, 1);
-	cr_expect_eq(count_descriptors(), before + 1);
+	cr_expect_eq(count_descriptors(), at_first + 1);
 	cr_expect_not(whole(2), "it is not there any more");
 	cr_expect_eq(now.n, 0);
 	cr_assert(whole(0), "nothing is something, too");
@@ -144,11 +138,165 @@ Test(kept, more_than_there_can_be_is_refused)
 	cr_expect_not(kept_put(&coming, 0, open("/dev/null", O_RDONLY | O_CLOEXEC), &err));
 	cr_expect_not_null(strstr(err.text, "sealed"), "%s", err.text);
 	expect(0, "good");
-	cr_expect_eq(count_descriptors(), before + 1);
+	cr_expect_eq(count_descriptors(), at_first + 1);
 	cr_expect_not(whole(MESSAGE_KEEP_MAX + 1));
 	cr_expect_eq(now.n, 0);
 	put(MESSAGE_KEEP_MAX - 1, "the last");
 	cr_expect_not(whole(MESSAGE_KEEP_MAX), "those before it never came");
 	cr_expect_eq(now.n, 0);
-	cr_expect_eq(count_descriptors(), before);
+	cr_expect_eq(count_descriptors(), at_first);
+}
+
+/* --- by the broker --- */
+
+TestSuite(control_kept, .init = serving_start, .fini = serving_stop);
+
+static void
+keep_part(struct control *c, size_t part, const char *text)
+{
+	struct err err = {""};
+	int fd = scratch_sealed(text);
+
+	cr_assert(control_keep(c, part, fd, &err), "%s", err.text);
+	close(fd);
+}
+
+static void
+keep(struct control *c, const char *text)
+{
+	struct err err = {""};
+
+	keep_part(c, 0, text);
+	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
+}
+
+/* Of n parts. NULL: there is no such part. */
+static void
+expect_part(struct control *c, size_t part, const char *text, size_t n)
+{
+	struct err err = {""};
+	struct sealed s;
+	size_t found;
+	int fd;
+
+	cr_assert(control_kept(c, part, &fd, &found, &err), "%s", err.text);
+	cr_expect_eq(found, n);
+	if (text == NULL) {
+		cr_expect_eq(fd, -1, "nothing is kept");
+		return;
+	}
+	cr_assert_geq(fd, 0);
+	cr_assert(sealed_map(&s, fd, &err), "%s", err.text);
+	cr_expect_str_eq((const char *)s.p, text);
+	sealed_unmap(&s);
+	close(fd);
+}
+
+static void
+expect_kept(struct control *c, const char *text)
+{
+	expect_part(c, 0, text, text != NULL);
+}
+
+Test(control_kept, what_is_handed_over_waits_for_the_next_worker)
+{
+	struct control *c = attach();
+
+	expect_kept(c, NULL);
+	keep(c, "one");
+	int before = count_descriptors();
+	keep(c, "two");
+	expect_kept(c, "two");
+	cr_expect_eq(count_descriptors(), before, "the one before is let go of");
+	control_detach(c);
+	c = attach();
+	expect_kept(c, "two");
+	expect_kept(c, "two");
+	cr_assert(control_keep_whole(c, 0, NULL));
+	expect_kept(c, NULL);
+	control_detach(c);
+}
+
+/* Also where another config is being loaded, which has none of its own yet. */
+Test(control_kept, parts_stay_from_one_config_to_the_next)
+{
+	struct control *c = attach();
+	struct err err = {""};
+
+	keep_part(c, 1, "stays");
+	keep_part(c, 0, "old");
+	for (int ok = 0; ok < 2; ok++) {
+		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
+		expect_part(c, 0, "old", 2);
+		cr_assert(control_refresh(c, &err));
+		keep_part(c, 0, "new");
+		cr_assert(control_keep_whole(c, 2, &err), "%s", err.text);
+		expect_part(c, 0, "old", 2);
+		control_reloaded(c, ok, NULL);
+	}
+	expect_part(c, 0, "new", 2);
+	expect_part(c, 1, "stays", 2);
+	control_detach(c);
+}
+
+/* What a worker did not come to the end of, the one after it does not end either. */
+Test(control_kept, what_a_dead_worker_was_handing_over_is_let_go)
+{
+	struct control *c = attach();
+	struct err err = {""};
+	int before = count_descriptors();
+
+	keep(c, "whole");
+	keep_part(c, 0, "half");
+	control_detach(c);
+	broker_begin(&broker); /* its thread waits for a message */
+	c = attach();
+	cr_expect_eq(count_descriptors(), before + 1);
+	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
+	expect_kept(c, "whole");
+	control_detach(c);
+}
+
+/* It belongs to a config: with that it comes and goes. */
+Test(control_kept, what_is_kept_is_that_of_the_config_in_service)
+{
+	struct control *c = attach();
+	struct err err;
+
+	keep(c, "old");
+	cr_assert(control_refresh(c, &err));
+	keep(c, "new");
+	expect_kept(c, "old");
+	control_reloaded(c, false, NULL);
+	expect_kept(c, "old");
+	cr_assert(control_refresh(c, &err));
+	keep(c, "new");
+	control_reloaded(c, true, NULL);
+	expect_kept(c, "new");
+	keep(c, "newer");
+	expect_kept(c, "newer");
+	cr_assert(control_refresh(c, &err));
+	control_reloaded(c, true, NULL);
+	expect_kept(c, NULL); /* that of another config helps nobody */
+	control_detach(c);
+}
+
+Test(control_kept, what_is_not_sealed_is_not_kept)
+{
+	struct control *c = attach();
+	struct err err = {""};
+	int before = count_descriptors();
+
+	keep(c, "good");
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cr_assert_eq(write(fd, "bad", 4), 4);
+	cr_expect(!control_keep(c, 0, fd, &err));
+	cr_expect_not_null(strstr(err.text, "sealed"), "%s", err.text);
+	close(fd);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	cr_expect(!control_keep(c, 0, fd, &err));
+	close(fd);
+	expect_kept(c, "good");
+	cr_expect_eq(count_descriptors(), before + 1);
+	control_detach(c);
 }
