@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK_SIZE = 8192 };
 
@@ -71,6 +72,26 @@ arena_printf(struct arena *a, const char *fmt, ...)
 	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
 	va_end(ap);
 	return p;
+}
+
+struct arena_mark
+arena_mark(const struct arena *a)
+{
+	return (struct arena_mark){.chunk = a->chunks, .used = a->chunks != NULL ? a->chunks->used : 0};
+}
+
+void
+arena_rewind(struct arena *a, struct arena_mark to)
+{
+	while (a->chunks != to.chunk) {
+		struct arena_chunk *c = a->chunks;
+		a->chunks = c->next;
+		free(c);
+	}
+	if (to.chunk == NULL)
+		return;
+	memset(to.chunk->data + to.used, 0, to.chunk->used - to.used);
+	to.chunk->used = to.used;
 }
 
 void

@@ -24,6 +24,14 @@ void *arena_alloc(struct arena *a, size_t size);
 char *arena_copy(struct arena *a, struct sv s);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* A moment in its life, to go back to: what was allocated since is free again. */
+struct arena_mark {
+	struct arena_chunk *chunk;
+	size_t used;
+};
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark to);
+
 void arena_free(struct arena *a);
 
 #endif

@@ -266,7 +266,7 @@ add_group(struct sources *all, const struct conf_bundle *c, const char *director
 {
 	unsigned kinds = 0;
 	const char *name = arena_copy(&all->arena, items[0].base);
-	struct source *s = sources_add(all, name, directory, c->name);
+	struct source *s = sources_add(all, name, directory, c);
 
 	if (s == NULL)
 		return false;
@@ -283,6 +283,13 @@ add_group(struct sources *all, const struct conf_bundle *c, const char *director
 	return not_a_bundle(all, s, items, n);
 }
 
+/* The last one, instead of keeping it. */
+static void
+show(struct sources *all)
+{
+	all->viewer->view(all->viewer, &all->v[--all->n]);
+}
+
 static bool
 add_groups(struct sources *all, const struct conf_bundle *c, const char *directory, const struct item *items, size_t n,
     struct files *files)
@@ -291,8 +298,15 @@ add_groups(struct sources *all, const struct conf_bundle *c, const char *directo
 		for (end = i + 1; end < n && items[i].kind != KIND_OTHER && items[end].kind != KIND_OTHER; end++)
 			if (!sv_eq(items[i].base, items[end].base))
 				break;
-		if (!is_bystander(&items[i]) && !add_group(all, c, directory, &items[i], end - i, files))
+		if (is_bystander(&items[i]))
+			continue;
+		struct arena_mark before = arena_mark(&all->arena);
+		if (!add_group(all, c, directory, &items[i], end - i, files))
 			return false;
+		if (all->viewer == NULL)
+			continue;
+		show(all);
+		arena_rewind(&all->arena, before);
 	}
 	return true;
 }
@@ -313,13 +327,15 @@ add_items(struct sources *all, const struct conf_bundle *c, struct items *items,
 static bool
 add_unlisted(struct sources *all, const struct conf_bundle *c, const struct err *why)
 {
-	struct source *s = sources_add(all, c->name, c->directory, c->name);
+	struct source *s = sources_add(all, c->name, c->directory, c);
 
 	if (s == NULL)
 		return false;
 	s->unlisted = true;
 	s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", why->text);
-	return s->problem != NULL;
+	if (s->problem != NULL && all->viewer != NULL)
+		show(all);
+	return all->viewer != NULL || s->problem != NULL;
 }
 
 bool

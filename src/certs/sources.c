@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct source *
-sources_add(struct sources *s, const char *name, const char *where, const char *origin)
+sources_add(struct sources *s, const char *name, const char *where, const struct conf_bundle *c)
 {
 	if (s->n == s->capacity) {
 		size_t more = s->capacity == 0 ? 16 : s->capacity * 2;
@@ -16,7 +16,7 @@ sources_add(struct sources *s, const char *name, const char *where, const char *
 	}
 	if (name == NULL || where == NULL)
 		return NULL;
-	s->v[s->n] = (struct source){.name = name, .where = where, .origin = origin};
+	s->v[s->n] = (struct source){.name = name, .where = where, .origin = c->name, .conf = c};
 	return &s->v[s->n++];
 }
 
@@ -47,7 +47,7 @@ static bool
 add_configured(struct sources *all, const struct conf_bundle *c, struct files *files)
 {
 	const char *where = c->certificate != NULL ? c->certificate : c->combined != NULL ? c->combined : c->pkcs12;
-	struct source *s = sources_add(all, c->name, where, c->name);
+	struct source *s = sources_add(all, c->name, where, c);
 
 	return s != NULL && add_configured_file(all, s, SOURCE_CERTIFICATE, c->certificate, files) &&
 	    add_configured_file(all, s, SOURCE_KEY, c->key, files) &&
@@ -97,14 +97,11 @@ sources_find_changed(struct sources *s, const struct conf *conf, const struct tl
 	*s = (struct sources){.arena = ARENA_EMPTY, .changes = changes};
 	for (size_t i = 0; i < conf->n_bundles; i++) {
 		const struct conf_bundle *c = &conf->bundles[i];
-		size_t first = s->n;
 		bool ok = c->directory == NULL ? add_configured(s, c, files)
 		        : changes != NULL      ? directory_find_changed(s, c, files)
 		                               : directory_find(s, c, files);
 		if (!ok)
 			return err_no_memory(err);
-		for (size_t k = first; k < s->n; k++)
-			s->v[k].conf = c;
 	}
 	for (size_t i = 0; i < s->n; i++)
 		s->v[i].sequence = i;
@@ -117,6 +114,18 @@ bool
 sources_find(struct sources *s, const struct conf *conf, struct files *files, struct err *err)
 {
 	return sources_find_changed(s, conf, NULL, files, err);
+}
+
+bool
+sources_view(const struct conf *conf, struct files *files, struct sources_viewer *v)
+{
+	struct sources s = {.arena = ARENA_EMPTY, .viewer = v};
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < conf->n_bundles; i++)
+		ok = conf->bundles[i].directory == NULL || directory_find(&s, &conf->bundles[i], files);
+	sources_free(&s);
+	return ok;
 }
 
 void

@@ -41,11 +41,17 @@ struct source {
 	size_t sequence;     /* the place in the config, for the order of doubles */
 };
 
+/* Is shown the sources of directories one by one, in place of their being kept; each lasts as long as the call. */
+struct sources_viewer {
+	void (*view)(struct sources_viewer *v, const struct source *s);
+};
+
 struct sources {
 	struct arena arena; /* all strings here */
 	struct source *v;
 	size_t n, capacity;
 	const struct tls_changes *changes; /* NULL: all of it was looked at; else, of directories, only these: */
+	struct sources_viewer *viewer; /* NULL: there is none */
 	struct sought *sought;
 	size_t n_sought, sought_capacity;
 };
@@ -64,6 +70,9 @@ MUST_CHECK bool sources_find_changed(struct sources *s, const struct conf *conf,
     struct files *files, struct err *err);
 void sources_free(struct sources *s);
 
+/* Show all of the config's directories. False: no memory. */
+MUST_CHECK bool sources_view(const struct conf *conf, struct files *files, struct sources_viewer *v);
+
 /* The first of that name; NULL: none. */
 struct source *sources_named(const struct sources *s, const char *name);
 
@@ -75,8 +84,8 @@ const char *source_path(const struct source *s, enum source_role role);
 
 /* --- for sources.c and directory.c --- */
 
-/* A new source, or NULL when memory is out. */
-struct source *sources_add(struct sources *s, const char *name, const char *where, const char *origin);
+/* A new source of that bundle of the config, or NULL when memory is out. */
+struct source *sources_add(struct sources *s, const char *name, const char *where, const struct conf_bundle *c);
 void source_add_file(struct source *s, enum source_role role, const char *path, const struct file_stamp *stamp);
 
 /* All bundles of a directory, or only those that may have changed. */

@@ -33,8 +33,8 @@ store_find(const struct tls_store *s, const char *name)
 
 /* --- loading --- */
 
-static bool
-is_unchanged(const struct job *job, const struct source *s)
+bool
+store_is_unchanged(const struct job *job, const struct source *s)
 {
 	const struct store_entry *before = store_find(job->previous, s->name);
 	unsigned char files[32];
@@ -165,7 +165,7 @@ store_compare(struct job *job)
 	if (job->unchanged == NULL)
 		return false;
 	for (size_t i = 0; i < job->sources.n; i++) {
-		job->unchanged[i] = is_unchanged(job, &job->sources.v[i]);
+		job->unchanged[i] = store_is_unchanged(job, &job->sources.v[i]);
 		changed += !job->unchanged[i] && job->sources.v[i].problem == NULL;
 	}
 	job->loader.prove = changed <= PROVE_MAX;
@@ -287,28 +287,42 @@ make(struct job *job)
 	return load_all(job) && store_arrange(s) && note_gone(job) && store_watch(job, &w);
 }
 
+/* What has changed in the directories since `previous` was loaded, as it was told or is found now. NULL: anything may have. */
+static const struct tls_changes *
+known_changes(const struct job *job, const struct tls_changes *told)
+{
+	static const struct tls_changes none = {.known = true};
+	const struct tls_store *previous = job->previous;
+
+	if (previous == NULL || previous->listings == NULL || strcmp(job->store->listings, previous->listings) != 0)
+		return NULL;
+	if (told != NULL && told->known)
+		return told;
+	return survey_is_same(job) ? &none : NULL;
+}
+
 /* Only what has changed is looked for, as long as that tells all; else everything. */
 static bool
-find_and_make(struct job *job, const struct tls_changes *changes, struct err *err)
+find_and_make(struct job *job, const struct tls_changes *told, struct err *err)
 {
 	struct tls_store *s = job->store;
-	bool some = changes != NULL && changes->known && job->previous != NULL && job->previous->listings != NULL;
+	struct files *files = job->loader.what->files;
 
 	if ((s->listings = listings_of(job->conf, &s->arena)) == NULL)
 		return err_no_memory(err);
-	some = some && strcmp(s->listings, job->previous->listings) == 0;
-	if (!sources_find_changed(&job->sources, job->conf, some ? changes : NULL, job->loader.what->files, err))
+	const struct tls_changes *changes = known_changes(job, told);
+	if (!sources_find_changed(&job->sources, job->conf, changes, files, err))
 		return false;
-	if (some && !delta_fits(job)) {
-		some = false;
+	if (changes != NULL && !delta_fits(job)) {
+		changes = NULL;
 		sources_free(&job->sources);
-		if (!sources_find_changed(&job->sources, job->conf, NULL, job->loader.what->files, err))
+		if (!sources_find_changed(&job->sources, job->conf, NULL, files, err))
 			return false;
 	}
 	/* One for each source, and for each entry of before. */
 	size_t room = job->sources.n + (job->previous != NULL ? job->previous->n : 0);
 	s->v = calloc(MAX_OF(room, (size_t)1), sizeof(*s->v));
-	return (s->v != NULL && (some ? delta_make(job) : make(job))) || err_no_memory(err);
+	return (s->v != NULL && (changes != NULL ? delta_make(job) : make(job))) || err_no_memory(err);
 }
 
 bool

@@ -70,6 +70,14 @@ MUST_CHECK bool store_add(struct tls_store *s, struct tls_bundle *b, const char 
 /* All are in it: put them in order and make the index. False: out of memory. */
 MUST_CHECK bool store_arrange(struct tls_store *s);
 
+/* Is the bundle of this name made of just these files, as they are now? */
+bool store_is_unchanged(const struct job *job, const struct source *s);
+
+/* --- survey.c --- */
+
+/* Have the directories, which are those of `previous`, just what that has? False as well where that can not be told. */
+bool survey_is_same(const struct job *job);
+
 /* --- delta.c --- */
 
 /* Can `previous` be brought up to date by what the sources, of changes alone, tell? */

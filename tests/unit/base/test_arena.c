@@ -56,3 +56,36 @@ Test(arena, strings)
 	cr_expect_str_eq(arena_printf(&a, "%s:%d", "host", 443), "host:443");
 	arena_free(&a);
 }
+
+static void
+use(struct arena *a, size_t times, char with)
+{
+	for (size_t i = 0; i < times; i++) {
+		char *p = arena_alloc(a, 100);
+		cr_assert_not_null(p);
+		for (size_t k = 0; k < 100; k++)
+			cr_assert_eq(p[k], 0, "zeroed, whatever was there before");
+		memset(p, with, 100);
+	}
+}
+
+Test(arena, goes_back_to_a_moment)
+{
+	struct arena a = ARENA_EMPTY;
+	struct arena_mark empty = arena_mark(&a);
+
+	char *kept = arena_copy(&a, SV("kept"));
+	struct arena_mark mark = arena_mark(&a);
+	char *after = arena_alloc(&a, 8);
+	for (size_t times = 1; times < 300; times *= 7) {
+		arena_rewind(&a, mark);
+		use(&a, times, 'x');
+	}
+	arena_rewind(&a, mark);
+	cr_expect_eq(arena_alloc(&a, 8), after, "the same room again");
+	cr_expect_str_eq(kept, "kept");
+	arena_rewind(&a, empty);
+	cr_expect_null(a.chunks);
+	use(&a, 3, 'y');
+	arena_free(&a);
+}

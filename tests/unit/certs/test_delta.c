@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
-#include "certs/watch.h"
+#include "certs/store_internal.h"
 
 enum { LEAVES = 4 };
 
@@ -23,7 +23,6 @@ setup(void)
 	for (int i = 0; i < LEAVES; i++)
 		leaves[i] = pki_leaf(i % 2 ? "a.b.c" : "x.b.c", &fix.intermediate);
 	fix.accept = FIXTURE_ACCEPT_ALL;
-	lists = 0;
 }
 
 static void
@@ -36,6 +35,7 @@ teardown(void)
 }
 
 TestSuite(delta, .init = setup, .fini = teardown);
+TestSuite(survey, .init = setup, .fini = teardown);
 
 static bool
 counting_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
@@ -109,19 +109,52 @@ expect_all_places(const struct tls_store *delta, const struct tls_store *full, c
 		cr_assert(has_place(delta, &v[i]), "%s: %s is not watched, or another's", what, v[i].path);
 }
 
-/* Load by the changes, and, of the same store before, everything; the first goes into service. */
+/* All of it, whatever the store before can tell. */
+static struct tls_store *
+load_all(struct tls_outcomes *outcomes)
+{
+	const char *listings = fix.store != NULL ? fix.store->listings : NULL;
+
+	if (fix.store != NULL)
+		fix.store->listings = NULL;
+	struct tls_store *s = load(NULL, NULL, outcomes);
+	if (fix.store != NULL)
+		fix.store->listings = listings;
+	return s;
+}
+
+/*
+ * Load by the changes, by looking for some, and, of the same store before, everything; the first goes into service. It is in
+ * steps_lists how often the directory was listed for each.
+ */
+static struct {
+	unsigned told, sought, all;
+} steps_lists;
+
 static void
 step(const char *what)
 {
-	struct tls_outcomes some, all;
+	struct tls_outcomes some, found, all;
 	struct tls_changes left = TLS_CHANGES_UNKNOWN;
-	struct tls_store *delta = load(&changes, &left, &some), *full = load(NULL, NULL, &all);
+
+	lists = 0;
+	struct tls_store *delta = load(&changes, &left, &some);
+	steps_lists.told = lists;
+	struct tls_store *looked = load(NULL, NULL, &found);
+	steps_lists.sought = lists - steps_lists.told;
+	struct tls_store *full = load_all(&all);
+	steps_lists.all = lists - steps_lists.told - steps_lists.sought;
 
 	expect_same_outcomes(&some, &all, what);
+	expect_same_outcomes(&found, &all, what);
 	expect_same_stores(delta, full, what);
+	expect_same_stores(looked, full, what);
+	expect_all_places(looked, full, what);
 	if (left.known)
 		expect_all_places(delta, full, what);
+	tls_store_unref(looked);
 	tls_store_unref(full);
+	tls_outcomes_free(&found);
 	tls_outcomes_free(&all);
 	tls_outcomes_free(&fix.outcomes);
 	fix.outcomes = some;
@@ -151,10 +184,11 @@ Test(delta, one_of_three)
 	cr_assert(changes.known);
 	cr_expect_eq(changes.n, 0);
 	struct tls_bundle *a = tls_store_at(fix.store, 0);
-	lists = 0;
 	put("b.pem", 3);
 	step("changed");
-	cr_expect_eq(lists, 1, "only by the one that looks at everything");
+	cr_expect_eq(steps_lists.told, 0);
+	cr_expect_eq(steps_lists.all, 1);
+	cr_expect_eq(steps_lists.sought, 2, "once to see that there is something, once to load it");
 	fixture_expect("b", TLS_LOADED, "generation 2");
 	cr_expect_eq(fix.outcomes.n, 1);
 	cr_expect_eq(tls_store_at(fix.store, 0), a);
@@ -165,7 +199,10 @@ Test(delta, one_of_three)
 	changed("a.pem");
 	step("removed");
 	fixture_expect("a", TLS_GONE, "no longer has it");
-	cr_expect_eq(lists, 3);
+	cr_expect_eq(steps_lists.told, 0);
+	step("nothing");
+	cr_expect_eq(steps_lists.told, 0);
+	cr_expect_eq(steps_lists.sought, 1, "nothing is to be loaded");
 }
 
 /* What is not named is not looked at: who names too little is served too little. */
@@ -265,10 +302,9 @@ Test(delta, a_name_of_the_config_as_well_is_left_to_a_full_look)
 	put("a.pem", 0);
 	step("a file that is not there");
 	fixture_expect("site", TLS_MISSING, "a-file.pem");
-	lists = 0;
 	put("site.pem", 1);
 	step("one of the directory by the same name");
-	cr_expect_eq(lists, 2, "both look at everything");
+	cr_expect_eq(steps_lists.told, 1, "at everything");
 	cr_expect_str_eq(tls_store_bundle(fix.store, "site")->where, IN_DIR("all/site.pem"), "it comes first in the config");
 	fixture_expect("site", TLS_LOADED, "generation 1");
 }
@@ -279,10 +315,9 @@ Test(delta, what_can_not_be_used_is_left_to_a_full_look)
 	put("a.pem", 0), put("b.pem", 1);
 	step("first");
 	__atomic_store_n(&tls_store_bundle(fix.store, "a")->private->unusable, true, __ATOMIC_RELAXED);
-	lists = 0;
 	put("b.pem", 2);
 	step("another has changed");
-	cr_expect_eq(lists, 2, "both look at everything");
+	cr_expect_eq(steps_lists.told, 1, "at everything");
 }
 
 Test(delta, another_config_is_left_to_a_full_look)
@@ -472,4 +507,94 @@ Test(delta, whatever_changes)
 		known += changes.known;
 	}
 	cr_expect_gt(known, 200, "most are not for a look at everything");
+}
+
+/* --- what a look finds that was told nothing --- */
+
+static void
+expect_seen(const char *what)
+{
+	tls_changes_forget(&changes);
+	step(what);
+	cr_expect_eq(steps_lists.told, 2, "%s: it is seen that something is not as it was", what);
+	step("nothing more");
+	cr_expect_eq(steps_lists.sought, 1, "%s: and then that all is", what);
+}
+
+Test(survey, sees_whatever_changes)
+{
+	put("a.pem", 0), put("b.pem", 1), put("c.pem", 2);
+	cr_assert_eq(mkdir(IN_DIR("all/nested"), 0700), 0);
+	pki_write_certs(IN_DIR("all/nested/tls.crt"), PKI_CERTS(&leaves[3], &fix.intermediate));
+	pki_write_key(IN_DIR("all/nested/tls.key"), leaves[3].key);
+	tls_changes_forget(&changes);
+	step("first");
+	step("nothing");
+	cr_expect_eq(steps_lists.sought, 1);
+	put("b.pem", 3);
+	expect_seen("a file has changed");
+	put("d.pem", 3);
+	expect_seen("a file is new");
+	cr_assert_eq(unlink(IN_DIR("all/a.pem")), 0);
+	expect_seen("a file has gone");
+	cr_assert_eq(rename(IN_DIR("all/b.pem"), IN_DIR("all/e.pem")), 0);
+	expect_seen("a file has another name");
+	cr_assert_eq(chmod(IN_DIR("all/c.pem"), 0604), 0);
+	expect_seen("a file has another mode");
+	pki_write_certs(IN_DIR("all/nested/tls.crt"), PKI_CERTS(&leaves[0], &fix.intermediate));
+	pki_write_key(IN_DIR("all/nested/tls.key"), leaves[0].key);
+	expect_seen("in a folder");
+	cr_assert_eq(rename(IN_DIR("all/nested"), IN_DIR("all/c")), 0);
+	cr_assert_eq(unlink(IN_DIR("all/c.pem")), 0);
+	expect_seen("a folder in the place of a file");
+}
+
+/* What is wrong is loaded, and told, each time. */
+Test(survey, finds_nothing_as_it_was_where_something_is_refused)
+{
+	put("a.pem", 0), put("b.pem", 1);
+	step("first");
+	pki_write_text(IN_DIR("all/b.pem"), "no certificate\n");
+	pki_write_text(IN_DIR("all/stray.cer"), "what is it?\n");
+	for (int i = 0; i < 2; i++) {
+		tls_changes_forget(&changes);
+		step("refused");
+		fixture_expect("b", TLS_HELD, "b.pem");
+		fixture_expect("stray.cer", TLS_MISSING, "not understood");
+		cr_expect_eq(steps_lists.sought, 2);
+	}
+}
+
+/* It can be written to by the other name, in the moment behind the stamp. */
+Test(survey, trusts_no_file_of_two_names)
+{
+	put("a.pem", 0), put("b.pem", 1);
+	cr_assert_eq(link(IN_DIR("all/a.pem"), IN_DIR("other")), 0);
+	step("first");
+	tls_changes_forget(&changes);
+	step("nothing");
+	cr_expect_eq(steps_lists.sought, 2);
+}
+
+Test(survey, a_directory_that_can_not_be_listed)
+{
+	put("a.pem", 0);
+	step("first");
+	cr_assert_eq(rename(IN_DIR("all"), IN_DIR("away")), 0);
+	tls_changes_forget(&changes);
+	step("away");
+	fixture_expect("*", TLS_HELD, "all: No such file or directory; ");
+	cr_expect_eq(tls_store_count(fix.store), 1);
+}
+
+/* Who names a directory twice has each bundle twice, of which one is served. */
+Test(survey, a_directory_that_is_named_twice)
+{
+	fixture_bundle("+")->directory = IN_DIR("all");
+	put("a.pem", 0), put("b.pem", 1);
+	step("first");
+	cr_assert_eq(unlink(IN_DIR("all/b.pem")), 0);
+	tls_changes_forget(&changes);
+	step("one has gone");
+	cr_expect_eq(tls_store_count(fix.store), 1);
 }
