@@ -115,7 +115,7 @@ bool
 delta_make(struct job *job)
 {
 	bool *replaced = find_replaced(job);
-	bool ok = replaced != NULL && store_compare(job) && merge(job, replaced) && store_index(job->store) &&
+	bool ok = replaced != NULL && store_compare(job) && merge(job, replaced) && store_index(job->store, job->previous) &&
 	    note_gone(job, replaced) &&
 	    watch_changed(job);
 

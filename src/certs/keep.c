@@ -328,7 +328,7 @@ unpack_all(struct unpacking *w, struct unpack *whole, struct unpack *parts, size
 	for (size_t i = 0; i < n; i++)
 		if (!unpack_part(w, &parts[i]))
 			return false;
-	return w->store->n == w->room && store_arrange(w->store);
+	return w->store->n == w->room && store_arrange(w->store, NULL);
 }
 
 struct tls_store *
@@ -357,7 +357,7 @@ tls_store_of(const struct tls_kept *v, size_t n)
 	bool ok = (s->v = calloc(MAX_OF(n, (size_t)1), sizeof(*s->v))) != NULL;
 	for (size_t i = 0; ok && i < n; i++)
 		ok = store_add(s, v[i].bundle, v[i].origin, v[i].listed);
-	if (ok && store_arrange(s))
+	if (ok && store_arrange(s, NULL))
 		return s;
 	tls_store_unref(s);
 	return NULL;

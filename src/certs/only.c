@@ -43,7 +43,7 @@ make(struct job *job, const struct store_entry *one, const struct source *s)
 	ok = store_watch(job, &w) && ok;
 	if (ok && before->listings != NULL)
 		ok = (job->store->listings = arena_copy(&job->store->arena, sv_cstr(before->listings))) != NULL;
-	return ok && store_index(job->store);
+	return ok && store_index(job->store, before);
 }
 
 struct tls_store *

@@ -90,7 +90,7 @@ tls_shown_store(const struct tls_shown *v, size_t n, const struct tls_thread *th
 		err_no_memory(err);
 	for (size_t i = 0; ok && i < n; i++)
 		ok = read_one(&r, &v[i], err);
-	ok = ok && (store_arrange(r.store) || err_no_memory(err));
+	ok = ok && (store_arrange(r.store, NULL) || err_no_memory(err));
 	der_table_free(&r.shared);
 	if (ok)
 		return r.store;

@@ -58,20 +58,21 @@ store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool li
 }
 
 bool
-store_index(struct tls_store *s)
+store_index(struct tls_store *s, const struct tls_store *before)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].listed && !names_add(&s->names, s->v[i].bundle))
-			return false;
-	return true;
+	if (before != NULL && before->n == s->n && names_fit(before->names, before->v, s->v, s->n))
+		s->names = names_ref(before->names);
+	else
+		s->names = names_new(s->v, s->n);
+	return s->names != NULL;
 }
 
 bool
-store_arrange(struct tls_store *s)
+store_arrange(struct tls_store *s, const struct tls_store *before)
 {
 	if (s->n > 0)
 		qsort(s->v, s->n, sizeof(*s->v), by_bundle_name);
-	return store_index(s);
+	return store_index(s, before);
 }
 
 struct tls_store *
@@ -284,7 +285,7 @@ make(struct job *job)
 	struct tls_store *s = job->store;
 	struct watch w = {.arena = &s->arena};
 
-	return load_all(job) && store_arrange(s) && note_gone(job) && store_watch(job, &w);
+	return load_all(job) && store_arrange(s, job->previous) && note_gone(job) && store_watch(job, &w);
 }
 
 /* What has changed in the directories since `previous` was loaded, as it was told or is found now. NULL: anything may have. */
@@ -379,7 +380,7 @@ tls_store_unref(struct tls_store *s)
 {
 	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	names_free(&s->names);
+	names_unref(s->names);
 	for (size_t i = 0; i < s->n; i++)
 		tls_bundle_unref(s->v[i].bundle);
 	free(s->v);
@@ -418,7 +419,7 @@ tls_store_origin_at(const struct tls_store *s, size_t i)
 size_t
 tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2])
 {
-	return names_find(&s->names, host, out);
+	return names_find(s->names, s->v, host, out);
 }
 
 size_t

@@ -21,7 +21,7 @@ struct tls_store {
 	struct arena arena;
 	struct store_entry *v; /* in order of the bundles' names */
 	size_t n;
-	struct names_index names;
+	struct names_index *names; /* one reference */
 	struct watch_place *places;
 	size_t n_places;
 	struct watch_hidden *hidden;
@@ -58,8 +58,8 @@ MUST_CHECK bool store_load_one(struct job *job, size_t i);
 /* Find the places to watch for these sources; `w` may have some already, and is used up. False: out of memory. */
 MUST_CHECK bool store_watch(struct job *job, struct watch *w);
 
-/* Make the index of names. False: out of memory. */
-MUST_CHECK bool store_index(struct tls_store *s);
+/* Make the index of names, or share that of `before` (NULL: there is none). False: out of memory. */
+MUST_CHECK bool store_index(struct tls_store *s, const struct tls_store *before);
 
 /* Empty, with one reference; NULL: out of memory. */
 struct tls_store *store_new(void);
@@ -67,8 +67,8 @@ struct tls_store *store_new(void);
 /* References the bundle; there must be room in v. False: out of memory. */
 MUST_CHECK bool store_add(struct tls_store *s, struct tls_bundle *b, const char *origin, bool listed);
 
-/* All are in it: put them in order and make the index. False: out of memory. */
-MUST_CHECK bool store_arrange(struct tls_store *s);
+/* All are in it: put them in order and make the index, as above. False: out of memory. */
+MUST_CHECK bool store_arrange(struct tls_store *s, const struct tls_store *before);
 
 /* Is the bundle of this name made of just these files, as they are now? */
 bool store_is_unchanged(const struct job *job, const struct source *s);

@@ -123,14 +123,11 @@ load_all(struct tls_outcomes *outcomes)
 	return s;
 }
 
-/*
- * Load by the changes, by looking for some, and, of the same store before, everything; the first goes into service. It is in
- * steps_lists how often the directory was listed for each.
- */
 static struct {
 	unsigned told, sought, all;
-} steps_lists;
+} steps_lists; /* how often the directory was listed for each */
 
+/* Load by the changes, by looking for some, and, of the same store before, everything; the first goes into service. */
 static void
 step(const char *what)
 {
