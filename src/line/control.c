@@ -192,6 +192,19 @@ take_some(struct control *c, struct file_taker *to, bool *more, struct err *err)
 	return ok;
 }
 
+/* It has gone wrong, as err and errno tell: the rest is not wanted. */
+static void
+break_off(struct control *c)
+{
+	int e = errno;
+
+	if (begin(c, MESSAGE_LIST_ON, "", NULL)) {
+		c->m.number = 1;
+		(void)!call(c, NULL, NULL);
+	}
+	errno = e;
+}
+
 /*
  * Always by the broker: in a directory that the worker may read there may be links to places where it may not look,
  * and an entry without a stamp would never be seen to change.
@@ -205,6 +218,8 @@ ask_list(struct files *f, const char *path, struct file_taker *to, struct err *e
 
 	while (ok && more)
 		ok = begin(c, MESSAGE_LIST_ON, "", err) && take_some(c, to, &more, err);
+	if (!ok && more && !c->lost)
+		break_off(c);
 	return ok;
 }
 

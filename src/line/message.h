@@ -19,7 +19,7 @@
 	X(MESSAGE_OPEN_APPEND) /* text: path -> descriptor */                                        \
 	X(MESSAGE_STAMP)       /* text: path -> stamp */                                             \
 	X(MESSAGE_LIST)        /* text: path -> descriptor of a memfd that holds `number` file_entry, count: 1, there are more */ \
-	X(MESSAGE_LIST_ON)     /* -> more of it, likewise */                                         \
+	X(MESSAGE_LIST_ON)     /* number: 0 -> more of it, likewise; 1, no more is wanted */          \
 	X(MESSAGE_LISTEN)      /* text: address, number: index, count -> descriptor */               \
 	X(MESSAGE_REFRESH)     /* -> text: the problems, when refused */                             \
 	X(MESSAGE_WATCH)       /* text: path, number: 1 a file, 0 a directory */                     \

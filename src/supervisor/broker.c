@@ -113,18 +113,18 @@ broker_free(struct broker *b)
 }
 
 void
-broker_begin(struct broker *b)
+broker_forget_worker(struct broker *b)
 {
 	b->refused = 0;
 	broker_abandon(b);
 	kept_free(&b->coming);
-	end_listing(b);
 	watches_end(&b->watches);
 }
 
 void
 broker_commit(struct broker *b)
 {
+	end_listing(b); /* it may be of a directory that is named no longer */
 	if (b->candidate.conf == NULL)
 		return;
 	charter_free(&b->in_service);
@@ -136,6 +136,7 @@ broker_commit(struct broker *b)
 void
 broker_abandon(struct broker *b)
 {
+	end_listing(b);
 	if (b->candidate.conf == NULL)
 		return;
 	charter_free(&b->candidate);
@@ -184,14 +185,20 @@ broker_open_log(const char *path, struct err *err)
  * MESSAGE_KEEP or MESSAGE_STATE_PUT, else -1 ---
  */
 
+/* Another of its requests is refused: for the log, as long as it has not filled it. */
+static bool
+note_refused(struct broker *b)
+{
+	if (b->refused == REFUSALS_LOGGED)
+		log_error("more of the worker's requests are refused: not logged any longer");
+	return b->refused++ < REFUSALS_LOGGED;
+}
+
 static bool
 refuse(struct broker *b, const char *what, const char *name, struct err *err)
 {
-	if (b->refused < REFUSALS_LOGGED)
+	if (note_refused(b))
 		log_error("the worker asked for %s, which the config does not name: refused", name);
-	else if (b->refused == REFUSALS_LOGGED)
-		log_error("the worker asks for more that the config does not name: not logged any longer");
-	b->refused++;
 	errno = EACCES;
 	return err_set(err, "%s: the supervisor does not open %s that the config does not name", name, what);
 }
@@ -246,13 +253,16 @@ in_memory(const void *p, size_t size, struct err *err)
 	return fd;
 }
 
-/* Some at a time: of ten thousand at once there would be 3 MB in each of us. */
+/* Some at a time: of ten thousand at once there would be 3 MB in each of us. With a number, no more of them is wanted. */
 static bool
 serve_list_on(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
 	struct file_entry entries[LISTED_AT_ONCE];
 
-	(void)m;
+	if (m->kind == MESSAGE_LIST_ON && m->number != 0) {
+		end_listing(b);
+		return true;
+	}
 	ssize_t n = b->listing != NULL ? file_listing_next(b->listing, entries, LISTED_AT_ONCE, err) : -1;
 	if (b->listing == NULL)
 		err_set(err, "no directory is being listed");
@@ -362,16 +372,21 @@ serve_secret(struct broker *b, struct message *m, struct message *reply, int *fd
 }
 
 static bool
+refuse_to_keep(struct broker *b, const struct err *why)
+{
+	if (note_refused(b))
+		log_error("the worker hands over what can not be kept: %s", why->text);
+	return false;
+}
+
+static bool
 serve_keep(struct broker *b, struct message *m, struct message *reply, int *fd, struct err *err)
 {
 	int came = *fd;
 
 	(void)reply;
 	*fd = -1;
-	if (kept_put(&b->coming, m->number, came, err))
-		return true;
-	log_error("the worker hands over what can not be kept: %s", err->text);
-	return false;
+	return kept_put(&b->coming, m->number, came, err) || refuse_to_keep(b, err);
 }
 
 /* It goes with the config that is being loaded, and comes into service with it. */
@@ -382,10 +397,7 @@ serve_keep_whole(struct broker *b, struct message *m, struct message *reply, int
 
 	(void)reply;
 	(void)fd;
-	if (kept_whole(&c->kept, &b->in_service.kept, &b->coming, m->number, err))
-		return true;
-	log_error("the worker hands over what can not be kept: %s", err->text);
-	return false;
+	return kept_whole(&c->kept, &b->in_service.kept, &b->coming, m->number, err) || refuse_to_keep(b, err);
 }
 
 static bool

@@ -51,8 +51,8 @@ void broker_free(struct broker *b);
  */
 MUST_CHECK bool broker_serve(struct broker *b, int socket, struct message *m, int fd);
 
-/* There is another worker: what the one before asked for, or was about to load or to hand over, is over. */
-void broker_begin(struct broker *b);
+/* The worker has ended: what it asked for, or was about to load or to hand over, is over. */
+void broker_forget_worker(struct broker *b);
 
 /* The candidate is in service; what only the one before named is closed. */
 void broker_commit(struct broker *b);

@@ -89,7 +89,6 @@ start_worker(struct supervisor *s)
 	}
 	s->worker = (struct worker){pid, socket, clock_mono_ms()};
 	s->commands = 0;
-	broker_begin(&s->broker);
 	s->refused = false;
 	s->reload_asked = false;
 	return true;
@@ -142,6 +141,7 @@ on_worker_end(struct supervisor *s, int status)
 	describe_end(status, how, sizeof(how));
 	if (s->worker.socket >= 0)
 		close(s->worker.socket);
+	broker_forget_worker(&s->broker);
 	int pid = (int)s->worker.pid;
 	s->worker = (struct worker){0, -1, 0};
 	s->kill_at = 0;

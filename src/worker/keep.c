@@ -155,7 +155,7 @@ unpack_all(struct unpack *first, struct unpack *parts, size_t n, struct keep *k,
 	if ((k->store = tls_store_unpack(first, parts, n, thread, err)) == NULL)
 		return false;
 	return (unpack_held(held, first, n) && is_as_told(k->store, held, thread)) ||
-	    err_set(err, "its parts do not belong together");
+	    err_set(err, "its parts do not belong together, or memory is out");
 }
 
 bool

@@ -186,8 +186,35 @@ Test(control, a_listing_ends_with_its_worker_or_the_next_listing)
 	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "that is over");
 	cr_assert(ask(MESSAGE_LIST, scratch_path("all"), &fd).ok);
 	close(fd);
-	broker_begin(&broker); /* its thread waits for a message */
+	broker_forget_worker(&broker); /* its thread waits for a message */
 	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "that was another worker's");
+	cr_assert(ask(MESSAGE_LIST, scratch_path("all"), &fd).ok);
+	close(fd);
+	control_reloaded(c, true, NULL);
+	cr_expect_not(ask(MESSAGE_LIST_ON, "", &fd).ok, "the config may name it no longer");
+	cr_expect_eq(count_descriptors(), before);
+	control_detach(c);
+}
+
+static bool
+take_three(struct file_taker *t, const struct file_entry *e)
+{
+	static unsigned taken;
+
+	(void)t, (void)e;
+	return ++taken < 3;
+}
+
+Test(control, a_listing_that_is_broken_off_is_not_left_open)
+{
+	struct control *c = attach();
+	struct file_taker three = {take_three};
+	struct err err = {""};
+	int before = count_descriptors();
+
+	fill_directory(0, 600);
+	cr_expect_not(control_files(c)->list(control_files(c), scratch_path("all"), &three, &err));
+	cr_expect_not_null(strstr(err.text, "memory"), "%s", err.text);
 	cr_expect_eq(count_descriptors(), before);
 	control_detach(c);
 }

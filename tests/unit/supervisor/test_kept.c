@@ -147,6 +147,38 @@ Test(kept, more_than_there_can_be_is_refused)
 	cr_expect_eq(count_descriptors(), at_first);
 }
 
+/* Of no memory, but as large as it says. */
+static int
+large(off_t n)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	cr_assert_eq(ftruncate(fd, n), 0);
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+	return fd;
+}
+
+Test(kept, too_much_in_sum_is_refused)
+{
+	const off_t half = SEALED_MAX / 2;
+	struct err err = {""};
+
+	cr_assert(kept_put(&coming, 0, large(half), &err));
+	cr_assert(kept_put(&coming, 1, large(half), &err));
+	cr_assert(kept_put(&coming, 1, large(half), &err), "in place of the other");
+	cr_assert(whole(2));
+	cr_expect_not(kept_put(&coming, 0, large(SEALED_MAX + (off_t)1), &err));
+	put(0, "x");
+	cr_expect_not(kept_put(&coming, 2, large(SEALED_MAX), &err));
+	cr_expect_not_null(strstr(err.text, "more than the"), "%s", err.text);
+	cr_assert(whole(2));
+	expect(0, "x");
+	cr_assert(kept_put(&coming, 2, large(half), &err));
+	cr_assert(kept_put(&coming, 3, large(half), &err));
+	cr_expect_not(whole(4), "with the one that was there");
+	cr_expect_eq(now.n, 0);
+}
+
 /* --- by the broker --- */
 
 TestSuite(control_kept, .init = serving_start, .fini = serving_stop);
@@ -249,7 +281,7 @@ Test(control_kept, what_a_dead_worker_was_handing_over_is_let_go)
 	keep(c, "whole");
 	keep_part(c, 0, "half");
 	control_detach(c);
-	broker_begin(&broker); /* its thread waits for a message */
+	broker_forget_worker(&broker); /* its thread waits for a message */
 	c = attach();
 	cr_expect_eq(count_descriptors(), before + 1);
 	cr_assert(control_keep_whole(c, 1, &err), "%s", err.text);
