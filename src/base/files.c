@@ -86,10 +86,14 @@ direct_stamp(struct files *f, const char *path, struct file_stamp *out, struct e
 	struct stat st;
 
 	(void)f;
-	if (stat(path, &st) != 0)
-		return fail(err, path);
-	*out = stamp_of(&st);
-	return true;
+	if (stat(path, &st) == 0) {
+		*out = stamp_of(&st);
+		return true;
+	}
+	fail(err, path);
+	if (errno == ENOENT)
+		errno = lstat(path, &st) == 0 ? ENOLINK : ENOENT;
+	return false;
 }
 
 struct file_listing {
@@ -124,17 +128,23 @@ file_listing_end(struct file_listing *l)
 	free(l);
 }
 
-/* Whether it is one: not what is hidden, gone by now, or a link that leads nowhere. */
+/* Whether it is one: not what is hidden, or gone by now. */
 static bool
 look_at(int dir, const char *name, struct file_entry *e)
 {
 	struct stat st;
 
-	if (name[0] == '.' || fstatat(dir, name, &st, 0) != 0)
+	if (name[0] == '.')
 		return false;
 	memset(e, 0, sizeof(*e)); /* the broker hands it to the worker as it lies here: nothing of root's heap with it */
-	e->is_directory = S_ISDIR(st.st_mode);
-	e->stamp = stamp_of(&st);
+	if (fstatat(dir, name, &st, 0) == 0) {
+		e->is_directory = S_ISDIR(st.st_mode);
+		e->stamp = stamp_of(&st);
+	} else if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+		e->dangling = true;
+	} else {
+		return false;
+	}
 	return sv_copy(sv_cstr(name), e->name, sizeof(e->name));
 }
 

@@ -29,6 +29,7 @@ struct file_stamp {
 struct file_entry {
 	char name[256];
 	bool is_directory;
+	bool dangling; /* a link to what is not there, perhaps only for a moment; its stamp is all zero */
 	struct file_stamp stamp;
 };
 
@@ -43,11 +44,11 @@ struct files {
 	int (*open_read)(struct files *f, const char *path, struct err *err);
 	/* A descriptor that appends, the file made with mode 0640 when it is not there; -1 with `err` set. */
 	int (*open_append)(struct files *f, const char *path, struct err *err);
-	/* The stamp of the file (links followed); false with `err` set, errno kept. */
+	/* The stamp of the file (links followed); false with `err` set, errno kept, which for a dangling link is ENOLINK. */
 	bool (*stamp)(struct files *f, const char *path, struct file_stamp *out, struct err *err);
 	/*
-	 * Give `to` the entries of a directory without those whose name begins with a dot: there may be ten thousand, and
-	 * nobody needs them in memory all at once. False with `err` set, errno kept; some may have been given then.
+	 * Give `to` the entries of a directory without those whose name begins with a dot: there may be ten thousand, of which
+	 * it keeps what it needs. False with `err` set, errno kept; some may have been given then.
 	 */
 	bool (*list)(struct files *f, const char *path, struct file_taker *to, struct err *err);
 	/* What files_read() does, `stamp` never NULL. NULL: it opens and reads itself. */
@@ -77,10 +78,10 @@ MUST_CHECK bool files_give(const struct file_entry *v, size_t n, struct file_tak
 struct file_listing;
 
 /* NULL with err set, errno kept. */
-struct file_listing *file_listing_begin(const char *path, struct err *err);
+MUST_CHECK struct file_listing *file_listing_begin(const char *path, struct err *err);
 
-/* The next entries, `room` at most; how many: less, and there are no more. -1 with err set, errno kept. */
-ssize_t file_listing_next(struct file_listing *l, struct file_entry *v, size_t room, struct err *err);
+/* The next entries, `room` at most; how many. Fewer than that: those were the last. -1 with err set, errno kept. */
+MUST_CHECK ssize_t file_listing_next(struct file_listing *l, struct file_entry *v, size_t room, struct err *err);
 void file_listing_end(struct file_listing *l); /* NULL is fine */
 
 /* Could this process make a file at `path`? Its directory decides. False with `err` set, errno kept. Makes nothing. */

@@ -121,6 +121,18 @@ note_stamp(struct files *f, const char *path, struct file_stamp *out, struct err
 	return true;
 }
 
+/* No config is read from them. */
+static size_t
+without_dangling(struct file_entry *v, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].dangling)
+			v[kept++] = v[i];
+	return kept;
+}
+
 static bool
 note_list(struct files *f, const char *path, struct file_taker *to, struct err *err)
 {
@@ -130,6 +142,7 @@ note_list(struct files *f, const char *path, struct file_taker *to, struct err *
 
 	if (!files_list(r->from, path, &v, &n, err))
 		return false;
+	n = without_dangling(v, n);
 	struct copy c = {.directory = true, .n = n, .data = v};
 	(void)put(r, path, &c, size_of(&c));
 	bool ok = files_give(v, n, to) || err_no_memory(err);

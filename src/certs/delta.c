@@ -88,13 +88,13 @@ note_gone(const struct job *job, const bool *replaced)
 }
 
 /*
- * Places of what has not changed stay. A bundle that has some of its own, or had, can change in places that nobody watched
+ * Of what has not changed, the places of before are taken for its own. A bundle that has some of its own, or had, can change in places that nobody watched
  * when it was looked at: then it is not known what is left to look at.
  */
 static bool
 watch_changed(struct job *job)
 {
-	struct watch w = {.arena = &job->store->arena};
+	struct watch w = {.arena = &job->store->where};
 	bool own = false, ok = true;
 
 	for (size_t i = 0; ok && i < job->previous->n_places; i++) {
@@ -116,8 +116,7 @@ delta_make(struct job *job)
 {
 	bool *replaced = find_replaced(job);
 	bool ok = replaced != NULL && store_compare(job) && merge(job, replaced) && store_index(job->store, job->previous) &&
-	    note_gone(job, replaced) &&
-	    watch_changed(job);
+	    note_gone(job, replaced) && (job->watched || watch_changed(job));
 
 	free(replaced);
 	return ok;

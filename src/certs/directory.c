@@ -77,6 +77,7 @@ struct items {
 	struct arena names;
 	struct item *v; /* malloc'ed */
 	size_t n, capacity;
+	bool no_memory; /* for all of them */
 };
 
 static struct item
@@ -91,9 +92,31 @@ classify(struct sv name, bool is_directory)
 }
 
 static bool
-take_item(struct file_taker *t, const struct file_entry *e)
+is_bystander(const struct item *item)
 {
-	struct items *all = CONTAINER_OF(t, struct items, taker);
+	if (item->kind == KIND_DIRECTORY)
+		return sv_eq(item->base, SV("lost+found"));
+	for (size_t i = 0; item->kind == KIND_OTHER && i < COUNTOF(bystanders); i++)
+		if (sv_ends(item->base, bystanders[i]))
+			return true;
+	return false;
+}
+
+/* Something that is not there just now must not seem to be gone: its bundle is held. Without a suffix it was a folder. */
+static struct item
+classify_entry(struct sv name, const struct file_entry *e)
+{
+	struct item item = classify(name, e->is_directory);
+
+	if (e->dangling && item.kind == KIND_OTHER && !is_bystander(&item))
+		item.kind = KIND_DIRECTORY;
+	item.stamp = e->stamp;
+	return item;
+}
+
+static bool
+put_item(struct items *all, const struct file_entry *e)
+{
 	struct sv name = sv_cstr(e->name);
 
 	if (all->n == all->capacity) {
@@ -106,9 +129,17 @@ take_item(struct file_taker *t, const struct file_entry *e)
 	}
 	if ((name.p = arena_copy(&all->names, name)) == NULL)
 		return false;
-	all->v[all->n] = classify(name, e->is_directory);
-	all->v[all->n++].stamp = e->stamp;
+	all->v[all->n++] = classify_entry(name, e);
 	return true;
+}
+
+static bool
+take_item(struct file_taker *t, const struct file_entry *e)
+{
+	struct items *all = CONTAINER_OF(t, struct items, taker);
+
+	all->no_memory = !put_item(all, e);
+	return !all->no_memory;
 }
 
 #define ITEMS_NONE ((struct items){.taker = {take_item}, .names = ARENA_EMPTY})
@@ -118,17 +149,6 @@ items_free(struct items *all)
 {
 	free(all->v);
 	arena_free(&all->names);
-}
-
-static bool
-is_bystander(const struct item *item)
-{
-	if (item->kind == KIND_DIRECTORY)
-		return sv_eq(item->base, SV("lost+found"));
-	for (size_t i = 0; item->kind == KIND_OTHER && i < COUNTOF(bystanders); i++)
-		if (sv_ends(item->base, bystanders[i]))
-			return true;
-	return false;
 }
 
 /* What is not understood stands apart: it must not spoil a bundle whose NAME it happens to bear. */
@@ -283,11 +303,11 @@ add_group(struct sources *all, const struct conf_bundle *c, const char *director
 	return not_a_bundle(all, s, items, n);
 }
 
-/* The last one, instead of keeping it. */
-static void
+/* The last one, instead of keeping it. False: that was enough. */
+static bool
 show(struct sources *all)
 {
-	all->viewer->view(all->viewer, &all->v[--all->n]);
+	return all->viewer->view(all->viewer, &all->v[--all->n]);
 }
 
 static bool
@@ -305,7 +325,8 @@ add_groups(struct sources *all, const struct conf_bundle *c, const char *directo
 			return false;
 		if (all->viewer == NULL)
 			continue;
-		show(all);
+		if (!show(all))
+			return false;
 		arena_rewind(&all->arena, before);
 	}
 	return true;
@@ -333,9 +354,7 @@ add_unlisted(struct sources *all, const struct conf_bundle *c, const struct err 
 		return false;
 	s->unlisted = true;
 	s->problem = arena_printf(&all->arena, "%s; put the directory there and make it readable", why->text);
-	if (s->problem != NULL && all->viewer != NULL)
-		show(all);
-	return all->viewer != NULL || s->problem != NULL;
+	return s->problem != NULL && (all->viewer == NULL || show(all));
 }
 
 bool
@@ -344,7 +363,8 @@ directory_find(struct sources *all, const struct conf_bundle *c, struct files *f
 	struct items items = ITEMS_NONE;
 	struct err err = {""};
 
-	bool ok = files->list(files, c->directory, &items.taker, &err) ? add_items(all, c, &items, files) : add_unlisted(all, c, &err);
+	bool listed = files->list(files, c->directory, &items.taker, &err);
+	bool ok = !items.no_memory && (listed ? add_items(all, c, &items, files) : add_unlisted(all, c, &err));
 	items_free(&items);
 	return ok;
 }
@@ -410,14 +430,15 @@ look_for(struct sources *all, const struct conf_bundle *c, const char *name, str
 	const char *path = arena_printf(&all->arena, "%s/%s", c->directory, e.name);
 	if (path == NULL)
 		return false;
-	if (!files->stamp(files, path, &e.stamp, &err))
+	e.dangling = !files->stamp(files, path, &e.stamp, &err);
+	if (e.dangling && errno != ENOLINK)
 		return true;
-	e.is_directory = is_folder(files, path);
+	e.is_directory = !e.dangling && is_folder(files, path);
 	if (suffix.n == 0 && !e.is_directory && classify(sv_cstr(e.name), false).kind != KIND_OTHER)
 		return true; /* of another bundle */
 	if (e.is_directory && !seek(all, c, sv_cstr(e.name)))
 		return false;
-	return take_item(&found->taker, &e);
+	return put_item(found, &e);
 }
 
 bool

@@ -274,7 +274,7 @@ unpack_places(struct tls_store *s, struct unpack *u)
 	for (size_t i = 0; s->places != NULL && i < n; i++) {
 		struct watch_place *p = &s->places[s->n_places++];
 		p->loose = true;
-		if ((p->path = arena_copy(&s->arena, sv_cstr(unpack_string(u)))) == NULL)
+		if ((p->path = arena_copy(&s->where, sv_cstr(unpack_string(u)))) == NULL)
 			return false;
 	}
 	return s->places != NULL && !u->bad;
@@ -288,7 +288,7 @@ unpack_hidden(struct tls_store *s, struct unpack *u)
 	s->hidden = calloc(MAX_OF(n, (size_t)1), sizeof(*s->hidden));
 	for (size_t i = 0; s->hidden != NULL && i < n; i++) {
 		struct watch_hidden *h = &s->hidden[s->n_hidden++];
-		h->path = arena_copy(&s->arena, sv_cstr(unpack_string(u)));
+		h->path = arena_copy(&s->where, sv_cstr(unpack_string(u)));
 		h->is_file = unpack_u8(u) != 0;
 		if (h->path == NULL)
 			return false;

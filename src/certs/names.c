@@ -46,8 +46,10 @@ find_or_add(struct names_index *x, const char *name)
 	struct sv key = sv_cstr(name);
 	struct named *e = find(x, key.p, key.n);
 
-	if (e != NULL || (e = arena_alloc(&x->arena, sizeof(*e))) == NULL || (e->name = arena_copy(&x->arena, key)) == NULL)
+	if (e != NULL)
 		return e;
+	if ((e = arena_alloc(&x->arena, sizeof(*e))) == NULL || (e->name = arena_copy(&x->arena, key)) == NULL)
+		return NULL;
 	HASH_ADD_KEYPTR(hh, x->entries, e->name, key.n, e);
 	return e->hh.tbl != NULL ? e : NULL;
 }

@@ -26,12 +26,42 @@ find_source(struct job *job, const struct store_entry *before, struct err *err)
 	return NULL;
 }
 
+static int
+by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct watch_hidden *)a)->path, ((const struct watch_hidden *)b)->path);
+}
+
+/* What is on the way to places of before is not looked at again, and so not found hidden. */
+static bool
+keep_hidden(struct tls_store *s, const struct tls_store *before)
+{
+	size_t found = s->n_hidden;
+	struct watch_hidden *all = reallocarray(s->hidden, MAX_OF(found + before->n_hidden, (size_t)1), sizeof(*all));
+
+	if (all == NULL)
+		return false;
+	s->hidden = all;
+	if (found > 0)
+		qsort(all, found, sizeof(*all), by_path);
+	for (size_t i = 0; i < before->n_hidden; i++) {
+		const struct watch_hidden *h = &before->hidden[i];
+		if (found > 0 && bsearch(h, all, found, sizeof(*all), by_path) != NULL)
+			continue;
+		const char *path = arena_copy(&s->where, sv_cstr(h->path));
+		if (path == NULL)
+			return false;
+		all[s->n_hidden++] = (struct watch_hidden){path, h->is_file};
+	}
+	return true;
+}
+
 /* All entries of before in their order, that one anew. */
 static bool
 make(struct job *job, const struct store_entry *one, const struct source *s)
 {
 	const struct tls_store *before = job->previous;
-	struct watch w = {.arena = &job->store->arena};
+	struct watch w = {.arena = &job->store->where};
 	bool ok = store_compare(job);
 
 	for (size_t i = 0; ok && i < before->n; i++) {
@@ -40,7 +70,8 @@ make(struct job *job, const struct store_entry *one, const struct source *s)
 	}
 	for (size_t i = 0; ok && i < before->n_places; i++)
 		ok = watch_again(&w, &before->places[i]);
-	ok = store_watch(job, &w) && ok;
+	ok = store_watch(job, &w) && ok && keep_hidden(job->store, before);
+	job->store->unsteady |= before->unsteady;
 	if (ok && before->listings != NULL)
 		ok = (job->store->listings = arena_copy(&job->store->arena, sv_cstr(before->listings))) != NULL;
 	return ok && store_index(job->store, before);

@@ -41,9 +41,12 @@ struct source {
 	size_t sequence;     /* the place in the config, for the order of doubles */
 };
 
-/* Is shown the sources of directories one by one, in place of their being kept; each lasts as long as the call. */
+/*
+ * Is shown the sources of directories one by one, in place of their being kept; each lasts as long as the call. False: it has
+ * seen enough.
+ */
 struct sources_viewer {
-	void (*view)(struct sources_viewer *v, const struct source *s);
+	bool (*view)(struct sources_viewer *v, const struct source *s);
 };
 
 struct sources {
@@ -70,7 +73,7 @@ MUST_CHECK bool sources_find_changed(struct sources *s, const struct conf *conf,
     struct files *files, struct err *err);
 void sources_free(struct sources *s);
 
-/* Show all of the config's directories. False: no memory. */
+/* Show all of the config's directories. False: no memory, or the viewer has seen enough. */
 MUST_CHECK bool sources_view(const struct conf *conf, struct files *files, struct sources_viewer *v);
 
 /* The first of that name; NULL: none. */

@@ -100,6 +100,7 @@ hold_directory(struct job *job, const struct source *s)
 			return false;
 		any = true;
 	}
+	job->store->unsteady = true;
 	if (job->left != NULL)
 		tls_changes_forget(job->left);
 	return outcomes_add(job->outcomes, any ? TLS_HELD : TLS_MISSING, s->name, "%s", s->problem);
@@ -113,7 +114,10 @@ note_left(struct job *job, const struct source *s, bool accepted)
 
 	for (unsigned i = 0; i < s->n_files; i++)
 		steady = steady && s->files[i].stamp.links <= 1;
-	if (job->left != NULL && s->listed && !steady)
+	if (!s->listed || steady)
+		return;
+	job->store->unsteady = true;
+	if (job->left != NULL)
 		tls_changes_add(job->left, s->conf->directory, s->name);
 }
 
@@ -215,9 +219,20 @@ watch_configured(struct watch *w, const struct conf_bundle *c)
 	return true;
 }
 
-static bool
-watch_listed(struct watch *w, const struct source *s)
+bool
+store_watch_configured(struct watch *w, const struct conf *conf)
 {
+	for (size_t i = 0; i < conf->n_bundles; i++)
+		if (!watch_configured(w, &conf->bundles[i]))
+			return false;
+	return true;
+}
+
+bool
+store_watch_source(struct watch *w, const struct source *s)
+{
+	if (!s->listed)
+		return true;
 	w->owner = (struct watch_owner){s->conf->directory, s->name};
 	if (s->problem != NULL && !watch_directory(w, s->where))
 		return false;
@@ -247,24 +262,42 @@ watch_trust(struct watch *w, const struct conf *conf)
 }
 
 bool
-store_watch(struct job *job, struct watch *w)
+store_watch_end(struct job *job, struct watch *w)
 {
-	const struct conf *conf = job->conf;
-	const struct sources *sources = &job->sources;
 	struct tls_store *s = job->store;
-	bool ok = true;
+	bool ok = watch_trust(w, job->conf);
 
-	for (size_t i = 0; ok && i < conf->n_bundles; i++)
-		ok = watch_configured(w, &conf->bundles[i]);
-	for (size_t i = 0; ok && i < sources->n; i++)
-		ok = !sources->v[i].listed || watch_listed(w, &sources->v[i]);
-	ok = ok && watch_trust(w, conf);
 	watch_finish(w);
 	s->places = w->v;
 	s->n_places = w->n;
 	s->hidden = w->hidden;
 	s->n_hidden = w->n_hidden;
+	job->watched = true;
 	return ok;
+}
+
+bool
+store_watch(struct job *job, struct watch *w)
+{
+	bool ok = store_watch_configured(w, job->conf);
+
+	for (size_t i = 0; ok && i < job->sources.n; i++)
+		ok = store_watch_source(w, &job->sources.v[i]);
+	return store_watch_end(job, w) && ok;
+}
+
+void
+store_forget_places(struct job *job)
+{
+	struct tls_store *s = job->store;
+
+	free(s->places);
+	free(s->hidden);
+	arena_free(&s->where);
+	s->places = NULL;
+	s->hidden = NULL;
+	s->n_places = s->n_hidden = 0;
+	job->watched = false;
 }
 
 /* Of the config; in the arena. NULL: out of memory. */
@@ -283,23 +316,26 @@ static bool
 make(struct job *job)
 {
 	struct tls_store *s = job->store;
-	struct watch w = {.arena = &s->arena};
+	struct watch w = {.arena = &s->where};
 
 	return load_all(job) && store_arrange(s, job->previous) && note_gone(job) && store_watch(job, &w);
 }
 
-/* What has changed in the directories since `previous` was loaded, as it was told or is found now. NULL: anything may have. */
+/*
+ * What has changed in the directories since `previous` was loaded, as it was told or is found now. NULL: anything may have.
+ * Of places that another has to watch for us nobody tells.
+ */
 static const struct tls_changes *
-known_changes(const struct job *job, const struct tls_changes *told)
+known_changes(struct job *job, const struct tls_changes *told)
 {
 	static const struct tls_changes none = {.known = true};
 	const struct tls_store *previous = job->previous;
 
 	if (previous == NULL || previous->listings == NULL || strcmp(job->store->listings, previous->listings) != 0)
 		return NULL;
-	if (told != NULL && told->known)
+	if (told != NULL && told->known && previous->n_hidden == 0)
 		return told;
-	return survey_is_same(job) ? &none : NULL;
+	return !previous->unsteady && survey_is_same(job) ? &none : NULL;
 }
 
 /* Only what has changed is looked for, as long as that tells all; else everything. */
@@ -316,6 +352,7 @@ find_and_make(struct job *job, const struct tls_changes *told, struct err *err)
 		return false;
 	if (changes != NULL && !delta_fits(job)) {
 		changes = NULL;
+		store_forget_places(job);
 		sources_free(&job->sources);
 		if (!sources_find_changed(&job->sources, job->conf, NULL, files, err))
 			return false;
@@ -386,6 +423,7 @@ tls_store_unref(struct tls_store *s)
 	free(s->v);
 	free(s->places);
 	free(s->hidden);
+	arena_free(&s->where);
 	arena_free(&s->arena);
 	free(s);
 }
@@ -434,4 +472,35 @@ tls_store_hidden(const struct tls_store *s, const struct watch_hidden **out)
 {
 	*out = s->hidden;
 	return s->n_hidden;
+}
+
+static bool
+same_places(const struct tls_store *a, const struct tls_store *b)
+{
+	if (a->n_places != b->n_places || a->n_hidden != b->n_hidden)
+		return false;
+	for (size_t i = 0; i < a->n_hidden; i++)
+		if (strcmp(a->hidden[i].path, b->hidden[i].path) != 0 || a->hidden[i].is_file != b->hidden[i].is_file)
+			return false;
+	return watch_places_eq(a->places, b->places, a->n_places);
+}
+
+/* Other threads look names up in `s` meanwhile, and count its references: nothing else of it is touched. */
+bool
+tls_store_take_places(struct tls_store *s, struct tls_store *fresh)
+{
+	const struct arena where = s->where;
+	struct watch_place *places = s->places;
+	struct watch_hidden *hidden = s->hidden;
+	size_t n_places = s->n_places, n_hidden = s->n_hidden;
+
+	if (same_places(s, fresh))
+		return false;
+	s->places = fresh->places, s->n_places = fresh->n_places;
+	s->hidden = fresh->hidden, s->n_hidden = fresh->n_hidden;
+	s->where = fresh->where;
+	fresh->places = places, fresh->n_places = n_places;
+	fresh->hidden = hidden, fresh->n_hidden = n_hidden;
+	fresh->where = where;
+	return true;
 }

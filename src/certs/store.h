@@ -72,7 +72,7 @@ struct tls_load {
 
 	/*
 	 * When somebody watches: all that may differ from `previous`, which has been in service since it was loaded. NULL: not
-	 * known.
+	 * known; whether anything does is looked at first.
 	 */
 	const struct tls_changes *changes;
 	/*
@@ -114,6 +114,12 @@ const char *tls_store_origin_at(const struct tls_store *s, size_t i); /* name of
  * At most one RSA and one EC; the one valid longest wins. Lower case, no trailing dot. Returns how many; borrowed.
  */
 size_t tls_store_find_name(const struct tls_store *s, struct sv host, struct tls_bundle *out[2]);
+
+/*
+ * `fresh`, of the same config, has nothing new, but perhaps links lead to the same by another way: make its places those of `s`.
+ * False: they are the same anyhow. Background thread only.
+ */
+bool tls_store_take_places(struct tls_store *s, struct tls_store *fresh);
 
 /*
  * The directories to watch for changes, of all files that the config leads to: bundles, pins, CRLs, CAs of upstreams; links

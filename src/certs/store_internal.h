@@ -1,5 +1,5 @@
 /*
- * store_internal.h: what a store is made of, for store.c and those who make one otherwise: delta.c, only.c, keep.c.
+ * store_internal.h: what a store is made of, for the files of this folder that make one, or a part of it.
  */
 #ifndef BASCULE_CERTS_STORE_INTERNAL_H
 #define BASCULE_CERTS_STORE_INTERNAL_H
@@ -22,11 +22,13 @@ struct tls_store {
 	struct store_entry *v; /* in order of the bundles' names */
 	size_t n;
 	struct names_index *names; /* one reference */
-	struct watch_place *places;
+	struct watch_place *places; /* this and the next are the background thread's */
 	size_t n_places;
 	struct watch_hidden *hidden;
 	size_t n_hidden;
+	struct arena where; /* strings of these two */
 	const char *listings; /* the directories of the config that it was loaded from, each with its name, a line each */
+	bool unsteady; /* something of a directory was refused, or can change unnoticed: the next load has to look at it again */
 };
 
 /* What a load works on. */
@@ -36,6 +38,7 @@ struct job {
 	const struct conf *conf;
 	struct sources sources;
 	bool *unchanged; /* for each source */
+	bool watched;    /* the store has its places */
 	struct loader loader;
 	struct tls_outcomes *outcomes;
 	struct tls_changes *left; /* what is to be looked at again the next time; may be NULL */
@@ -55,8 +58,15 @@ MUST_CHECK bool store_compare(struct job *job);
 /* Enter the bundle of source i: the one before, or a new one. After store_compare(). False: out of memory. */
 MUST_CHECK bool store_load_one(struct job *job, size_t i);
 
-/* Find the places to watch for these sources; `w` may have some already, and is used up. False: out of memory. */
+/*
+ * Find the places to watch: what the config names, then each source of a directory, then the rest, with which `w`, which may
+ * have some from before, is used up. store_watch() is all three for the sources of the job. False: out of memory.
+ */
+MUST_CHECK bool store_watch_configured(struct watch *w, const struct conf *conf);
+MUST_CHECK bool store_watch_source(struct watch *w, const struct source *s);
+MUST_CHECK bool store_watch_end(struct job *job, struct watch *w);
 MUST_CHECK bool store_watch(struct job *job, struct watch *w);
+void store_forget_places(struct job *job); /* if it has any */
 
 /* Make the index of names, or share that of `before` (NULL: there is none). False: out of memory. */
 MUST_CHECK bool store_index(struct tls_store *s, const struct tls_store *before);
@@ -75,8 +85,11 @@ bool store_is_unchanged(const struct job *job, const struct source *s);
 
 /* --- survey.c --- */
 
-/* Have the directories, which are those of `previous`, just what that has? False as well where that can not be told. */
-bool survey_is_same(const struct job *job);
+/*
+ * Have the directories, which are those of `previous`, just what that has? Then the store has its places to watch. False as
+ * well where that can not be told.
+ */
+bool survey_is_same(struct job *job);
 
 /* --- delta.c --- */
 

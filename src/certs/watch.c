@@ -114,15 +114,15 @@ parent_of(struct sv path)
 }
 
 /*
- * Where the link at e->path leads to, in the scratch arena; NULL when it is no link, or one that leads nowhere. Not
- * inlined: its buffer must not be on the stack once for each step of walk().
+ * Where the link at `path` leads to, in the scratch arena; NULL when it is no link, or one that leads nowhere. Not inlined:
+ * its buffers must not be on the stack once for each step of walk().
  */
 static __attribute__((noinline)) const char *
-link_target(struct watch *w, const struct watch_path *e, struct sv parent)
+link_target(struct watch *w, struct sv path, struct sv parent)
 {
-	char target[PATH_MAX];
-	ssize_t n = readlink(e->path, target, sizeof(target));
+	char from[PATH_MAX], target[PATH_MAX];
 
+	ssize_t n = sv_copy(path, from, sizeof(from)) ? readlink(from, target, sizeof(target)) : 0;
 	if (n < 0 && errno == EACCES)
 		w->blocked = true;
 	if (n <= 0 || (size_t)n == sizeof(target))
@@ -145,14 +145,13 @@ is_dotted(struct sv path, struct sv parent)
 
 static bool walk(struct watch *w, struct sv path, bool is_file, unsigned links);
 
+/* To one that is not on its way yet. `e` NULL: to a file, of which nothing is noted but where it lies. */
 static bool
-walk_new(struct watch *w, struct watch_path *e, struct sv path, bool is_file, unsigned links)
+walk_new(struct watch *w, struct watch_path *e, struct sv path, unsigned links)
 {
 	struct sv parent = parent_of(path);
 	bool fresh;
 
-	e->walked = true;
-	e->walked_for = w->owner;
 	if (!walk(w, parent, false, links))
 		return false;
 	struct watch_path *directory = known(w, parent, &fresh);
@@ -160,25 +159,21 @@ walk_new(struct watch *w, struct watch_path *e, struct sv path, bool is_file, un
 		return false;
 	if (directory->listed != 0 && w->v[directory->listed - 1].owner.bundle == NULL && is_dotted(path, parent))
 		w->v[directory->listed - 1].owner = WATCH_ANYTHING;
-	const char *target = links < LINKS_MAX ? link_target(w, e, parent) : NULL;
-	e->link = target != NULL;
-	if (target == NULL && !is_file)
+	const char *target = links < LINKS_MAX ? link_target(w, path, parent) : NULL;
+	if (e != NULL)
+		e->link = target != NULL;
+	if (target == NULL && e != NULL)
 		return true;
-	return list(w, directory, links > 0) && (target == NULL || walk(w, sv_cstr(target), is_file, links + 1));
+	return list(w, directory, links > 0) && (target == NULL || walk(w, sv_cstr(target), e == NULL, links + 1));
 }
 
-/*
- * All links on the way to `path`, each prefix looked at once, and once more when it turns out that not only one bundle
- * depends on it. The directory of a file is listed, linked or not.
- */
+/* Each prefix is looked at once, and once more when it turns out that not only one bundle depends on it. */
 static bool
-walk(struct watch *w, struct sv path, bool is_file, unsigned links)
+walk_directory(struct watch *w, struct sv path, unsigned links)
 {
 	struct watch_owner owner = w->owner;
 	bool fresh;
 
-	while (path.n > 1 && path.p[path.n - 1] == '/')
-		path.n--;
 	struct watch_path *e = known(w, path, &fresh);
 	if (e == NULL)
 		return false;
@@ -188,9 +183,23 @@ walk(struct watch *w, struct sv path, bool is_file, unsigned links)
 		return true;
 	if (e->walked)
 		w->owner = WATCH_ANYTHING;
-	bool ok = walk_new(w, e, path, is_file, links);
+	e->walked = true;
+	e->walked_for = w->owner;
+	bool ok = walk_new(w, e, path, links);
 	w->owner = owner;
 	return ok;
+}
+
+/*
+ * All links on the way to `path`. The directory of a file is listed, linked or not. Of ten thousand files in it none is
+ * remembered: what two of them share is on the way to them.
+ */
+static bool
+walk(struct watch *w, struct sv path, bool is_file, unsigned links)
+{
+	while (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	return is_file ? walk_new(w, NULL, path, links) : walk_directory(w, path, links);
 }
 
 static bool
@@ -276,4 +285,38 @@ watch_finish(struct watch *w)
 	}
 	w->known = NULL;
 	arena_free(&w->scratch);
+}
+
+/* --- what was found ----------------------------------------------------------------------------------------------- */
+
+static int
+by_path(const void *a, const void *b)
+{
+	return strcmp((*(const struct watch_place *const *)a)->path, (*(const struct watch_place *const *)b)->path);
+}
+
+/* In order of their paths, of which no two are the same. NULL: out of memory. */
+static const struct watch_place **
+in_order(const struct watch_place *v, size_t n)
+{
+	const struct watch_place **order = reallocarray(NULL, MAX_OF(n, (size_t)1), sizeof(const struct watch_place *));
+
+	for (size_t i = 0; order != NULL && i < n; i++)
+		order[i] = &v[i];
+	if (order != NULL && n > 0)
+		qsort(order, n, sizeof(const struct watch_place *), by_path);
+	return order;
+}
+
+bool
+watch_places_eq(const struct watch_place *a, const struct watch_place *b, size_t n)
+{
+	const struct watch_place **x = in_order(a, n), **y = in_order(b, n);
+	bool same = x != NULL && y != NULL;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = strcmp(x[i]->path, y[i]->path) == 0 && watch_owner_is(&x[i]->owner, &y[i]->owner) && x[i]->loose == y[i]->loose;
+	free(x);
+	free(y);
+	return same;
 }

@@ -63,10 +63,13 @@ struct watch {
 MUST_CHECK bool watch_file(struct watch *w, const char *path);
 MUST_CHECK bool watch_directory(struct watch *w, const char *path);
 
-/* A place that was found at an earlier load, and still is one; all is copied. */
+/* A place that was found at an earlier load; all is copied. Whether it still is one is not looked at. */
 MUST_CHECK bool watch_again(struct watch *w, const struct watch_place *p);
 
 /* Frees all but `v` and `hidden`, which are the caller's from now on. */
 void watch_finish(struct watch *w);
+
+/* Are the n places of each the same, in whatever order? False as well when memory is out. */
+bool watch_places_eq(const struct watch_place *a, const struct watch_place *b, size_t n);
 
 #endif

@@ -57,6 +57,8 @@ check_files(const struct conf *conf, const struct tls_thread *thread, const stru
 		return;
 	}
 	for (size_t i = 0; entries != NULL && i < n; i++) {
+		if (entries[i].dangling)
+			continue;
 		if (state_name_is_safe(entries[i].name))
 			check_file(conf, entries[i].name, thread, at, problems);
 		else if (was_refused(entries[i].name))

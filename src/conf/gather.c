@@ -165,7 +165,7 @@ load_matching(struct gatherer *g, const struct request *by, const char *director
 	if (n > 0)
 		qsort(entries, n, sizeof(*entries), by_name);
 	for (size_t i = 0; i < n; i++) {
-		if (entries[i].is_directory || fnmatch(pattern, entries[i].name, 0) != 0)
+		if (entries[i].is_directory || entries[i].dangling || fnmatch(pattern, entries[i].name, 0) != 0)
 			continue;
 		const char *path = arena_printf(g->arena, "%s/%s", directory, entries[i].name);
 		if (path == NULL)

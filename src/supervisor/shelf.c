@@ -284,7 +284,7 @@ shelf_list(struct shelf *s, struct file_entry **out, size_t *n, struct err *err)
 	if (!ok && s->n_held == 0)
 		return false;
 	for (size_t i = 0; i < all; i++)
-		if (state_name_is_safe((*out)[i].name))
+		if (!(*out)[i].dangling && state_name_is_safe((*out)[i].name))
 			(*out)[kept++] = (*out)[i];
 	*n = kept;
 	if (add_held(s, out, n))

@@ -336,6 +336,7 @@ loader_refresh(struct loader *l)
 		note_mended(l, &outcomes);
 		settle(l);
 		record_add(l->record, reads); /* the same again, with other stamps */
+		changed = tls_store_take_places(l->snapshot->store, fresh.store);
 	}
 	tls_outcomes_free(&outcomes);
 	credentials_free(&fresh);

@@ -55,7 +55,7 @@ void loader_refuse(struct loader *l, const char *why);
 
 /*
  * Look at the files of certificates, keys, CAs and CRLs only, the config as it is; quiet when nothing has changed. For the
- * watch. True: something new is in service.
+ * watch. True: something new is in service, or is to be watched.
  */
 bool loader_refresh(struct loader *l);
 

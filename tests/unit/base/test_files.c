@@ -1,6 +1,8 @@
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +76,34 @@ Test(files, errors_name_the_path, .init = make_dir, .fini = remove_dir)
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	cr_expect_not(files_read(files_direct(), path, &out, NULL, &err), "a FIFO is refused, not waited for");
 	buf_clear(&out);
+}
+
+/* It may be there again in a moment. */
+Test(files, a_link_that_leads_nowhere, .init = make_dir, .fini = remove_dir)
+{
+	static const struct file_stamp none;
+	struct file_entry *entries = NULL;
+	struct file_stamp stamp;
+	struct err err = {""};
+	char link[300];
+	size_t n = 0;
+
+	(void)snprintf(link, sizeof(link), "%s/dangling", dir);
+	cr_expect(!files_direct()->stamp(files_direct(), link, &stamp, &err));
+	cr_expect_eq(errno, ENOENT);
+	cr_assert_eq(symlink("nowhere", link), 0);
+	cr_expect(!files_direct()->stamp(files_direct(), link, &stamp, &err));
+	cr_expect_eq(errno, ENOLINK);
+	cr_expect_not_null(strstr(err.text, "dangling: No such file"), "%s", err.text);
+	cr_assert(files_list(files_direct(), dir, &entries, &n, &err), "%s", err.text);
+	cr_assert(n == 2 && entries != NULL);
+	for (size_t i = 0; i < n; i++) {
+		bool is_link = strcmp(entries[i].name, "dangling") == 0;
+		cr_expect_eq(entries[i].dangling, is_link);
+		cr_expect_eq(file_stamp_eq(&entries[i].stamp, &none), is_link);
+	}
+	free(entries);
+	(void)unlink(link);
 }
 
 Test(files, list_leaves_out_what_is_hidden, .init = make_dir, .fini = remove_dir)
